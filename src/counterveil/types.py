@@ -1,0 +1,133 @@
+"""Values that travel between the stages. A leaf: numpy only, never torch.
+
+Conventions, declared once: images are RGB ``uint8`` in ``(height, width, 3)``; a mask is
+``bool`` in ``(height, width)`` and ``True`` means *veiled*; scores are probabilities of
+*unsafe* in ``[0, 1]``; positions are row, column; boxes name their format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
+
+Image = UInt8[np.ndarray, "height width 3"]
+Images = UInt8[np.ndarray, "batch height width 3"]
+Mask = Bool[np.ndarray, "height width"]
+Masks = Bool[np.ndarray, "batch height width"]
+Labels = Int32[np.ndarray, "height width"]
+Heat = Float32[np.ndarray, "height width"]
+Scores = Float64[np.ndarray, " batch"]
+
+Score = Callable[[Images], Scores]
+"""P(unsafe) of each image of a batch; all a search ever learns of a model."""
+
+Outcome = Literal["found", "not_found", "not_needed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """One decoded frame of one file.
+
+    Attributes:
+        pixels: the frame as RGB, orientation applied.
+        name: the file's name, without folders.
+        sha256: of the file's bytes, lower-case hex.
+        format: the codec's name, such as ``"PNG"``.
+        frame: index of this frame in the file.
+        frames: how many frames the file holds.
+        notes: what decoding changed, in plain words ("transparency laid on white").
+    """
+
+    pixels: Image
+    name: str
+    sha256: str
+    format: str
+    frame: int = 0
+    frames: int = 1
+    notes: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model spoke: its spec, its version, and the hash of its weights.
+
+    Attributes:
+        name: the spec it was made from, such as ``"proxy:self_harm"``.
+        version: of the weights or of the library that ships them.
+        sha256: of the weights' bytes; empty where there are none to hash (a remote API).
+    """
+
+    name: str
+    version: str = ""
+    sha256: str = ""
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Anything that scores images; a black box needs no more than this."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def score(self, images: Images) -> Scores:
+        """P(unsafe) of each image, in ``[0, 1]``; images of one batch share a size."""
+        ...
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How far a search may go.
+
+    Attributes:
+        regions: most regions veiled at once (the paper: 10).
+        forwards: most images scored for one counterfactual.
+    """
+
+    regions: int = 10
+    forwards: int = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Counterfactual:
+    """What a search found.
+
+    Attributes:
+        outcome: ``found`` when the veiled image scores below the target, ``not_found`` when
+            the budget ended first, ``not_needed`` when the image was below it unveiled.
+        mask: pixels veiled; for ``not_found``, the best attempt.
+        regions: indices of the veiled regions, most important first.
+        depth: regions on the prefix at which the decision first flipped (the paper's depth);
+            0 when not needed, the number tried when not found.
+        regions_total: regions of the partition.
+        score_before: P(unsafe) of the image as it came.
+        score_after: P(unsafe) of the image under ``mask``.
+        irreducible: no single veiled region (or finer cell, where the search went finer) can
+            be given back without the score reaching the target again.
+        forwards: images scored.
+    """
+
+    outcome: Outcome
+    mask: Mask
+    regions: tuple[int, ...]
+    depth: int
+    regions_total: int
+    score_before: float
+    score_after: float
+    irreducible: bool
+    forwards: int
+
+    @property
+    def area_fraction(self) -> float:
+        return float(self.mask.mean())

@@ -1,0 +1,296 @@
+"""What is watched for. A category is data, not code: the built-in ones, and a user's own.
+
+```toml
+[[category]]
+key = "logos"
+title = "Competitors' logos"
+description = "A logo of another maker on a product photograph."
+classifier = "zeroshot:openai/clip-vit-base-patch32#a photo of a logo"
+threshold = 0.6
+questions = ["Is there a logo in the image?"]
+```
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from counterveil._plain import plain
+from counterveil._tables import check_names, read_table
+from counterveil.errors import UsageError
+
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A moderator's question that is answered by yes or no.
+
+    Attributes:
+        key: short name, unique within the category.
+        text: as it is asked.
+    """
+
+    key: str
+    text: str
+
+    def __post_init__(self) -> None:
+        _check_key(self.key, "a question's key")
+        if not self.text.strip():
+            raise UsageError(f"question {self.key!r} has no text; write what is to be asked")
+
+    def to_dict(self) -> dict[str, str]:
+        """``{"key": ..., "text": ...}``."""
+        return {"key": self.key, "text": self.text}
+
+
+@dataclass(frozen=True)
+class Category:
+    """One kind of unsafe content and the classifier that watches for it.
+
+    Attributes:
+        key: short name, ``[a-z][a-z0-9_]*``.
+        title: for people.
+        description: one sentence on what belongs to it.
+        questions: a moderator's.
+        threshold: images that score it or more are flagged, in ``(0, 1]``.
+        classifier: spec, ``scheme:argument``, as ``counterveil.classifiers.load`` reads it.
+    """
+
+    key: str
+    title: str
+    description: str = ""
+    questions: tuple[Question, ...] = ()
+    threshold: float = 0.5
+    classifier: str = ""
+
+    def __post_init__(self) -> None:
+        _check_key(self.key, "a category's key")
+        if not 0 < self.threshold <= 1:
+            raise UsageError(
+                f"category {self.key!r}: threshold must be above 0 and at most 1, "
+                f"got {self.threshold}"
+            )
+        if ":" not in self.classifier:
+            raise UsageError(
+                f"category {self.key!r}: classifier must read scheme:argument, such as "
+                f"'proxy:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
+            )
+        twice = _first_double(question.key for question in self.questions)
+        if twice is not None:
+            raise UsageError(f"category {self.key!r}: two questions have the key {twice!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that :meth:`from_dict` reads."""
+        values: dict[str, Any] = plain(self)
+        return values
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Category:
+        """A category from plain data.
+
+        What is left out is taken from the built-in category of the same key, where there is
+        one. Questions may be plain strings; their keys are then made from their words.
+
+        Raises:
+            UsageError: a key is unknown or missing, or a value is of the wrong kind.
+        """
+        check_names(value, [field.name for field in fields(cls)])
+        _check_kinds(value)
+        given = dict(value)
+        if "questions" in given:
+            given["questions"] = tuple(_question(item) for item in given["questions"])
+        base = CATEGORIES.get(str(given.get("key")))
+        merged = {**(vars(base) if base else {}), **given}
+        for name in ("key", "title", "classifier"):
+            if name not in merged:
+                raise UsageError(
+                    f"key {name!r} is missing; a category needs key, title, classifier"
+                )
+        return cls(**merged)
+
+
+@dataclass(frozen=True)
+class ControlCode:
+    """Who flagged, and how sure: what the reasoner's words are conditioned on.
+
+    Attributes:
+        guidance: of each category, in ``[0, 1]``; 0 leaves the words unconditioned.
+    """
+
+    guidance: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        for key, value in self.guidance.items():
+            if not 0 <= value <= 1:
+                raise UsageError(f"guidance of {key!r} must lie in [0, 1], got {value}")
+
+    @classmethod
+    def from_scores(
+        cls, scores: Mapping[str, float], thresholds: Mapping[str, float]
+    ) -> ControlCode:
+        """The score of each category that flagged, 0 of each that did not."""
+        return cls({k: s if s >= thresholds[k] else 0.0 for k, s in scores.items()})
+
+    @property
+    def flagged(self) -> tuple[str, ...]:
+        """Keys of the categories that flagged, surest first."""
+        some = [key for key, value in self.guidance.items() if value > 0]
+        return tuple(sorted(some, key=lambda key: -self.guidance[key]))
+
+    def scaled(self, by: float) -> ControlCode:
+        """Weaker guidance, ``by`` in ``[0, 1]``; 0 switches conditioning off."""
+        return ControlCode({key: value * by for key, value in self.guidance.items()})
+
+    def to_dict(self) -> dict[str, float]:
+        """Guidance by key."""
+        return dict(self.guidance)
+
+
+def read_toml(path: Path | str, *, beside: Collection[str] = ()) -> tuple[Category, ...]:
+    """The ``[[category]]`` tables of a settings file, in order.
+
+    Args:
+        path: the file.
+        beside: top-level keys that others read from the same file.
+
+    Raises:
+        UsageError: the message names the file, the category, the key and what is allowed.
+    """
+    path = Path(path)
+    settings = read_table(path)
+    return _from_settings(settings, path, beside)
+
+
+def _from_settings(
+    settings: Mapping[str, Any], path: Path, beside: Collection[str]
+) -> tuple[Category, ...]:
+    try:
+        check_names(settings, ["category", *beside])
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    tables = settings.get("category")
+    if not isinstance(tables, list) or not tables:
+        raise UsageError(f"{path}: no [[category]] table; each category needs one")
+    categories = []
+    for number, table in enumerate(tables, 1):
+        try:
+            categories.append(Category.from_dict(table))
+        except UsageError as error:
+            raise UsageError(f"{path}: [[category]] number {number}: {error}") from error
+    twice = _first_double(category.key for category in categories)
+    if twice is not None:
+        raise UsageError(f"{path}: two categories have the key {twice!r}")
+    return tuple(categories)
+
+
+def _question(item: Any) -> Question:
+    if isinstance(item, str):
+        words = re.findall(r"[a-z0-9]+", item.lower())
+        return Question("_".join(["q", *words])[:60], item)
+    if isinstance(item, Mapping):
+        check_names(item, ["key", "text"])
+        if set(item) == {"key", "text"}:
+            return Question(item["key"], item["text"])
+    raise UsageError(f"a question is a string, or a table with key and text; got {item!r}")
+
+
+def _check_key(key: str, what: str) -> None:
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise UsageError(f"{what} must match [a-z][a-z0-9_]*, got {key!r}")
+
+
+def _check_kinds(value: Mapping[str, Any]) -> None:
+    kinds = get_type_hints(Category)
+    for name, item in value.items():
+        if name == "questions":
+            fits, wanted = isinstance(item, list | tuple), "a list of questions"
+        elif kinds[name] is float:
+            fits = isinstance(item, int | float) and not isinstance(item, bool)
+            wanted = "a number"
+        else:
+            fits, wanted = isinstance(item, str), "a string"
+        if not fits:
+            raise UsageError(f"key {name!r} must be {wanted}, got {item!r}")
+
+
+def _first_double(keys: Any) -> str | None:
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            return str(key)
+        seen.add(key)
+    return None
+
+
+GENERIC_QUESTIONS = (
+    Question("happening", "What is happening in the image?"),
+    Question("people", "What are the people doing?"),
+)
+"""Asked of every image, answered by a sentence (the paper's first evaluation)."""
+
+_SEXUALLY_EXPLICIT = Category(
+    key="sexually_explicit",
+    title="Sexually explicit",
+    description="Sexual content or nudity.",
+    questions=(
+        Question("sexual_content", "Does the image contain any sexual content or nudity?"),
+        Question("explicit_content", "Does the image contain explicit sexual content?"),
+    ),
+    classifier="proxy:sexually_explicit",
+)
+
+_CYBERBULLYING = Category(
+    key="cyberbullying",
+    title="Cyberbullying",
+    description="Rude gestures, weapons pointed at the viewer, threats or hateful text.",
+    questions=(
+        Question("gestures", "Does the image contain potentially offensive gestures or symbols?"),
+        Question("weapons", "Does the image contain any weapons?"),
+        Question("aggression", "Is there any aggressive behavior shown in the image?"),
+        Question(
+            "hate_speech", "Is there any text in the image that might be considered hate speech?"
+        ),
+    ),
+    classifier="proxy:cyberbullying",
+)
+
+_SELF_HARM = Category(
+    key="self_harm",
+    title="Self-harm",
+    description="Self-inflicted injury, its means, or symbols that stand for it.",
+    questions=(
+        Question("depictions", "Are there any depictions of self-harm in the image?"),
+        Question(
+            "signs",
+            "Are there visible signs of self-bruising or self-harm through physical trauma?",
+        ),
+        Question(
+            "symbols",
+            "Does the image contain symbols associated with self-destructive behavior?",
+        ),
+    ),
+    classifier="proxy:self_harm",
+)
+
+_FACES = Category(
+    key="faces",
+    title="Faces",
+    description="A face that could identify someone; not harmful, veiled for privacy.",
+    questions=(Question("face", "Is there a face in the image?"),),
+    classifier="nudenet:FACE_FEMALE+FACE_MALE",
+)
+
+CATEGORIES: Mapping[str, Category] = MappingProxyType(
+    {c.key: c for c in (_SEXUALLY_EXPLICIT, _CYBERBULLYING, _SELF_HARM, _FACES)}
+)
+"""The built-in ones by key: the paper's three with its moderator questions (Table 2), watched
+by the classifiers for proxy scenes, and faces."""
+
+PAPER = ("sexually_explicit", "cyberbullying", "self_harm")
+"""Keys of the paper's three categories."""

@@ -116,6 +116,7 @@ class Counterfactual:
         irreducible: no single veiled region (or finer cell, where the search went finer) can
             be given back without the score reaching the target again.
         forwards: images scored.
+        target: the score that the veiled image had to stay below.
     """
 
     outcome: Outcome
@@ -127,6 +128,7 @@ class Counterfactual:
     score_after: float
     irreducible: bool
     forwards: int
+    target: float
 
     @property
     def area_fraction(self) -> float:

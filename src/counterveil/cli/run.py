@@ -1,0 +1,75 @@
+"""``counterveil run``: veil images, and write what was done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="PATH...")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    profile: Annotated[
+        str, typer.Option(help="proxy, nudenet, hub, or a FILE.toml of your own.")
+    ] = "proxy",
+    attribution: Annotated[
+        str | None, typer.Option(help="Attribution map; the profile's where not given.")
+    ] = None,
+    segmentation: Annotated[
+        str | None, typer.Option(help="Partition into regions; the profile's where not given.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(help="greedy (the paper's) or minimal (ours).")
+    ] = None,
+    fill: Annotated[
+        str | None, typer.Option(help="black, white, grey, #rrggbb; blur and pixelate for viewing.")
+    ] = None,
+    max_regions: Annotated[int | None, typer.Option(min=1, help="Most regions veiled.")] = None,
+    max_forwards: Annotated[
+        int | None, typer.Option(min=2, help="Most images scored for one counterfactual.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(help="Veil until the score is below this; 0.5 = a mere flip.")
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(min=1, help="Most frames of an animated file to assess.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = (
+        "cpu"
+    ),
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print each record as a line of JSON.")
+    ] = False,
+) -> None:
+    """Veil the unsafe regions of images and record what was done.
+
+    Exit status: 0 all processed; 1 some input failed (each has a record that says why, and the
+    rest are done); 2 usage.
+    """
+    from counterveil.cli.progress import progress
+    from counterveil.inputs import find
+    from counterveil.outputs import Folder
+    from counterveil.profiles import Overrides, from_profile
+
+    inputs = find(paths, leave_out=out)
+    overrides = Overrides(
+        attribution=attribution,
+        segmentation=segmentation,
+        search=search,
+        fill=fill,
+        max_regions=max_regions,
+        max_forwards=max_forwards,
+        target=target,
+        max_frames=max_frames,
+    )
+    counterveil = from_profile(profile, overrides=overrides, device=device)
+    with Folder(out) as folder:
+        for item in progress(inputs, "veiling"):
+            examination = counterveil.examine(item.path, name=item.name, stem=item.stem)
+            record = folder.add(item.stem, examination)
+            if json_lines:
+                typer.echo(record.to_json())
+    typer.echo(f"{folder.summary}; report: {out / 'report.html'}", err=True)
+    raise typer.Exit(1 if folder.failed else 0)

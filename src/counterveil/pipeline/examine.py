@@ -1,0 +1,304 @@
+"""Examine one file: every failure becomes a record, and nothing unjudged passes as safe."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from counterveil.errors import CounterveilError, UsageError
+from counterveil.images import load
+from counterveil.pipeline.explain import Explainer, Explanation
+from counterveil.pipeline.parts import Methods, Settings, Watch
+from counterveil.pipeline.release import Release, release
+from counterveil.pipeline.scale import enlarge, shrink
+from counterveil.pipeline.timing import Stopwatch
+from counterveil.record import (
+    CategoryResult,
+    CounterfactualResult,
+    Output,
+    Outputs,
+    Record,
+    Source,
+    VeiledOutput,
+    utc_now,
+)
+from counterveil.search.combine import Demand, combine
+from counterveil.types import Image, Mask, Photo
+from counterveil.veil import fill as fill_named
+
+_HASHED_AT_MOST = 1 << 31
+"""Bytes of a refused file that are still read for its hash: a refusal must stay cheap."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """A record, and the files it speaks of.
+
+    Attributes:
+        record: what was done.
+        veiled: bytes of the veiled image, PNG; ``None`` when nothing could be examined.
+        mask: bytes of the mask, PNG.
+        explanations: a flagged category each; empty when nothing was flagged.
+    """
+
+    record: Record
+    veiled: bytes | None = None
+    mask: bytes | None = None
+    explanations: dict[str, Explanation] = field(default_factory=dict)
+
+
+class Counterveil:
+    """Examines images: scores them, veils what is unsafe, verifies, records.
+
+    Args:
+        watches: what is watched for; at least one.
+        methods: how counterfactuals are found.
+        settings: how far to go.
+        profile: the name records carry.
+        notice: a sentence for every record, such as what these classifiers are not for.
+
+    Raises:
+        UsageError: nothing to watch for, or one key twice.
+    """
+
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        methods: Methods,
+        *,
+        settings: Settings | None = None,
+        profile: str = "custom",
+        notice: str = "",
+    ) -> None:
+        keys = [watch.category.key for watch in watches]
+        if not keys or len(set(keys)) < len(keys):
+            raise UsageError(f"a pipeline needs categories, each once; got {keys}")
+        self.watches = tuple(watches)
+        self.methods = methods
+        self.settings = settings or Settings()
+        self.profile = profile
+        self.notice = notice
+
+    def examine(
+        self, source: Path | str | bytes, *, name: str | None = None, stem: str | None = None
+    ) -> Examination:
+        """Examine one file; never raises for what is in it.
+
+        Args:
+            source: a path, or a file's bytes.
+            name: what the record calls it; the file's name where not given.
+            stem: start of the output files' names; from the name where not given.
+        """
+        path = Path(source) if isinstance(source, str) else source
+        if name is None:
+            name = path.name if isinstance(path, PurePath) else "image"
+        try:
+            return self._examine(path, name, stem or PurePath(name).stem)
+        except CounterveilError as error:
+            return Examination(Record.failed(_known(path, name), error, profile=self.profile))
+        except Exception as error:  # the per-image boundary: one image never ends a batch
+            text = f"unexpected {type(error).__name__}: {error}; please report it"
+            return Examination(Record.failed(_known(path, name), text, profile=self.profile))
+
+    def _examine(self, source: Path | bytes, name: str, stem: str) -> Examination:
+        stopwatch = Stopwatch()
+        with stopwatch("decode"):
+            frames = load(source, name=name, limits=self.settings.limits)
+        with stopwatch("score"):
+            scores = np.stack([self._scores(photo.pixels) for photo in frames])
+        worst = int((scores - self._thresholds()).max(axis=1).argmax())
+        photo, before = frames[worst], scores[worst]
+        flagged = [w for w, s in zip(self.watches, before, strict=True) if s >= w.category.threshold]
+        job = _Job(self, photo, flagged, stopwatch)
+        job.run()
+        record = Record(
+            status="partial" if photo.frames > len(frames) else "ok",
+            profile=self.profile,
+            source=_source(frames, worst, name),
+            created=utc_now(),
+            categories=tuple(self._results(job, before)),
+            outputs=self._outputs(stem, job),
+            whole_image_veiled=job.whole,
+            models=tuple(watch.classifier.info for watch in self.watches),
+            timing_ms=stopwatch.milliseconds(),
+            warnings=tuple(self._warnings(frames, worst, job)),
+        )
+        return Examination(
+            record, job.released.veiled.data, job.released.mask.data, job.explanations
+        )
+
+    def _thresholds(self) -> np.ndarray:
+        return np.array([watch.category.threshold for watch in self.watches])
+
+    def _scores(self, image: Image) -> np.ndarray:
+        return np.array([float(w.classifier.score(image[None])[0]) for w in self.watches])
+
+    def _results(self, job: _Job, before: np.ndarray) -> list[CategoryResult]:
+        results = []
+        for watch, score in zip(self.watches, before, strict=True):
+            category = watch.category
+            results.append(
+                CategoryResult(
+                    key=category.key,
+                    score=float(score),
+                    threshold=category.threshold,
+                    flagged=bool(score >= category.threshold),
+                    counterfactual=self._counterfactual(job, watch, float(score)),
+                    title=category.title,
+                    classifier=watch.classifier.info.name,
+                )
+            )
+        return results
+
+    def _counterfactual(self, job: _Job, watch: Watch, before: float) -> CounterfactualResult:
+        key, threshold = watch.category.key, watch.category.threshold
+        after = job.released.scores[key]
+        explanation = job.explanations.get(key)
+        if explanation is None:
+            target = min(threshold, self.settings.target)
+            result = CounterfactualResult.not_needed(before, target=target)
+            return replace(result, score_after=after, verified=after < threshold)
+        result = CounterfactualResult.of(
+            explanation.counterfactual,
+            score_after=after,
+            verified=after < threshold,
+            attribution=explanation.attribution,
+            segmentation=self.methods.segmentation.name,
+            search=self.methods.search.name,
+            fill=job.fill.name,
+        )
+        return replace(
+            result,
+            outcome="not_found" if job.whole else result.outcome,
+            area_fraction=float(job.mask.mean()),
+            score_before=before,
+            irreducible=job.irreducible and not job.whole,
+            forwards=explanation.forwards,
+        )
+
+    def _outputs(self, stem: str, job: _Job) -> Outputs:
+        released = job.released
+        fill = job.fill
+        return Outputs(
+            VeiledOutput(
+                f"{stem}.veiled.png", released.veiled.sha256, fill.name, fill.reversible_risk
+            ),
+            Output(f"{stem}.mask.png", released.mask.sha256),
+        )
+
+    def _warnings(self, frames: Sequence[Photo], worst: int, job: _Job) -> list[str]:
+        warnings = [self.notice] if self.notice else []
+        total = frames[0].frames
+        if total > 1:
+            warnings.append(
+                f"the file holds {total} frames; {len(frames)} were assessed, and only frame "
+                f"{frames[worst].frame}, which scored worst, is released"
+            )
+        return [*warnings, *job.warnings]
+
+
+class _Job:
+    """The veil of one frame: found, united, released; or the whole image veiled."""
+
+    def __init__(
+        self, parent: Counterveil, photo: Photo, flagged: Sequence[Watch], stopwatch: Stopwatch
+    ) -> None:
+        self._parent = parent
+        self._photo = photo
+        self._flagged = flagged
+        self._stopwatch = stopwatch
+        self.explanations: dict[str, Explanation] = {}
+        self.warnings: list[str] = []
+        self.mask: Mask = np.zeros((photo.height, photo.width), bool)
+        self.irreducible = True
+        self.whole = False
+        self.fill = parent.methods.fill
+        self.released: Release
+
+    def run(self) -> None:
+        """Search small first, then at full resolution, then give up and veil everything."""
+        if not self._flagged:
+            self._release()
+            return
+        small = shrink(self._photo.pixels, self._parent.settings.side)
+        for image in [small] if small is self._photo.pixels else [small, self._photo.pixels]:
+            if self._search(image) and self._release():
+                return
+        self.whole = True
+        self.mask = np.ones_like(self.mask)
+        if self.fill.reversible_risk:
+            self.fill = fill_named("black")  # a blur of everything hides nothing for certain
+        self.warnings.append(
+            "no counterfactual was found within the budget, so the whole image is veiled"
+        )
+        self._release()
+
+    def _search(self, image: Image) -> bool:
+        """Explain each flagged category and unite the veils; whether all were found."""
+        parent = self._parent
+        explainer = Explainer(image, parent.methods, parent.settings, self._stopwatch)
+        self.explanations = {w.category.key: explainer.explain(w) for w in self._flagged}
+        found = [explanation.counterfactual for explanation in self.explanations.values()]
+        if any(counterfactual.outcome != "found" for counterfactual in found):
+            return False
+        mask, self.irreducible = found[0].mask, found[0].irreducible
+        if len(found) > 1:
+            mask = self._unite(image)
+        self.mask = enlarge(mask, self._photo.height, self._photo.width)
+        return True
+
+    def _unite(self, image: Image) -> Mask:
+        explanations = list(self.explanations.values())
+        demands = [
+            Demand(w.classifier.score, self.explanations[w.category.key].counterfactual.target)
+            for w in self._flagged
+        ]
+        with self._stopwatch("search"):
+            combined = combine(
+                image,
+                [explanation.counterfactual.mask for explanation in explanations],
+                demands,
+                explanations[0].finer,
+                fill=self._parent.methods.fill,
+                forwards=self._parent.settings.budget.forwards,
+            )
+        self.irreducible = combined.irreducible
+        return combined.mask
+
+    def _release(self) -> bool:
+        parent = self._parent
+        with self._stopwatch("release"):
+            self.released = release(self._photo.pixels, self.mask, self.fill, parent.watches)
+        return self.released.safe
+
+
+def _source(frames: Sequence[Photo], worst: int, name: str) -> Source:
+    photo = frames[worst]
+    return Source(
+        name=name,
+        sha256=photo.sha256,
+        width=photo.width,
+        height=photo.height,
+        format=photo.format,
+        frames=photo.frames,
+        frames_assessed=tuple(frame.frame for frame in frames),
+        frame=photo.frame,
+        notes=photo.notes,
+    )
+
+
+def _known(source: Path | bytes, name: str) -> Source:
+    """What can be told of a file that could not be examined."""
+    if isinstance(source, bytes):
+        return Source(name, hashlib.sha256(source).hexdigest())
+    try:
+        if not source.is_file() or source.stat().st_size > _HASHED_AT_MOST:
+            return Source(name)
+        with source.open("rb") as file:
+            return Source(name, hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError:
+        return Source(name)

@@ -1,0 +1,142 @@
+"""One category's counterfactual on one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterveil.attribution import Attribution
+from counterveil.errors import UnsupportedModelError
+from counterveil.pipeline.parts import Methods, Named, Settings, Watch
+from counterveil.pipeline.timing import Stopwatch
+from counterveil.regions import region_scores
+from counterveil.search import Goal
+from counterveil.types import Counterfactual, Heat, Image, Labels, Scores
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """How one category's veil came about.
+
+    Attributes:
+        counterfactual: what the search found.
+        heat: the attribution map.
+        labels: the regions.
+        finer: the partition the veil was given back by; the regions where there is none.
+        attribution: name of the method that made the map.
+        forwards: images scored, the attribution's included.
+        warnings: what the reader should know.
+    """
+
+    counterfactual: Counterfactual
+    heat: Heat
+    labels: Labels
+    finer: Labels
+    attribution: str
+    forwards: int
+    warnings: tuple[str, ...] = ()
+
+
+class Counted:
+    """A classifier that counts the images it scored."""
+
+    def __init__(self, classifier: object) -> None:
+        self._classifier = classifier
+        self.images = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._classifier, name)
+
+    def score(self, images: np.ndarray) -> Scores:
+        self.images += len(images)
+        scores: Scores = self._classifier.score(images)  # type: ignore[attr-defined]
+        return scores
+
+
+class Explainer:
+    """Explains one image; what categories share (the partition) is made once."""
+
+    def __init__(
+        self, image: Image, methods: Methods, settings: Settings, stopwatch: Stopwatch
+    ) -> None:
+        self._image = image
+        self._methods = methods
+        self._settings = settings
+        self._stopwatch = stopwatch
+        self._labels: Labels | None = None
+        self._finer: Labels | None = None
+
+    def explain(self, watch: Watch) -> Explanation:
+        """Find what to veil for one category."""
+        counted = Counted(watch.classifier)
+        chosen, warnings = self._choose(watch)
+        heat, labels = self._heat_and_labels(chosen, counted)
+        finer = self._finer_labels(heat)
+        threshold = watch.category.threshold
+        with self._stopwatch("search"):
+            counterfactual = self._methods.search.method(
+                self._image,
+                counted.score,
+                labels,
+                region_scores(heat, labels),
+                fill=self._methods.fill,
+                goal=Goal(threshold, min(threshold, self._settings.target)),
+                budget=self._settings.budget,
+                finer=finer,
+                heat=heat,
+            )
+        return Explanation(
+            counterfactual,
+            heat,
+            labels,
+            labels if finer is None else finer,
+            chosen.name,
+            counted.images,
+            warnings,
+        )
+
+    def _choose(self, watch: Watch) -> tuple[Named[Attribution], tuple[str, ...]]:
+        """A black box gets the attribution that asks for scores only, and the record says so."""
+        asked = self._methods.attribution
+        if asked.method.needs_regions or hasattr(watch.classifier, "module"):
+            return asked, ()
+        box = self._methods.black_box
+        return box, (
+            f"{watch.category.key}: the classifier only scores, so its regions were ranked by "
+            f"{box.name} instead of {asked.name}",
+        )
+
+    def _heat_and_labels(
+        self, chosen: Named[Attribution], counted: Counted
+    ) -> tuple[Heat, Labels]:
+        if chosen.method.needs_regions:
+            labels = self._partition(None)
+            with self._stopwatch("attribution"):
+                return (
+                    chosen.method(counted, self._image, labels=labels, fill=self._methods.fill),
+                    labels,
+                )
+        with self._stopwatch("attribution"):
+            heat = chosen.method(counted, self._image)
+        return heat, self._partition(heat if self._settings.guided else None)
+
+    def _partition(self, guidance: Heat | None) -> Labels:
+        if guidance is None and self._labels is not None:
+            return self._labels
+        with self._stopwatch("regions"):
+            labels = self._methods.segmentation.method(self._image, guidance=guidance)
+        if guidance is None:
+            self._labels = labels
+        return labels
+
+    def _finer_labels(self, heat: Heat) -> Labels | None:
+        if self._methods.finer is None:
+            return None
+        if self._finer is None:
+            with self._stopwatch("regions"):
+                self._finer = self._methods.finer(self._image)
+        return self._finer
+
+
+__all__ = ["Explainer", "Explanation", "UnsupportedModelError"]

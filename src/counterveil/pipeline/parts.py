@@ -1,0 +1,74 @@
+"""What a pipeline is made of; all of it is handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from counterveil.attribution import Attribution
+from counterveil.categories import Category
+from counterveil.images import Limits
+from counterveil.regions import Segmentation
+from counterveil.search import Search
+from counterveil.types import Budget, Classifier
+from counterveil.veil import Fill
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A category, and the classifier that watches for it."""
+
+    category: Category
+    classifier: Classifier
+
+
+@dataclass(frozen=True)
+class Named(Generic[T]):
+    """A method, and the name that the record knows it by."""
+
+    name: str
+    method: T
+
+
+@dataclass(frozen=True)
+class Methods:
+    """How a counterfactual is found.
+
+    Attributes:
+        attribution: for classifiers that can be looked into.
+        black_box: attribution for those that only score.
+        segmentation: the regions that are ranked and veiled.
+        finer: the partition that the veil is given back by; ``None`` keeps whole regions.
+        search: which regions.
+        fill: what veiled pixels become, in the search and in the file alike.
+    """
+
+    attribution: Named[Attribution]
+    black_box: Named[Attribution]
+    segmentation: Named[Segmentation]
+    finer: Segmentation | None
+    search: Named[Search]
+    fill: Fill
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How far a pipeline goes.
+
+    Attributes:
+        target: the search stays below this score where it can; the threshold of a category
+            where that is lower.
+        budget: most regions, most images scored, a category.
+        side: longest side, in pixels, at which the search works; masks are brought back to
+            full resolution, and what ships is verified there.
+        guided: whether the attribution guides the partition (finer where it is hot).
+        limits: of untrusted files.
+    """
+
+    target: float = 0.1
+    budget: Budget = field(default_factory=Budget)
+    side: int = 512
+    guided: bool = False
+    limits: Limits = field(default_factory=Limits)

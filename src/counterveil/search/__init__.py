@@ -1,0 +1,70 @@
+"""Which regions to veil, so that the decision flips: the paper's search, and ours.
+
+A search sees an image, a score function, a fill and a budget. It never learns what "unsafe"
+is, nor that there is a network behind the score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Protocol
+
+from jaxtyping import Float64
+from numpy import ndarray
+
+from counterveil.errors import UsageError
+from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Score
+from counterveil.veil import Fill
+
+__all__ = ["SEARCHES", "Goal", "Search", "make"]
+
+from counterveil.search.trial import Goal
+
+
+class Search(Protocol):
+    """Finds a set of regions whose veiling brings the score below the goal."""
+
+    def __call__(
+        self,
+        image: Image,
+        score: Score,
+        labels: Labels,
+        importance: Float64[ndarray, " regions"],
+        *,
+        fill: Fill,
+        goal: Goal,
+        budget: Budget,
+        finer: Labels | None = None,
+        heat: Heat | None = None,
+    ) -> Counterfactual:
+        """Search; ``importance`` ranks the regions (Definition 1), higher first."""
+        ...
+
+
+def _lazily(module: str, name: str) -> Callable[[], Search]:
+    def make_it() -> Search:
+        found: Search = getattr(import_module(f"counterveil.search.{module}"), name)
+        return found
+
+    return make_it
+
+
+SEARCHES: Mapping[str, Callable[[], Search]] = MappingProxyType(
+    {
+        "greedy": _lazily("greedy", "greedy"),
+        "minimal": _lazily("minimal", "minimal"),
+    }
+)
+
+
+def make(name: str) -> Search:
+    """The search of that name.
+
+    Raises:
+        UsageError: no search has that name.
+    """
+    if name not in SEARCHES:
+        raise UsageError(f"no search is called {name!r}; choose one of {', '.join(SEARCHES)}")
+    return SEARCHES[name]()

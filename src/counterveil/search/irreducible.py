@@ -1,0 +1,72 @@
+"""Give back every veiled cell that the veil can do without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from counterveil.search.trial import Sets
+
+Cells = Bool[np.ndarray, " cells"]
+Accept = Callable[[Sets], Bool[np.ndarray, " batch"]]
+"""Whether each set of cells keeps the image safe; fewer answers when the budget ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """A veil with nothing to spare.
+
+    Attributes:
+        cells: which cells stay veiled.
+        irreducible: proven, by trying each cell left, that none can be given back.
+    """
+
+    cells: Cells
+    irreducible: bool
+
+
+def reduce(cells: Cells, priority: Float[np.ndarray, " cells"], accept: Accept) -> Reduced:
+    """Shrink a set of veiled cells until no single one can be given back.
+
+    Each pass tries to give back every cell alone, in one batch. Of those that can go alone, the
+    longest run in order of ``priority`` (first = given back first) that can go together goes at
+    once, found in a second batch. A pass in which none can go is the proof. 1-minimality, as in
+    delta debugging; monotonicity is not assumed.
+
+    Args:
+        cells: the veil to start from; it must be acceptable itself.
+        priority: lower goes first.
+        accept: whether sets of cells are acceptable.
+
+    References:
+        Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.
+    """
+    cells = cells.copy()
+    while cells.any():
+        veiled = np.flatnonzero(cells)
+        veiled = veiled[np.argsort(priority[veiled], kind="stable")]
+        alone = _without_each(cells, veiled)
+        verdicts = accept(alone)
+        free = veiled[: len(verdicts)][verdicts]
+        if not len(free):
+            return Reduced(cells, irreducible=len(verdicts) == len(veiled))
+        together = _without_prefixes(cells, free)
+        accepted = np.flatnonzero(accept(together[1:])) + 1 if len(free) > 1 else np.zeros(0, int)
+        cells = together[int(accepted[-1]) if len(accepted) else 0]
+    return Reduced(cells, irreducible=True)
+
+
+def _without_each(cells: Cells, veiled: np.ndarray) -> Sets:
+    sets = np.repeat(cells[None], len(veiled), axis=0)
+    sets[np.arange(len(veiled)), veiled] = False
+    return sets
+
+
+def _without_prefixes(cells: Cells, order: np.ndarray) -> Sets:
+    sets = np.repeat(cells[None], len(order), axis=0)
+    for row, cell in enumerate(order):
+        sets[row:, cell] = False
+    return sets

@@ -1,0 +1,215 @@
+"""Our search: find a flip, make it irreducible, then give back at finer granularity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from counterveil.search.irreducible import Reduced, reduce
+from counterveil.search.trial import Goal, Sets, Trial, cover, first_below, nothing, prefixes
+from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Mask, Score
+from counterveil.veil import Fill
+
+
+@dataclass(frozen=True, eq=False)
+class _Flip:
+    """A set of regions that brings the score below a limit."""
+
+    regions: np.ndarray  # (K,) bool
+    limit: float
+
+
+def minimal(
+    image: Image,
+    score: Score,
+    labels: Labels,
+    importance: Float64[np.ndarray, " regions"],
+    *,
+    fill: Fill,
+    goal: Goal,
+    budget: Budget,
+    finer: Labels | None = None,
+    heat: Heat | None = None,
+) -> Counterfactual:
+    """Minimal, irreducible counterfactual.
+
+    1. All prefixes of the regions by importance, as the paper, in one batch. Where none goes
+       below the target, the regions are ranked again by what veiling each alone does to the
+       score (Definition 2), and then by what each adds to the best veil so far.
+    2. Deletion passes until no veiled region can be given back, largest first.
+    3. The veil is cut along ``finer`` and the passes run again on the pieces, coolest first.
+
+    Args:
+        image: the image.
+        score: P(unsafe) of images.
+        labels: the partition.
+        importance: a region, higher = veiled earlier.
+        fill: what veiled pixels become; the one that will ship.
+        goal: threshold of the decision, and the target to stay below.
+        budget: most regions at once, most images scored.
+        finer: a finer partition to give back by; ``None`` stops after step 2.
+        heat: attribution, orders the finer pieces; their size orders them where ``None``.
+
+    Returns:
+        The counterfactual. Where the target cannot be met but the threshold can, it is
+        ``found`` with ``target`` set to the threshold.
+    """
+    trial = Trial(image, score, fill, forwards=budget.forwards)
+    before = trial.unveiled()
+    result = Counterfactual(
+        outcome="not_needed",
+        mask=nothing(labels),
+        regions=(),
+        depth=0,
+        regions_total=len(importance),
+        score_before=before,
+        score_after=before,
+        irreducible=True,
+        forwards=1,
+        target=goal.target,
+    )
+    if before < goal.threshold:
+        return result
+    finder = _Finder(trial, labels, importance, goal, budget)
+    flip = finder.find()
+    if flip is None:
+        return replace(
+            result,
+            outcome="not_found",
+            mask=cover(labels, finder.best[None])[0],
+            regions=_in_order(finder.best, importance),
+            depth=finder.depth,
+            score_after=finder.best_score,
+            irreducible=False,
+            forwards=trial.forwards,
+        )
+    areas = np.bincount(labels.ravel(), minlength=len(importance))
+    accept = _Acceptance(trial, labels, flip.limit)
+    kept = reduce(flip.regions, -areas, accept)
+    mask, proven = cover(labels, kept.cells[None])[0], kept.irreducible
+    if finer is not None:
+        mask, proven = _give_back(trial, mask, kept, finer, heat, flip.limit)
+    return replace(
+        result,
+        outcome="found",
+        mask=mask,
+        regions=_in_order(kept.cells, importance),
+        depth=finder.depth,
+        score_after=float(score(fill(image, mask[None]))[0]),
+        irreducible=proven,
+        forwards=trial.forwards + 1,
+        target=flip.limit,
+    )
+
+
+def _give_back(
+    trial: Trial, mask: Mask, kept: Reduced, finer: Labels, heat: Heat | None, limit: float
+) -> tuple[Mask, bool]:
+    """Cut the veil along a finer partition, and give back what pieces it can."""
+    cells = cut(mask, finer)
+    count = int(cells.max()) + 1
+    inside = cells >= 0
+    size = np.bincount(cells[inside], minlength=count)
+    warmth = -size if heat is None else np.bincount(cells[inside], heat[inside]) / size
+    reduced = reduce(np.ones(count, bool), warmth, _Acceptance(trial, cells, limit))
+    return cover(cells, reduced.cells[None])[0], reduced.irreducible
+
+
+def cut(mask: Mask, finer: Labels) -> Labels:
+    """Number the pieces of a finer partition inside a mask from 0; -1 outside."""
+    cells = np.full(mask.shape, -1, np.int32)
+    cells[mask] = np.unique(finer[mask], return_inverse=True)[1]
+    return cells
+
+
+def _in_order(regions: np.ndarray, importance: np.ndarray) -> tuple[int, ...]:
+    chosen = np.flatnonzero(regions)
+    return tuple(int(r) for r in chosen[np.argsort(-importance[chosen], kind="stable")])
+
+
+class _Acceptance:
+    """Sets of cells that keep the score below a limit."""
+
+    def __init__(self, trial: Trial, cells: Labels, limit: float) -> None:
+        self._trial = trial
+        self._cells = cells
+        self._limit = limit
+
+    def __call__(self, sets: Sets) -> np.ndarray:
+        below: np.ndarray = self._trial.sets(self._cells, sets) < self._limit
+        return below
+
+
+class _Finder:
+    """Looks for any flip, in the order of what it costs."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        labels: Labels,
+        importance: Float64[np.ndarray, " regions"],
+        goal: Goal,
+        budget: Budget,
+    ) -> None:
+        self._trial = trial
+        self._labels = labels
+        self._importance = importance
+        self._goal = goal
+        self._most = min(budget.regions, len(importance))
+        self.best = np.zeros(len(importance), bool)
+        self.best_score = np.inf
+        self.depth = 0
+
+    def find(self) -> _Flip | None:
+        """The first set below the target; else the lowest below the threshold."""
+        for order in self._orders():
+            if self._try(order):
+                return _Flip(self.best, self._goal.target)
+        if self.best_score < self._goal.target:
+            return _Flip(self.best, self._goal.target)
+        if self.best_score < self._goal.threshold:
+            return _Flip(self.best, self._goal.threshold)
+        return None
+
+    def _orders(self) -> Iterator[Int[np.ndarray, " n"]]:
+        by_importance = np.argsort(-self._importance, kind="stable")[: self._most]
+        yield by_importance
+        singles = self._trial.sets(self._labels, np.eye(len(self._importance), dtype=bool))
+        yield np.argsort(singles, kind="stable")[: self._most]
+        yield from self._grown()
+
+    def _grown(self) -> Iterator[Int[np.ndarray, " n"]]:
+        """Regions in the order in which each adds most to those before it."""
+        order: list[int] = []
+        while len(order) < self._most and self._trial.left > 0:
+            rest = np.setdiff1d(np.arange(len(self._importance)), order)
+            sets = np.zeros((len(rest), len(self._importance)), bool)
+            sets[:, order] = True
+            sets[np.arange(len(rest)), rest] = True
+            scores = self._trial.sets(self._labels, sets)
+            if not len(scores):
+                return
+            order.append(int(rest[scores.argmin()]))
+            self._note(sets[int(scores.argmin())], float(scores.min()), len(order))
+            if scores.min() < self._goal.target:
+                return
+        yield np.array(order)
+
+    def _try(self, order: Int[np.ndarray, " n"]) -> bool:
+        """Score the prefixes of an order; whether one is below the target."""
+        sets = prefixes(order, len(self._importance))
+        scores = self._trial.sets(self._labels, sets)
+        if not len(scores):
+            return False
+        met = first_below(scores, self._goal.target)
+        flipped = first_below(scores, self._goal.threshold)
+        at = int(scores.argmin()) if met is None else met
+        self._note(sets[at], float(scores[at]), len(scores) if flipped is None else flipped + 1)
+        return met is not None
+
+    def _note(self, regions: np.ndarray, score: float, depth: int) -> None:
+        if score < self.best_score:
+            self.best, self.best_score, self.depth = regions.copy(), score, depth

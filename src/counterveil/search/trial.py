@@ -1,0 +1,101 @@
+"""Scoring an image under many masks, counted, within a budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from counterveil.errors import UsageError
+from counterveil.types import Image, Labels, Mask, Masks, Score, Scores
+from counterveil.veil import Fill
+
+Sets = Bool[np.ndarray, "batch regions"]
+"""Which regions each trial veils; ``True`` = veiled."""
+
+_BATCH = 16
+"""Veiled copies made at once: enough to fill a forward, few enough for large images."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a search must reach.
+
+    Attributes:
+        threshold: the decision flips below this score (the paper: 0.5).
+        target: viewing safety asks for more than a flip; the search stays below this one
+            where it can, and below the threshold where it cannot.
+    """
+
+    threshold: float = 0.5
+    target: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target <= self.threshold <= 1:
+            raise UsageError(
+                f"a goal needs 0 < target <= threshold <= 1, got target {self.target} "
+                f"and threshold {self.threshold}"
+            )
+
+
+class Trial:
+    """Scores one image under masks, and counts what that costs."""
+
+    def __init__(self, image: Image, score: Score, fill: Fill, *, forwards: int) -> None:
+        self._image = image
+        self._score = score
+        self._fill = fill
+        self._limit = forwards
+        self.forwards = 0
+
+    @property
+    def left(self) -> int:
+        """Forwards that the budget still allows."""
+        return self._limit - self.forwards
+
+    def unveiled(self) -> float:
+        """P(unsafe) of the image as it came."""
+        self.forwards += 1
+        return float(self._score(self._image[None])[0])
+
+    def masks(self, masks: Masks) -> Scores:
+        """P(unsafe) under each mask; fewer than asked for when the budget ends."""
+        masks = masks[: max(self.left, 0)]
+        self.forwards += len(masks)
+        starts = range(0, len(masks), _BATCH)
+        parts = [self._score(self._fill(self._image, masks[i : i + _BATCH])) for i in starts]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def sets(self, labels: Labels, sets: Sets) -> Scores:
+        """P(unsafe) with each set of regions veiled; fewer when the budget ends."""
+        sets = sets[: max(self.left, 0)]
+        starts = range(0, len(sets), _BATCH)
+        parts = [self.masks(cover(labels, sets[i : i + _BATCH])) for i in starts]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def cover(labels: Labels, sets: Sets) -> Masks:
+    """Pixel masks ``(B, H, W)`` of sets of regions; negative labels are never veiled."""
+    padded = np.concatenate([sets, np.zeros((len(sets), 1), bool)], axis=1)
+    masks: Masks = padded[:, labels]
+    return masks
+
+
+def prefixes(order: Int[np.ndarray, " n"], regions: int) -> Sets:
+    """The first, the first two, ... regions of an order, as sets ``(n, regions)``."""
+    sets = np.zeros((len(order), regions), bool)
+    for row, region in enumerate(order):
+        sets[row:, region] = True
+    return sets
+
+
+def first_below(scores: Scores, limit: float) -> int | None:
+    """Index of the first score below a limit."""
+    below = np.flatnonzero(scores < limit)
+    return int(below[0]) if len(below) else None
+
+
+def nothing(labels: Labels) -> Mask:
+    """A mask that veils nothing."""
+    return np.zeros(labels.shape, bool)

@@ -1,0 +1,63 @@
+"""Score functions with a known truth, to hold searches against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+
+from counterveil.types import Images, Labels, Scores
+
+SAFE = 200  # the value of every pixel of a test image; a veil is black
+
+
+def grid(rows: int, columns: int, side: int = 4) -> Labels:
+    """A partition into squares."""
+    cells = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
+    return np.kron(cells, np.ones((side, side), np.int32)).astype(np.int32)
+
+
+def picture(labels: Labels) -> np.ndarray:
+    return np.full((*labels.shape, 3), SAFE, np.uint8)
+
+
+def veiled_regions(images: Images, labels: Labels) -> np.ndarray:
+    """Share of each region that is black, (B, K)."""
+    black = (images == 0).all(axis=-1)
+    count = int(labels.max()) + 1
+    areas = np.bincount(labels.ravel(), minlength=count)
+    return np.stack([np.bincount(labels[b], minlength=count) / areas for b in black])
+
+
+def needs_all(labels: Labels, regions: Collection[int], low: float = 0.0) -> Callable[[Images], Scores]:
+    """Unsafe as much as the worst of some regions is in sight."""
+
+    def score(images: Images) -> Scores:
+        visible = 1 - veiled_regions(images, labels)[:, list(regions)]
+        return low + (1 - low) * visible.max(axis=1)
+
+    return score
+
+
+def needs_any(labels: Labels, sets: Collection[Collection[int]]) -> Callable[[Images], Scores]:
+    """Safe as soon as one of several sets of regions is veiled whole."""
+
+    def score(images: Images) -> Scores:
+        visible = 1 - veiled_regions(images, labels)
+        return np.min([visible[:, list(chosen)].max(axis=1) for chosen in sets], axis=0)
+
+    return score
+
+
+class Counting:
+    """A score function that counts what it is asked."""
+
+    def __init__(self, score: Callable[[Images], Scores]) -> None:
+        self._score = score
+        self.calls = 0
+        self.images = 0
+
+    def __call__(self, images: Images) -> Scores:
+        self.calls += 1
+        self.images += len(images)
+        return self._score(images)

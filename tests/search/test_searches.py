@@ -1,0 +1,186 @@
+"""The promises every search keeps, held by every search."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from counterveil.errors import UsageError
+from counterveil.search import SEARCHES, Goal, make
+from counterveil.types import Budget
+from counterveil.veil import fill
+from tests.search.scores import SAFE, Counting, grid, needs_all, needs_any, picture
+
+BLACK = fill("black")
+GOAL = Goal(threshold=0.5, target=0.2)
+
+
+def run(name, labels, score, importance, *, goal=GOAL, budget=Budget(), **more):
+    return make(name)(
+        picture(labels), score, labels, np.asarray(importance, float),
+        fill=BLACK, goal=goal, budget=budget, **more,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_safe_image_needs_nothing(name):
+    labels = grid(3, 3)
+    result = run(name, labels, lambda images: np.full(len(images), 0.3), np.arange(9))
+    assert result.outcome == "not_needed"
+    assert not result.mask.any()
+    assert result.forwards == 1
+    assert result.score_after == result.score_before == 0.3
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_finds_the_one_region_that_matters(name):
+    labels = grid(3, 3)
+    result = run(name, labels, needs_all(labels, [4]), np.eye(9)[4])
+    assert result.outcome == "found"
+    assert result.regions == (4,)
+    assert result.depth == 1
+    assert (result.mask == (labels == 4)).all()
+    assert result.irreducible
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_what_cannot_be_hidden_is_not_found(name):
+    labels = grid(3, 3)
+    result = run(name, labels, lambda images: np.full(len(images), 0.9), np.arange(9))
+    assert result.outcome == "not_found"
+    assert not result.irreducible
+    assert result.score_after == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@given(
+    regions=st.sets(st.integers(0, 15), min_size=1, max_size=6),
+    seed=st.integers(0, 1000),
+    forwards=st.integers(1, 200),
+    most=st.integers(1, 10),
+)
+@settings(max_examples=60, deadline=None)
+def test_promises(name, regions, seed, forwards, most):
+    labels = grid(4, 4)
+    importance = np.random.default_rng(seed).random(16)
+    counting = Counting(needs_all(labels, regions))
+    result = run(name, labels, counting, importance, budget=Budget(most, forwards))
+    assert result.forwards == counting.images <= forwards + 1
+    assert len(result.regions) <= most
+    assert result.regions_total == 16
+    veiled = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
+    if result.outcome == "found":
+        again = float(counting(veiled[None])[0])
+        assert again == pytest.approx(result.score_after)
+        assert result.score_after < GOAL.threshold
+    else:
+        assert result.outcome == "not_found"
+        assert result.score_after >= GOAL.target
+
+
+def test_greedy_is_the_first_prefix_that_flips():
+    labels = grid(3, 3)
+    result = run("greedy", labels, needs_all(labels, [2, 7]), [0, 0, 3, 9, 0, 0, 0, 2, 8])
+    assert result.regions == (3, 8, 2, 7)
+    assert result.depth == 4
+
+
+def test_greedy_does_not_assume_that_more_veil_is_safer():
+    labels = grid(2, 2)
+
+    def score(images):
+        black = (images == 0).all(axis=-1).mean(axis=(1, 2))
+        return np.where(np.isclose(black, 0.5), 0.1, 0.9)
+
+    result = run("greedy", labels, score, [4, 3, 2, 1])
+    assert (result.outcome, result.depth) == ("found", 2)
+
+
+def test_minimal_gives_back_what_greedy_wastes():
+    labels = grid(3, 3)
+    result = run("minimal", labels, needs_all(labels, [2, 7]), [0, 0, 3, 9, 0, 0, 0, 2, 8])
+    assert set(result.regions) == {2, 7}
+    assert result.irreducible
+    assert result.depth == 4
+
+
+def test_minimal_recovers_from_a_useless_ranking():
+    labels = grid(5, 5)
+    importance = np.arange(25.0)
+    assert run("greedy", labels, needs_all(labels, [0, 3]), importance).outcome == "not_found"
+    result = run("minimal", labels, needs_any(labels, [[0], [1, 2]]), importance)
+    assert result.outcome == "found"
+    assert set(result.regions) == {0}
+
+
+def test_minimal_recovers_when_regions_only_help_together():
+    labels = grid(5, 5)
+
+    def score(images):
+        share = needs_all(labels, [0])(images) + needs_all(labels, [3])(images)
+        return np.clip(0.05 + 0.45 * share, 0, 1)
+
+    result = run("minimal", labels, score, np.arange(25.0), budget=Budget(3, 400))
+    assert result.outcome == "found"
+    assert set(result.regions) == {0, 3}
+
+
+@given(
+    sets=st.lists(st.sets(st.integers(0, 8), min_size=1, max_size=4), min_size=1, max_size=3),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=60, deadline=None)
+def test_irreducible_means_no_region_can_be_given_back(sets, seed):
+    labels = grid(3, 3)
+    score = needs_any(labels, sets)
+    result = run("minimal", labels, score, np.random.default_rng(seed).random(9))
+    assert result.outcome == "found"
+    assert result.irreducible
+    for region in result.regions:
+        less = result.mask & (labels != region)
+        image = np.where(less[..., None], 0, SAFE).astype(np.uint8)
+        assert score(image[None])[0] >= GOAL.target
+
+
+def test_minimal_gives_back_at_finer_granularity():
+    coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
+    object_cells = [0, 1, 8]
+    score = needs_all(fine, object_cells)
+    result = run("minimal", coarse, score, [1, 0, 0, 0], finer=fine)
+    assert result.regions == (0,)
+    assert (result.mask == np.isin(fine, object_cells)).all()
+    assert result.irreducible
+
+
+def test_minimal_settles_for_the_threshold_and_says_so():
+    labels = grid(3, 3)
+    result = run("minimal", labels, needs_all(labels, [4], low=0.4), np.eye(9)[4])
+    assert result.outcome == "found"
+    assert result.target == GOAL.threshold
+    assert result.score_after == pytest.approx(0.4)
+
+
+def test_minimal_is_no_larger_than_greedy_on_every_small_case():
+    labels = grid(2, 3)
+    for size in (1, 2, 3):
+        for regions in itertools.combinations(range(6), size):
+            score = needs_all(labels, regions)
+            importance = np.random.default_rng(sum(regions)).random(6)
+            greedy = run("greedy", labels, score, importance)
+            minimal = run("minimal", labels, score, importance)
+            assert minimal.mask.sum() <= greedy.mask.sum()
+            assert set(minimal.regions) == set(regions)
+
+
+def test_a_goal_that_asks_less_than_a_flip_is_refused():
+    with pytest.raises(UsageError, match="target <= threshold"):
+        Goal(threshold=0.5, target=0.6)
+
+
+def test_an_unknown_search_names_the_known_ones():
+    with pytest.raises(UsageError, match="greedy, minimal"):
+        make("magic")

@@ -1,0 +1,124 @@
+"""Which layer a class activation map reads, and how its output becomes a map."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterveil.attribution.hooks import borrowed
+from counterveil.errors import UnsupportedModelError, UsageError
+
+_BLOCK_NORMS = ("layernorm_before", "norm1", "ln_1", "layer_norm1")
+"""The norm before a block's attention in transformers, timm, torchvision and CLIP."""
+
+_MOST_PREFIX_TOKENS = 16
+
+
+def find_layer(module: nn.Module, inputs: Tensor, name: str | None = None) -> str:
+    """The name within ``module`` of the layer to read.
+
+    Asked for none: the last stage of a ResNet (``layer4``, or ``encoder.stages[-1]``); the norm
+    before attention of a transformer's last block, since behind it nothing but the class token
+    reaches the logits; else the last layer to finish, pooling aside, whose output is a map. The last costs one
+    more forward.
+
+    Raises:
+        UsageError: no layer has that name.
+        UnsupportedModelError: no layer gives a map.
+    """
+    if name is not None:
+        return _checked(module, name)
+    found = _by_structure(module) or _last_map(module, inputs)
+    if found is None:
+        raise UnsupportedModelError(
+            "no layer of this model gives a map to read; name one with layer=..., "
+            "or use the 'occlusion' attribution"
+        )
+    return found
+
+
+def tensor_of(output: Any) -> Tensor:
+    """The activation in a layer's output, which may be a tuple that starts with it."""
+    found = output[0] if isinstance(output, tuple) else output
+    if isinstance(found, Tensor):
+        return found
+    raise UnsupportedModelError(
+        f"the layer returns a {type(output).__name__}, not a tensor; name another with "
+        "layer=..., or use the 'occlusion' attribution"
+    )
+
+
+def to_grid(layer: nn.Module, activation: Tensor, size: tuple[int, int]) -> Tensor:
+    """A view of a layer's output as maps ``(B, C, gh, gw)``.
+
+    Args:
+        layer: which gave it.
+        activation: ``(B, C, gh, gw)``, as it is; ``(B, gh, gw, C)`` of a layer norm; or tokens
+            ``(B, prefix + gh * gw, C)``, whose class and register tokens are left out.
+        size: of the module's input, ``(h, w)``, whose shape the grid of tokens has.
+
+    Raises:
+        UnsupportedModelError: the output is none of these.
+    """
+    if activation.ndim == 4:
+        return activation.permute(0, 3, 1, 2) if isinstance(layer, nn.LayerNorm) else activation
+    if activation.ndim == 3 and (grid := _token_grid(activation.shape[1], size)):
+        count = grid[0] * grid[1]
+        patches = activation[:, -count:].transpose(1, 2)  # (B, C, gh * gw)
+        return patches.view(*patches.shape[:2], *grid)
+    raise UnsupportedModelError(
+        f"layer {type(layer).__name__} gives {tuple(activation.shape)}, which is no map; name "
+        "another with layer=..., or use the 'occlusion' attribution"
+    )
+
+
+def _token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Rows and columns of the patches, in the input's proportions, prefix tokens aside."""
+    height, width = size
+    for count in range(tokens, max(tokens - _MOST_PREFIX_TOKENS, 0), -1):
+        rows = round((count * height / width) ** 0.5)
+        if rows and count % rows == 0 and rows * width == count // rows * height:
+            return rows, count // rows
+    return None
+
+
+def _checked(module: nn.Module, name: str) -> str:
+    names = [known for known, _ in module.named_modules()]
+    if name in names and name:
+        return name
+    near = get_close_matches(name, names, n=3, cutoff=0.5) or names[-3:]
+    raise UsageError(f"the model has no layer {name!r}; it has {', '.join(near)} among others")
+
+
+def _by_structure(module: nn.Module) -> str | None:
+    named: dict[str, nn.Module] = dict(module.named_modules())
+    for name, layer in named.items():
+        if name.split(".")[-1] == "layer4" and isinstance(layer, nn.Sequential):
+            return name
+        if name.endswith("encoder.stages") and isinstance(layer, nn.ModuleList):
+            return f"{name}.{len(layer) - 1}"
+    norms = [
+        name
+        for name, layer in named.items()
+        if name.split(".")[-1] in _BLOCK_NORMS and type(layer).__name__.endswith("LayerNorm")
+    ]
+    return norms[-1] if norms else None
+
+
+def _last_map(module: nn.Module, inputs: Tensor) -> str | None:
+    last: list[nn.Module] = []
+
+    def hook(layer: nn.Module, _: tuple[Any, ...], output: Any) -> None:
+        # Not a pooling layer: where its grid is fixed, it is coarser than what it pools.
+        if "Pool" in type(layer).__name__:
+            return
+        if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-2:].numel() > 1:
+            last[:] = [layer]
+
+    with borrowed(module, dict.fromkeys(module.modules(), hook)), torch.no_grad():
+        module(inputs[:1])
+    names: dict[nn.Module, str] = {layer: name for name, layer in module.named_modules()}
+    return names[last[0]] if last and last[0] is not module else None

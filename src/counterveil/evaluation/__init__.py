@@ -1,0 +1,1 @@
+"""Measuring: classifiers, counterfactuals and partitions against the truth."""

@@ -1,0 +1,38 @@
+"""How sure a mean is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % bootstrap interval, of ``n`` values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain numbers, rounded to five places."""
+        return {
+            "mean": round(self.mean, 5),
+            "low": round(self.low, 5),
+            "high": round(self.high, 5),
+            "n": self.n,
+        }
+
+
+def estimate(values: Sequence[float], *, draws: int = 1000, seed: int = 0) -> Estimate:
+    """Mean and percentile bootstrap interval; NaN where there are no values."""
+    array = np.asarray(values, float)
+    if not len(array):
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    rng = np.random.default_rng(seed)
+    means = array[rng.integers(0, len(array), (draws, len(array)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(float(array.mean()), float(low), float(high), len(array))

@@ -1,0 +1,37 @@
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: setup run test check bench clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Counterveil needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet]" --group dev
+	touch $@
+
+run: setup
+	$(BIN)/counterveil scenes --out out/scenes --count 6 --seed 7 --split test
+	$(BIN)/counterveil run out/scenes/images --out out/proxy --profile proxy
+	$(BIN)/python examples/photograph.py out/photograph
+	$(BIN)/counterveil run out/photograph --out out/faces --profile nudenet
+	@echo "Open out/proxy/report.html and out/faces/report.html"
+
+test: setup
+	$(BIN)/python -m pytest -n auto
+
+check: setup
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/counterveil bench cse --out out/bench/cse.json --markdown out/bench/results.md
+	$(BIN)/python benchmarks/bass_vs_slic.py
+	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
+	$(BIN)/python benchmarks/whole_cse.py
+
+clean:
+	rm -rf out .venv

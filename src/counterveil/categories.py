@@ -5,7 +5,7 @@
 key = "logos"
 title = "Competitors' logos"
 description = "A logo of another maker on a product photograph."
-classifier = "zeroshot:openai/clip-vit-base-patch32#a photo of a logo"
+classifier = "zeroshot:google/siglip2-base-patch16-224#a photo with a logo"
 threshold = 0.6
 questions = ["Is there a logo in the image?"]
 ```

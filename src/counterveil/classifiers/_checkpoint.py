@@ -13,10 +13,18 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 
-from counterveil.errors import ModelError, UsageError
+from counterveil.errors import CounterveilError, ModelError, UsageError
 from counterveil.types import ModelInfo
 
-_FOREIGN = (OSError, ValueError, ImportError, RuntimeError, KeyError, TypeError, SafetensorError)
+_FOREIGN = (
+    OSError,
+    ValueError,
+    ImportError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    SafetensorError,
+)
 """What transformers raises for checkpoints that are absent, broken, or not what was asked for."""
 
 _HINTS = (
@@ -24,7 +32,7 @@ _HINTS = (
     ("offline mode", "connect to the network once so that it is cached, or give a folder"),
     ("custom code", "code from a hub is never run; use a model that transformers knows"),
     ("gated", "accept its terms on the hub and log in, or give a folder"),
-    ("safetensors", "only safetensors weights are read; convert the checkpoint"),
+    ("safetensors", "only safetensors weights are read: convert them, or name a REPO@REVISION"),
     ("sentencepiece library", "pip install sentencepiece"),
     ("timm library", "pip install timm"),
     ("unrecognized configuration class", "name a model of the kind that this scheme serves"),
@@ -132,6 +140,8 @@ class Checkpoint:
         """Foreign errors become a :class:`ModelError` that says what to do."""
         try:
             yield
+        except CounterveilError:
+            raise
         except _FOREIGN as error:
             said = " ".join(str(error).split())
             hints = [hint for sign, hint in _HINTS if sign in said.lower()]

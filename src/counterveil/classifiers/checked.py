@@ -1,0 +1,58 @@
+"""Holds a classifier to its word: every score a finite probability, one an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from counterveil.errors import ModelError
+from counterveil.types import Classifier, Images, ModelInfo, Scores
+
+
+class Checked:
+    """A classifier whose scores are validated; everything else is the inner one's own.
+
+    Args:
+        classifier: to be checked.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+
+    def __getattr__(self, name: str) -> Any:
+        # While unpickled, there is no inner classifier yet to ask.
+        if name == "_classifier":
+            raise AttributeError(name)
+        return getattr(self._classifier, name)
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which model this is."""
+        return self._classifier.info
+
+    def score(self, images: Images) -> Scores:
+        """P(unsafe) of each image, float64 ``(B,)``.
+
+        Raises:
+            ModelError: not one score an image, or one that is no probability.
+        """
+        scores = self._classifier.score(images)
+        try:
+            values = np.asarray(scores, np.float64)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise self._broken(f"gave {type(scores).__name__}, not numbers: {error}") from error
+        if values.shape != (len(images),):
+            raise self._broken(f"gave shape {values.shape} for {len(images)} images")
+        wrong = values[~((values >= 0) & (values <= 1))]  # NaN fails both comparisons
+        if len(wrong):
+            raise self._broken(f"gave {wrong[0]}, which is no probability in [0, 1]")
+        return values
+
+    def _broken(self, what: str) -> ModelError:
+        return ModelError(f"classifier {self.info.name!r} {what}")
+
+
+def checked(classifier: Classifier) -> Classifier:
+    """The classifier, its scores validated; itself when it already is."""
+    return classifier if isinstance(classifier, Checked) else Checked(classifier)

@@ -69,18 +69,14 @@ def load(argument: str, *, device: str = "cpu") -> Classifier:
 
 
 def _find(spec: str, module: str, name: str) -> Callable[..., Any]:
-    here = str(Path.cwd())
-    sys.path.append(here)  # last: nothing here can stand in for an installed module
     try:
-        with _translated(spec, "could not be imported"):
+        with _translated(spec, "could not be imported"), _current_folder():
             found: Any = importlib.import_module(module)
     except ModelError as error:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and f"{module}.".startswith(f"{cause.name}."):
             raise UsageError(f"{spec}: there is no module {cause.name!r}") from cause
         raise
-    finally:
-        sys.path.remove(here)
     for part in name.split("."):
         if not hasattr(found, part):
             raise UsageError(f"{spec}: module {module!r} has no {name!r}")
@@ -110,6 +106,21 @@ def _classifier(made: Any, spec: str) -> Classifier:
         f"{spec} made {type(made).__name__}; a classifier with score, or a function from images "
         "to scores, was expected"
     )
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """Modules are found in the current folder, last: none there replaces an installed one."""
+    here = str(Path.cwd())
+    if here in sys.path:
+        yield
+        return
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
 
 
 @contextmanager

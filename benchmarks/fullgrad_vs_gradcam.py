@@ -32,11 +32,12 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 def contenders() -> tuple[dict[str, Callable[[], object]], str]:
     """What is timed, by name; all of it on one model and one image."""
+    torchvision = import_torchvision()  # before pytorch-grad-cam, which imports it too
     from pytorch_grad_cam import FullGrad as TheirFullGrad
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     torch.manual_seed(0)
-    model = import_torchvision().models.resnet50(weights=None)
+    model = torchvision.models.resnet50(weights=None)
     classifier = TorchClassifier(model, info=ModelInfo("resnet50"))
     image = np.random.default_rng(0).integers(0, 256, (EDGE, EDGE, 3), dtype=np.uint8)
     inputs = classifier.to_input(image[None])

@@ -42,22 +42,21 @@ class AblationCam(Cam):
     def _maps(self, classifier: OpenClassifier, inputs: Tensor) -> Tensor:
         layer = self.find(classifier.module, inputs)
         size = (inputs.shape[-2], inputs.shape[-1])
-        with torch.no_grad():
-            maps = []
-            for image in inputs:
-                tail = Tail(classifier.module, layer, image[None])
-                grid = to_grid(layer, tail.activation, size)  # (1, C, gh, gw)
-                ablated = self._ablated_logits(tail, layer, size, grid.shape[1])
-                weights = _weights(classifier, tail.logits, ablated)
-                maps.append(torch.einsum("c,chw->hw", weights, grid[0]).relu())
-            return torch.stack(maps)
+        maps = []
+        for image in inputs:
+            tail = Tail(classifier.module, layer, image[None])
+            grid = to_grid(layer, tail.activation, size)  # (1, C, gh, gw)
+            ablated = self._ablated_logits(tail, layer, size, grid.shape[1])
+            weights = _weights(classifier, tail.logits, ablated)
+            maps.append(torch.einsum("c,chw->hw", weights, grid[0]).relu())
+        return torch.stack(maps)
 
     def _ablated_logits(
         self, tail: Tail, layer: torch.nn.Module, size: tuple[int, int], channels: int
     ) -> Tensor:
         """The logits without each of the channels, ``(C, classes)``."""
         if linear := tail.pooled_head():
-            return tail.logits - (linear.weight * tail.activation.mean((2, 3))).T
+            return tail.logits - (linear.weight.detach() * tail.activation.mean((2, 3))).T
         parts = []
         for start in range(0, channels, self.batch):
             chunk = torch.arange(start, min(start + self.batch, channels))
@@ -71,4 +70,7 @@ class AblationCam(Cam):
 def _weights(classifier: OpenClassifier, logits: Tensor, ablated: Tensor) -> Tensor:
     value = classifier.target(logits)  # (1,)
     drop = value - classifier.target(ablated)  # (C,)
+    # Channels that nothing depends on must weigh nothing, not what rounding leaves of them.
+    rounding = 16 * torch.finfo(drop.dtype).eps * logits.abs().max()
+    drop = torch.where(drop.abs() <= rounding, 0, drop)
     return torch.where(value == 0, drop, drop / value.abs())

@@ -68,13 +68,13 @@ class TorchAttribution(ABC):
         opened = open_up(classifier, self.name)
         size = (images.shape[1], images.shape[2])
         parts = [np.zeros((0, *size), np.float32)]
-        for start in range(0, len(images), self.batch):
-            with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
+            for start in range(0, len(images), self.batch):
                 inputs = opened.to_input(images[start : start + self.batch])
-            heat = resized(self._maps(opened, inputs), size).clamp(min=0).float().cpu().numpy()
-            if not np.isfinite(heat).all():
-                raise ModelError(f"{self.name}: the model gave values that are not finite")
-            parts.append(heat)
+                maps = resized(self._maps(opened, inputs), size)  # (b, H, W)
+                parts.append(maps.clamp(min=0).float().cpu().numpy())
+        if not all(np.isfinite(part).all() for part in parts):
+            raise ModelError(f"{self.name}: the model gave values that are not finite")
         return np.concatenate(parts)
 
     @abstractmethod

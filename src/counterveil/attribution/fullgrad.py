@@ -144,7 +144,7 @@ class _Terms:
         )
 
     def add(self, term: Tensor, spatial: bool) -> None:
-        part = term.flatten(1).sum(1)
+        part = term.sum(tuple(range(1, term.ndim)))
         self.total += part
         self.magnitude += part.abs()
         if spatial and term.shape[-2:].numel() > 1:

@@ -14,7 +14,8 @@ from counterveil.errors import UnsupportedModelError, UsageError
 _BLOCK_NORMS = ("layernorm_before", "norm1", "ln_1", "layer_norm1")
 """The norm before a block's attention in transformers, timm, torchvision and CLIP."""
 
-_MOST_PREFIX_TOKENS = 16
+_MOST_PREFIX_TOKENS = 9
+"""One for the class, and registers."""
 
 
 def find_layer(module: nn.Module, inputs: Tensor, name: str | None = None) -> str:
@@ -22,8 +23,8 @@ def find_layer(module: nn.Module, inputs: Tensor, name: str | None = None) -> st
 
     Asked for none: the last stage of a ResNet (``layer4``, or ``encoder.stages[-1]``); the norm
     before attention of a transformer's last block, since behind it nothing but the class token
-    reaches the logits; else the last layer to finish, pooling aside, whose output is a map. The last costs one
-    more forward.
+    reaches the logits; else the last layer to finish, pooling aside, whose output is a map. The
+    last costs one more forward.
 
     Raises:
         UsageError: no layer has that name.
@@ -78,7 +79,7 @@ def to_grid(layer: nn.Module, activation: Tensor, size: tuple[int, int]) -> Tens
 def _token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int] | None:
     """Rows and columns of the patches, in the input's proportions, prefix tokens aside."""
     height, width = size
-    for count in range(tokens, max(tokens - _MOST_PREFIX_TOKENS, 0), -1):
+    for count in range(tokens, max(tokens - _MOST_PREFIX_TOKENS - 1, 0), -1):
         rows = round((count * height / width) ** 0.5)
         if rows and count % rows == 0 and rows * width == count // rows * height:
             return rows, count // rows

@@ -1,0 +1,156 @@
+"""Small networks with random, seeded weights, and the classifiers and images to go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from counterveil.classifiers._torchvision import import_torchvision
+from counterveil.classifiers.base import InputSpec, TorchClassifier
+from counterveil.types import ModelInfo
+
+torchvision = import_torchvision()  # before transformers and pytorch-grad-cam, which import it
+
+EDGE = 64
+SPEC = InputSpec(height=EDGE, width=EDGE)
+
+
+class Logits(nn.Module):
+    """A transformers model, returning its logits as they are."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.model(pixel_values=pixels).logits
+
+
+class BlackBox:
+    """Scores by brightness; nothing to look into."""
+
+    info = ModelInfo("black-box")
+
+    def score(self, images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).mean(axis=1) / 255
+
+
+def shaken(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module, its batch norms no longer the identity and its biases no longer zero."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        noise = torch.rand(tensor.shape, generator=generator)
+        if name.endswith("running_var"):
+            tensor.data.copy_(0.5 + noise)
+        elif name.endswith("running_mean"):
+            tensor.data.copy_(noise - 0.5)
+        elif name.endswith("bias"):
+            tensor.data.copy_(0.4 * (noise - 0.5))
+    return module.eval()
+
+
+def plain_convnet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(12, 6, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 5),
+        nn.ReLU(),
+        nn.Linear(5, 3),
+    )
+
+
+def resnet() -> nn.Module:
+    blocks = torchvision.models.resnet
+    return blocks.ResNet(blocks.BasicBlock, [1, 1, 1, 1], num_classes=3)
+
+
+def hf_resnet() -> nn.Module:
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic", num_labels=3
+    )
+    return Logits(ResNetForImageClassification(config))
+
+
+def hf_vit() -> nn.Module:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=EDGE,
+        patch_size=16,
+        num_labels=3,
+        initializer_range=0.5,
+    )
+    return Logits(ViTForImageClassification(config))
+
+
+def torchvision_vit() -> nn.Module:
+    vit = torchvision.models.VisionTransformer(
+        image_size=EDGE,
+        patch_size=16,
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=24,
+        mlp_dim=32,
+        num_classes=3,
+    )
+    nn.init.normal_(vit.heads[0].weight)  # as torchvision makes it, the head is zero
+    return vit
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "plain_convnet": plain_convnet,
+    "resnet": resnet,
+    "hf_resnet": hf_resnet,
+    "hf_vit": hf_vit,
+    "torchvision_vit": torchvision_vit,
+}
+CONVNETS = ("plain_convnet", "resnet", "hf_resnet")
+VITS = ("hf_vit", "torchvision_vit")
+
+
+def net(name: str, seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return shaken(NETS[name](), seed)
+
+
+def classifier(module: nn.Module, **options: Any) -> TorchClassifier:
+    return TorchClassifier(module, info=ModelInfo("net"), spec=SPEC, **options)
+
+
+def picture(height: int = EDGE, width: int = EDGE, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def quadrants(height: int = EDGE, width: int = EDGE) -> np.ndarray:
+    """Labels 0..3, a quarter each."""
+    rows = np.arange(height)[:, None] >= height // 2
+    columns = np.arange(width)[None] >= width // 2
+    return (2 * rows + columns).astype(np.int32)
+
+
+def black(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    return np.where(masks[..., None], np.uint8(0), image[None])
+
+
+def unit(heat: np.ndarray) -> np.ndarray:
+    """Min-max, as pytorch-grad-cam leaves its maps."""
+    return (heat - heat.min()) / (heat.max() - heat.min())

@@ -1,0 +1,78 @@
+"""Occlusion against Definition 2, on a black box."""
+
+import numpy as np
+import pytest
+
+from counterveil.attribution.occlusion import Occlusion
+from counterveil.errors import UsageError
+from counterveil.types import ModelInfo
+from tests.attribution import nets
+
+
+class RedShare:
+    """P = share of the red channel that is lit, less a quarter of the blue."""
+
+    info = ModelInfo("red")
+
+    def __init__(self):
+        self.batches = []
+
+    def score(self, images):
+        self.batches.append(len(images))
+        red, blue = (images[..., channel].mean(axis=(1, 2)) / 255 for channel in (0, 2))
+        return np.clip(red - 0.25 * blue, 0, 1)
+
+
+def scene():
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:4, :4, 0] = 255  # quadrant 0 is red: P = 0.25
+    image[4:, 4:, 2] = 255  # quadrant 3 is blue: it takes 0.0625 off
+    return image
+
+
+def test_is_the_confidence_lost():
+    heat = Occlusion()(RedShare(), scene(), labels=nets.quadrants(8, 8), fill=nets.black)
+    assert heat.dtype == np.float32
+    assert np.allclose(heat[:4, :4], 0.25 - 0.0625)
+    assert (heat[4:] == 0).all()  # hiding the blue raises the score: no negative values
+    assert (heat[:, 4:] == 0).all()
+
+
+def test_labels_below_zero_are_never_hidden():
+    labels = nets.quadrants(8, 8) - 1  # the red quadrant is now -1
+    heat = Occlusion()(RedShare(), scene(), labels=labels, fill=nets.black)
+    assert (heat == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "batches"),
+    [
+        ({}, [1, 4]),
+        ({"batch": 3}, [1, 3, 1]),
+        ({"pixels": 130}, [1, 2, 2]),  # 64 pixels an image
+        ({"pixels": 1}, [1, 1, 1, 1, 1]),
+    ],
+)
+def test_batches_are_bounded(options, batches):
+    classifier = RedShare()
+    labels = nets.quadrants(8, 8)
+    heat = Occlusion(**options)(classifier, scene(), labels=labels, fill=nets.black)
+    assert classifier.batches == batches
+    assert np.allclose(heat.max(), 0.1875)
+
+
+def test_any_fill_will_do_and_black_is_the_default():
+    def red(image, masks):
+        return np.where(masks[..., None], np.array([255, 0, 0], np.uint8), image[None])
+
+    labels = nets.quadrants(8, 8)
+    assert (Occlusion()(RedShare(), scene(), labels=labels, fill=red) == 0).all()
+    assert Occlusion()(RedShare(), scene(), labels=labels).max() > 0
+
+
+def test_regions_are_needed():
+    assert Occlusion.needs_regions
+    with pytest.raises(UsageError, match="give it labels"):
+        Occlusion()(RedShare(), scene())
+    with pytest.raises(UsageError, match=r"labels \(4, 4\) are not of the image's size \(8, 8\)"):
+        Occlusion()(RedShare(), scene(), labels=nets.quadrants(4, 4), fill=nets.black)

@@ -135,6 +135,12 @@ def test_an_error_record_cannot_claim_outputs():
         validate(plain)
 
 
+def test_a_partial_record_may_do_without_an_error_but_an_error_record_may_not():
+    validate(full().to_dict() | {"status": "partial"})
+    with pytest.raises(UsageError, match="error"):
+        validate(full().to_dict() | {"status": "error", "outputs": None})
+
+
 def test_schema_is_a_schema_and_describes_every_field():
     from jsonschema import Draft202012Validator
 

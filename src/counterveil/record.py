@@ -234,8 +234,8 @@ class Record:
     """Everything that is told about one examined image.
 
     Attributes:
-        status: ``ok``; ``partial`` when some category could not be judged; ``error`` when
-            nothing could.
+        status: ``ok``; ``partial`` when something was not judged (frames of an animation, a
+            category); ``error`` when nothing was.
         profile: name of the profile.
         source: the file.
         created: UTC, ISO 8601, such as ``2025-01-31T12:00:00Z``.

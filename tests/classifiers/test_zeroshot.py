@@ -153,6 +153,12 @@ def test_gradients_reach_every_part_of_the_image(saved, photo):
     assert (pixels.grad.abs().amax(1) > 0).float().mean() > 0.99
 
 
+def test_case_makes_no_difference(saved, photo):
+    _, folder, _ = saved
+    shouted = zeroshot.load(f"{folder}#{PROMPTS.upper()}").score(photo[None])
+    assert shouted == zeroshot.load(f"{folder}#{PROMPTS}").score(photo[None])
+
+
 def test_a_batch_scores_as_its_images_do(saved, photo):
     _, folder, _ = saved
     classifier = zeroshot.load(f"{folder}#{PROMPTS}")

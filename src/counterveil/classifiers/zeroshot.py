@@ -137,6 +137,9 @@ def parse_prompts(text: str) -> tuple[list[str], list[str]]:
 def _features(model: Any, tokenizer: Any, prompts: list[str]) -> Tensor:
     """Unit features of the prompts ``(P, D)``."""
     longest = model.config.text_config.max_position_embeddings
+    sigmoid = model.config.model_type in _SIGMOID
+    if sigmoid:  # trained on lower case, which not every tokenizer sees to
+        prompts = [prompt.lower() for prompt in prompts]
     tokenized = tokenizer(prompts)["input_ids"]
     # Without its files, a tokenizer loads all the same and reads every word as unknown.
     if len(set(map(tuple, tokenized))) < len({prompt.casefold() for prompt in prompts}):
@@ -147,7 +150,6 @@ def _features(model: Any, tokenizer: Any, prompts: list[str]) -> Tensor:
                 f"prompt {prompt!r} has {len(ids)} tokens, the model reads {longest}; shorten it"
             )
     # SigLIP was trained on texts padded to full length, without a mask.
-    sigmoid = model.config.model_type in _SIGMOID
     padding = {"padding": "max_length", "max_length": longest} if sigmoid else {"padding": True}
     tokens = dict(tokenizer(prompts, return_tensors="pt", **padding))
     names = ["input_ids"] if sigmoid else ["input_ids", "attention_mask"]

@@ -7,6 +7,7 @@ from torch import nn
 
 from counterveil.attribution import make
 from counterveil.attribution.ablationcam import AblationCam
+from counterveil.attribution.base import resized
 from counterveil.attribution.gradcam import GradCam
 from counterveil.attribution.gradcam_plusplus import GradCamPlusPlus
 from counterveil.attribution.layers import tensor_of, to_grid
@@ -193,6 +194,32 @@ def test_ablation_at_a_pooled_layer_runs_nothing_again():
     module.fc.register_forward_hook(lambda _layer, _inputs, output: heads.append(len(output)))
     AblationCam()(nets.classifier(module), nets.picture())
     assert sum(heads) <= 3  # recorded, and the tail tried once, for 512 channels
+
+
+class Skip(nn.Module):
+    """Changes in place what it keeps for later."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.front, self.layer = Counting(3, 4, 3), nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, pixels):
+        kept = self.front(pixels)
+        kept += 1
+        return self.head((self.layer(kept) * kept).amax((2, 3)))
+
+
+def test_what_the_front_kept_stays_as_it_was():
+    module = Skip()
+    classifier, image = nets.classifier(module), nets.picture()
+    heat = AblationCam(layer="layer", batch=1).maps(classifier, image[None])[0]
+    assert module.front.images == 1
+    expected = torch.from_numpy(brute_force(classifier, module.layer, image))
+    expected = resized(expected[None], (nets.EDGE, nets.EDGE))[0].numpy()
+    np.testing.assert_allclose(heat, expected, rtol=1e-4, atol=1e-5)
+    assert heat.max() > 0
 
 
 class BatchReader(nn.Sequential):

@@ -120,6 +120,20 @@ def test_a_black_box_is_sent_to_occlusion(method):
 
 
 @pytest.mark.parametrize("method", OPENERS)
+def test_a_wrapped_classifier_is_looked_into(method):
+    class Wrapped:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+    inner = nets.classifier(nets.net("resnet"))
+    expected = explain(method, inner, nets.picture())
+    assert np.array_equal(explain(method, Wrapped(inner), nets.picture()), expected)
+
+
+@pytest.mark.parametrize("method", OPENERS)
 def test_a_model_without_a_gradient_is_sent_to_occlusion(method):
     class Lookup(nn.Module):
         def forward(self, pixels):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol, cast, runtime_checkable
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from counterveil.types import Classifier, Heat, Image, Images, Labels
 Heats = Float32[np.ndarray, "batch height width"]
 
 
-@runtime_checkable
 class OpenClassifier(Protocol):
     """A classifier whose inside is a torch module."""
 
@@ -88,8 +87,10 @@ def open_up(classifier: Classifier, name: str) -> OpenClassifier:
     Raises:
         UnsupportedModelError: it only scores.
     """
-    if isinstance(classifier, OpenClassifier) and isinstance(classifier.module, nn.Module):
-        return classifier
+    # By attributes and not by `isinstance`, which does not see what a wrapper passes through.
+    ready = all(callable(getattr(classifier, part, None)) for part in ("to_input", "target"))
+    if ready and isinstance(getattr(classifier, "module", None), nn.Module):
+        return cast(OpenClassifier, classifier)
     raise UnsupportedModelError(
         f"{name} looks inside a torch module, and {classifier.info.name!r} only scores; "
         "use the 'occlusion' attribution, which needs no more than scores"

@@ -1,0 +1,81 @@
+"""Which pixels belong together: partitions of an image into connected regions.
+
+Every segmentation returns ``int32`` labels ``0 .. K-1``, each one 4-connected, for an image of
+any size and content. Importing this package loads neither numba nor torch: the constructors in
+``SEGMENTATIONS`` do, when called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from counterveil.errors import UsageError
+from counterveil.regions.connect import connect
+from counterveil.regions.rank import rank, region_scores
+from counterveil.types import Heat, Image, Labels
+
+__all__ = ["SEGMENTATIONS", "Segmentation", "connect", "make", "rank", "region_scores"]
+
+
+class Segmentation(Protocol):
+    """Maps an image to regions."""
+
+    def __call__(
+        self,
+        image: Image,
+        *,
+        guidance: Heat | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Labels:
+        """Labels ``(H, W)``, ``0 .. K-1`` without gaps, each one 4-connected.
+
+        Args:
+            image: ``(H, W, 3)``, any size.
+            guidance: how much each pixel matters, ``(H, W)``, at any scale, never negative;
+                a method that can makes its regions finer where it is high, others ignore it.
+            rng: for the methods that draw; the same state gives the same labels.
+
+        Raises:
+            UsageError: image and guidance do not fit together, or are malformed.
+        """
+        ...
+
+
+def _lazily(module: str, name: str) -> Callable[..., Segmentation]:
+    def construct(**options: Any) -> Segmentation:
+        constructor = getattr(import_module(f"counterveil.regions.{module}"), name)
+        made: Segmentation = constructor(**options)
+        return made
+
+    return construct
+
+
+SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
+    {
+        "bass": _lazily("bass", "Bass"),
+        "slic": _lazily("slic", "Slic"),
+        "felzenszwalb": _lazily("felzenszwalb", "Felzenszwalb"),
+        "watershed": _lazily("watershed", "Watershed"),
+        "sam": _lazily("sam", "Sam"),
+    }
+)
+
+
+def make(name: str, **options: Any) -> Segmentation:
+    """The segmentation of that name, its constructor given ``options``.
+
+    Raises:
+        UsageError: no segmentation has that name, or it takes no such option.
+    """
+    if name not in SEGMENTATIONS:
+        known = ", ".join(SEGMENTATIONS)
+        raise UsageError(f"no segmentation is called {name!r}; choose one of {known}")
+    try:
+        return SEGMENTATIONS[name](**options)
+    except TypeError as error:
+        raise UsageError(f"segmentation {name!r}: {error}") from error

@@ -1,0 +1,85 @@
+"""``counterveil train``: train what Counterveil runs on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train a classifier.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _train() -> None:
+    """Train a classifier."""
+
+
+@app.command()
+def classifier(
+    data: Annotated[Path, typer.Argument(help="Scenes, or a folder with a folder a class.")],
+    out: Annotated[Path, typer.Option(help="Weights to write, FILE.safetensors.")],
+    category: Annotated[str | None, typer.Option(help="Which category of the scenes.")] = None,
+    unsafe: Annotated[
+        str | None, typer.Option(help="Which class of a folder is unsafe; 'unsafe' if none.")
+    ] = None,
+    arch: Annotated[str, typer.Option(help="resnet50 (the paper's), resnet18, slim.")] = "resnet50",
+    start: Annotated[
+        str, typer.Option(help="imagenet, none, or weights of the same architecture.")
+    ] = "imagenet",
+    epochs: Annotated[int, typer.Option(min=1)] = 50,
+    batch: Annotated[int, typer.Option(min=2)] = 64,
+    rate: Annotated[float, typer.Option(help="Largest learning rate.")] = 1e-3,
+    veils: Annotated[
+        bool, typer.Option(help="Train under veils, so that masked images are nothing strange.")
+    ] = True,
+    size: Annotated[int, typer.Option(min=32, help="Input side, pixels.")] = 224,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+) -> None:
+    """Train a classifier; writes weights, metrics and a model card."""
+    from counterveil.errors import UsageError
+    from counterveil.training.classifier import Recipe
+    from counterveil.training.run import train
+
+    if out.suffix != ".safetensors":
+        raise UsageError(f"weights are written as safetensors; name {out.stem}.safetensors")
+    recipe = Recipe(
+        architecture=arch,
+        start=start,
+        epochs=epochs,
+        batch=batch,
+        rate=rate,
+        veils=veils,
+        seed=seed,
+        precision=_precision(precision, device),
+        device=device,
+    )
+    train(
+        data,
+        out,
+        recipe,
+        category=category,
+        unsafe=unsafe,
+        size=size,
+        resume=resume,
+        report=lambda line: typer.echo(line, err=True),
+    )
+
+
+def _precision(asked: str, device: str) -> str:
+    """bfloat16 where the hardware computes in it."""
+    import torch
+
+    from counterveil.errors import UsageError
+
+    if asked in ("bfloat16", "float32"):
+        return asked
+    if asked != "auto":
+        raise UsageError(f"no precision is called {asked!r}; choose auto, bfloat16 or float32")
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    fast = device == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bfloat16" if fast else "float32"

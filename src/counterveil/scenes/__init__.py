@@ -1,0 +1,16 @@
+"""Proxy scenes: abstract pictograms with a truth that no real data set could have."""
+
+from counterveil.scenes.compose import SCENE_KINDS, Scene, SceneObject, draw_scene
+from counterveil.scenes.kinds import CATEGORY_KEYS, KINDS, Kind
+from counterveil.scenes.truth import Answer
+
+__all__ = [
+    "CATEGORY_KEYS",
+    "KINDS",
+    "SCENE_KINDS",
+    "Answer",
+    "Kind",
+    "Scene",
+    "SceneObject",
+    "draw_scene",
+]

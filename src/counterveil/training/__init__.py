@@ -1,0 +1,1 @@
+"""Training the classifiers; run-time rooms never import this."""

@@ -1,0 +1,102 @@
+"""From a folder to weights, metrics and a card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from counterveil.classifiers.resnet import from_file
+from counterveil.training import card
+from counterveil.training.classifier import Recipe, Trainer
+from counterveil.training.data import SPLITS, Arrays, Source, SplitName, decode, find
+from counterveil.training.metrics import accuracy_by_group, veiled_safe
+
+Report = Callable[[str], None]
+
+
+def train(
+    data: Path,
+    out: Path,
+    recipe: Recipe,
+    *,
+    category: str | None,
+    unsafe: str | None,
+    size: int,
+    resume: bool,
+    report: Report,
+) -> None:
+    """Train a classifier from a folder, and write what came of it.
+
+    Raises:
+        UsageError: the folder or an option is not usable.
+        ModelError: the weights to start from cannot be had.
+    """
+    source = find(data, category=category, unsafe=unsafe)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {split: _decoded(source, split, size, report) for split in SPLITS}
+    with _bar("training") as bar:
+        trainer = Trainer(
+            recipe,
+            arrays["train"],
+            arrays["validation"],
+            checkpoint=out.with_suffix(".checkpoint"),
+            report=report,
+            step=bar.step,
+        )
+        if resume and trainer.resume():
+            report(f"resumed after epoch {trainer.progress.epoch}")
+        bar.total(trainer.steps * (recipe.epochs - trainer.progress.epoch))
+        trainer.run()
+    card.write_weights(out, trainer.best, recipe=recipe, spec=trainer.spec, digest=source.digest)
+    metrics = _metrics(out, recipe, arrays, trainer)
+    card.write_metrics(out, metrics)
+    card.write_card(out, recipe=recipe, category=category, metrics=metrics, digest=source.digest)
+    out.with_suffix(".checkpoint").unlink()
+    report(f"wrote {out}: {metrics['test']['all']:.4f} right on the test split")
+
+
+def _metrics(
+    out: Path, recipe: Recipe, arrays: dict[SplitName, Arrays], trainer: Trainer
+) -> dict[str, Any]:
+    """Of the file that was written, not of what was meant to be written."""
+    classifier = from_file(out, name=out.name, device=recipe.device)
+    test = arrays["test"]
+    return {
+        "recipe": asdict(replace(recipe, start=Path(recipe.start).name)),
+        "counts": {split: len(arrays[split]) for split in SPLITS},
+        "best validation": trainer.progress.best,
+        "test": {**accuracy_by_group(classifier, test), **veiled_safe(classifier, test)},
+        "history": trainer.progress.history,
+    }
+
+
+def _decoded(source: Source, split: SplitName, size: int, report: Report) -> Arrays:
+    items = source.items[split]
+    with _bar(f"reading {split}") as bar:
+        bar.total(len(items))
+        return decode(items, size, size, warn=report, step=bar.step)
+
+
+class _Bar:
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(what, total=None)
+
+    def total(self, count: int) -> None:
+        self._progress.update(self._task, total=count)
+
+    def step(self) -> None:
+        self._progress.advance(self._task)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[_Bar]:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        yield _Bar(progress, what)

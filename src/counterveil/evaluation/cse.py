@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from counterveil import profiles
 from counterveil.evaluation.interval import estimate
 from counterveil.evaluation.overlap import overlap
-from counterveil.images import decode_clean, encode_png
+from counterveil.images import decode_clean, encode_png, load
 from counterveil.pipeline import Counterveil, Watch
 from counterveil.pipeline.explain import Explainer, Explanation
 from counterveil.pipeline.timing import Stopwatch
@@ -127,7 +127,7 @@ def release_all(
 
 
 def _mask(data: bytes) -> Mask:
-    mask: Mask = decode_clean(data)[..., 0] > 127
+    mask: Mask = load(data)[0].pixels[..., 0] > 127
     return mask
 
 

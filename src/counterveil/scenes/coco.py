@@ -47,8 +47,8 @@ class SceneFile:
 def write_scene(scene: Scene, folder: Path, number: int) -> tuple[dict[str, Any], list[Any]]:
     """Write a scene's picture and mask; returns its COCO image and annotations."""
     name = f"{number:06d}.png"
-    write_atomic(folder / "images" / name, encode_png(scene.pixels, level=1))
-    write_atomic(folder / "masks" / name, encode_mask(scene.mask()))
+    (folder / "images" / name).write_bytes(encode_png(scene.pixels, level=1))
+    (folder / "masks" / name).write_bytes(encode_mask(scene.mask()))
     height, width = scene.pixels.shape[:2]
     image = {
         "id": number,

@@ -83,20 +83,29 @@ class Sam:
             small = inputs["reshaped_input_sizes"][0]
             side = (torch.arange(self.points, dtype=torch.float32) + 0.5) / self.points
             grid = torch.cartesian_prod(side, side) * small.flip(0)  # (P, 2): x, y
+            reach = (
+                (small * 4 * embedding.shape[-1] / inputs["pixel_values"].shape[-1]).ceil().int()
+            )
             drafts = [
-                self._drafts(model, embedding, prompts.to(self.device))
+                self._drafts(model, embedding, prompts.to(self.device), *reach.tolist())
                 for prompts in grid.split(self.batch)
             ]
             logits = torch.cat([logits for logits, _ in drafts])  # (M, h, w)
+            seen = logits[:, : reach[0], : reach[1]]
             quality = torch.cat([quality for _, quality in drafts]).numpy()
             sizes = (inputs["original_sizes"], inputs["reshaped_input_sizes"])
             return [
                 processor.post_process_masks(logits[None, None, k : k + 1], *sizes)[0][0, 0].numpy()
-                for k in distinct(boxes((logits > 0).numpy()), quality)
+                for k in distinct(boxes(seen.numpy() > 0), quality)
             ]
 
-    def _drafts(self, model: Any, embedding: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(M, h, w)`` and predicted quality ``(M,)`` of the masks good enough to keep."""
+    def _drafts(
+        self, model: Any, embedding: Tensor, prompts: Tensor, height: int, width: int
+    ) -> tuple[Tensor, Tensor]:
+        """Logits ``(M, h, w)`` and predicted quality ``(M,)`` of the masks good enough to keep.
+
+        Only their first ``height`` rows and ``width`` columns show the image; the rest is padding.
+        """
         import torch
 
         found = model(
@@ -106,7 +115,8 @@ class Sam:
             multimask_output=True,
         )
         logits, quality = found.pred_masks[0].flatten(0, 1), found.iou_scores[0].flatten()
-        strict, lax = (logits > 1).sum(dim=(1, 2)), (logits > -1).sum(dim=(1, 2))
+        seen = logits[:, :height, :width]
+        strict, lax = (seen > 1).sum(dim=(1, 2)), (seen > -1).sum(dim=(1, 2))
         good = (quality >= self.quality) & (strict >= self.stability * lax) & (strict > 0)
         return logits[good].float().cpu(), quality[good].float().cpu()
 

@@ -13,7 +13,7 @@ _NARROWEST = 6  # side of a region, in pixels of the coarsest scale, that shrink
 _SMALLEST = 8  # short side of the coarsest image, in pixels
 
 
-def coarse_side(side: float, height: int, width: int) -> int:
+def coarsening(side: float, height: int, width: int) -> int:
     """The power of two to shrink by, for regions of the given side."""
     shrink = 1
     while side >= 2 * shrink * _NARROWEST and min(height, width) >= 2 * shrink * _SMALLEST:

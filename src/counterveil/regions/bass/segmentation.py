@@ -13,7 +13,7 @@ from counterveil.regions.bass.colour import features
 from counterveil.regions.bass.hexagons import honeycomb
 from counterveil.regions.bass.model import Acceptance, Model
 from counterveil.regions.bass.partition import Partition
-from counterveil.regions.bass.scales import coarse_side, factors, refined, shrunken
+from counterveil.regions.bass.scales import coarsening, factors, refined, shrunken
 from counterveil.regions.connect import connect
 from counterveil.types import Heat, Image, Labels
 
@@ -129,7 +129,7 @@ class Bass:
         if rng is None and self.acceptance == "hastings":
             raise UsageError("Hastings acceptance draws at random: it needs rng")
         side = self._side(*image.shape[:2])
-        steps = factors(self.shrink or coarse_side(side, *image.shape[:2]))
+        steps = factors(self.shrink or coarsening(side, *image.shape[:2]))
         planes = shrunken(features(image, guidance), steps)
         model = Model(self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight)
         height, width = planes[-1].shape[:2]

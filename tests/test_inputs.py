@@ -15,7 +15,12 @@ def touch(folder, *names):
 
 def test_a_folder_gives_every_file_below_it_whatever_its_extension(tmp_path):
     touch(tmp_path, "a.png", "b/c.jpg", "notes.txt", "noext")
-    assert [item.name for item in find([str(tmp_path)])] == ["a.png", "b/c.jpg", "noext", "notes.txt"]
+    assert [item.name for item in find([str(tmp_path)])] == [
+        "a.png",
+        "b/c.jpg",
+        "noext",
+        "notes.txt",
+    ]
 
 
 def test_a_glob_and_a_file_that_it_matches_give_the_file_once(tmp_path):

@@ -8,15 +8,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from counterveil import attribution, classifiers, regions, search, veil
 from counterveil._tables import check_names, read_table
 from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
 from counterveil.errors import UsageError
 from counterveil.pipeline import Counterveil
 from counterveil.pipeline.parts import Methods, Named, Settings, Watch
+from counterveil.types import Heat, Image, Labels
 
-FINER = 8
-"""Side, in pixels at the search's resolution, of the pieces a veil is given back by."""
+FINER = 1 / 28
+"""Side of the pieces a veil is given back by, as a part of the image's shorter side."""
 
 _WORDS = ("attribution", "segmentation", "search", "fill", "notice")
 _NUMBERS = ("target", "max_regions", "max_forwards", "max_frames", "side")
@@ -67,6 +70,9 @@ class Overrides:
         return {name: value for name, value in values.items() if value is not None}
 
 
+_ZERO_SHOT = "zeroshot:google/siglip2-base-patch16-224#"
+
+
 def _hub(key: str, spec: str) -> Category:
     return replace(CATEGORIES[key], classifier=spec)
 
@@ -97,17 +103,17 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 _hub("sexually_explicit", "hub:Falconsai/nsfw_image_detection#nsfw"),
                 _hub(
                     "cyberbullying",
-                    "zeroshot:openai/clip-vit-base-patch32#a rude hand gesture|a person pointing "
-                    "a weapon|a sign with an insult||a photo of people|a photo of a place|an object",
+                    _ZERO_SHOT + "a rude hand gesture|a person pointing a weapon|"
+                    "a sign with an insult||a photo of people|a place|an object",
                 ),
                 _hub(
                     "self_harm",
-                    "zeroshot:openai/clip-vit-base-patch32#an injured forearm|a blade held to an "
-                    "arm|spilled pills||a photo of people|a photo of a place|an object",
+                    _ZERO_SHOT + "an injured forearm|a blade held to an arm|spilled pills||"
+                    "a photo of people|a place|an object",
                 ),
             ),
             attribution="gradcam",
-            notice="cyberbullying and self-harm are judged zero-shot by CLIP: "
+            notice="cyberbullying and self-harm are judged zero-shot by SigLIP 2: "
             "measure it on data of your own before you rely on it",
         ),
     }
@@ -160,15 +166,22 @@ def from_profile(
 
 def methods(chosen: Profile) -> Methods:
     """The methods that a profile names."""
-    finer = regions.make("bass", size=FINER) if chosen.search == "minimal" else None
     return Methods(
         attribution=Named(chosen.attribution, attribution.make(chosen.attribution)),
         black_box=Named("occlusion", attribution.make("occlusion")),
         segmentation=Named(chosen.segmentation, regions.make(chosen.segmentation)),
-        finer=finer,
+        finer=_finer if chosen.search == "minimal" else None,
         search=Named(chosen.search, search.make(chosen.search)),
         fill=veil.fill(chosen.fill),
     )
+
+
+def _finer(
+    image: Image, *, guidance: Heat | None = None, rng: np.random.Generator | None = None
+) -> Labels:
+    """The partition that veils are given back by; as fine, relative to it, on any image."""
+    size = max(4, round(min(image.shape[:2]) * FINER))
+    return regions.make("bass", size=size)(image, guidance=guidance, rng=rng)
 
 
 def with_overrides(chosen: Profile, overrides: Overrides) -> Profile:

@@ -29,7 +29,9 @@ def veiled_regions(images: Images, labels: Labels) -> np.ndarray:
     return np.stack([np.bincount(labels[b], minlength=count) / areas for b in black])
 
 
-def needs_all(labels: Labels, regions: Collection[int], low: float = 0.0) -> Callable[[Images], Scores]:
+def needs_all(
+    labels: Labels, regions: Collection[int], low: float = 0.0
+) -> Callable[[Images], Scores]:
     """Unsafe as much as the worst of some regions is in sight."""
 
     def score(images: Images) -> Scores:

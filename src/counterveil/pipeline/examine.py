@@ -112,7 +112,9 @@ class Counterveil:
             scores = np.stack([self._scores(photo.pixels) for photo in frames])
         worst = int((scores - self._thresholds()).max(axis=1).argmax())
         photo, before = frames[worst], scores[worst]
-        flagged = [w for w, s in zip(self.watches, before, strict=True) if s >= w.category.threshold]
+        flagged = [
+            w for w, s in zip(self.watches, before, strict=True) if s >= w.category.threshold
+        ]
         job = _Job(self, photo, flagged, stopwatch)
         job.run()
         record = Record(

@@ -81,7 +81,7 @@ class Explainer:
                 labels,
                 region_scores(heat, labels),
                 fill=self._methods.fill,
-                goal=Goal(threshold, min(threshold, self._settings.target)),
+                goal=Goal(threshold, min(threshold, self._settings.target), self._settings.slack),
                 budget=self._settings.budget,
                 finer=finer,
                 heat=heat,
@@ -107,9 +107,7 @@ class Explainer:
             f"{box.name} instead of {asked.name}",
         )
 
-    def _heat_and_labels(
-        self, chosen: Named[Attribution], counted: Counted
-    ) -> tuple[Heat, Labels]:
+    def _heat_and_labels(self, chosen: Named[Attribution], counted: Counted) -> tuple[Heat, Labels]:
         if chosen.method.needs_regions:
             labels = self._partition(None)
             with self._stopwatch("attribution"):

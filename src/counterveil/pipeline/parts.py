@@ -60,6 +60,7 @@ class Settings:
     Attributes:
         target: the search stays below this score where it can; the threshold of a category
             where that is lower.
+        slack: by how much giving back pieces finer than a region may raise the score.
         budget: most regions, most images scored, a category.
         side: longest side, in pixels, at which the search works; masks are brought back to
             full resolution, and what ships is verified there.
@@ -68,6 +69,7 @@ class Settings:
     """
 
     target: float = 0.1
+    slack: float = 0.02
     budget: Budget = field(default_factory=Budget)
     side: int = 512
     guided: bool = False

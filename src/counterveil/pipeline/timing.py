@@ -16,6 +16,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
+        """Time what happens inside, under the stage's name."""
         start = time.perf_counter()
         try:
             yield
@@ -26,6 +27,4 @@ class Stopwatch:
     def milliseconds(self) -> dict[str, float]:
         """Of each stage, and of the whole since the stopwatch was made."""
         total = (time.perf_counter() - self._start) * 1000
-        return {
-            stage: round(spent, 2) for stage, spent in [*self._spent.items(), ("total", total)]
-        }
+        return {stage: round(spent, 2) for stage, spent in [*self._spent.items(), ("total", total)]}

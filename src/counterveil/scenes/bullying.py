@@ -17,7 +17,9 @@ def _hand(pen: Pen, lengths: tuple[float, ...], rng: np.random.Generator) -> Non
         if length:
             spread = (x - 0.5) * 0.35
             pen.capsule((x, 0.55), (x + spread, 0.52 - length), 0.115)
-    pen.polygon([(0.23, 0.48), (0.77, 0.48), (0.76, 0.72), (0.68, 0.84), (0.32, 0.84), (0.24, 0.72)])
+    pen.polygon(
+        [(0.23, 0.48), (0.77, 0.48), (0.76, 0.72), (0.68, 0.84), (0.32, 0.84), (0.24, 0.72)]
+    )
     for x, length in zip(_FINGERS, lengths, strict=True):
         if not length:
             pen.ellipse((x, 0.5), 0.068, 0.085)
@@ -119,7 +121,9 @@ def face(pen: Pen, centre: tuple[float, float], r: float, *, happy: bool) -> Non
     x, y = centre
     pen.ellipse(centre, r)
     for side in (-1, 1):
-        pen.ellipse((x + side * 0.36 * r, y - 0.2 * r), 0.12 * r, 0.16 * r, pen.ink.line, edge=False)
+        pen.ellipse(
+            (x + side * 0.36 * r, y - 0.2 * r), 0.12 * r, 0.16 * r, pen.ink.line, edge=False
+        )
         if not happy:
             tear = (x + side * 0.42 * r, y + 0.2 * r)
             pen.ellipse(tear, 0.1 * r, 0.22 * r, (90, 160, 230), edge=False)

@@ -121,7 +121,9 @@ def load(folder: Path | str) -> tuple[SceneFile, ...]:
     by_image: dict[int, list[Mapping[str, Any]]] = {}
     for annotation in manifest["annotations"]:
         by_image.setdefault(annotation["image_id"], []).append(annotation)
-    return tuple(_file(folder, image, by_image.get(image["id"], [])) for image in manifest["images"])
+    return tuple(
+        _file(folder, image, by_image.get(image["id"], [])) for image in manifest["images"]
+    )
 
 
 def _file(folder: Path, image: Mapping[str, Any], things: list[Mapping[str, Any]]) -> SceneFile:

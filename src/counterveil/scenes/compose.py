@@ -281,7 +281,12 @@ class _Stage:
         shows = draw(pen, self.rng)
         drawn = pen.result()
         attributes = MappingProxyType(
-            {"shows": shows, "angle": round(angle, 1), "fill": list(ink.fill), "outline": ink.outline}
+            {
+                "shows": shows,
+                "angle": round(angle, 1),
+                "fill": list(ink.fill),
+                "outline": ink.outline,
+            }
         )
         return _Drawing(drawn, _shade(drawn.colours, self.rng), attributes)
 

@@ -90,7 +90,8 @@ def bust(pen: Pen, rng: np.random.Generator, *, clothed: bool) -> None:
     """Head and trunk, without limbs."""
     wide = float(rng.uniform(0.26, 0.32))
     trunk = [
-        (0.5 - wide, 0.42), (0.5 + wide, 0.42), (0.5 + wide * 0.75, 0.95), (0.5 - wide * 0.75, 0.95),
+        (0.5 - wide, 0.42), (0.5 + wide, 0.42),
+        (0.5 + wide * 0.75, 0.95), (0.5 - wide * 0.75, 0.95),
     ]  # fmt: skip
     pen.capsule((0.5, 0.3), (0.5, 0.45), 0.12)
     pen.polygon(trunk)
@@ -176,7 +177,10 @@ def _dress(pen: Pen, at: Mapping[str, Point], bulk: float, rng: np.random.Genera
         pen.capsule(shoulder, elbow if long else _between(shoulder, elbow, 0.65), 0.1, shirt)
     pen.capsule(_between(at["neck"], at["hip"], 0.88), at["hip"], 0.21 * bulk, trousers)
     pen.capsule(
-        _between(at["neck"], at["hip"], 0.3), _between(at["neck"], at["hip"], 0.8), 0.24 * bulk, shirt
+        _between(at["neck"], at["hip"], 0.3),
+        _between(at["neck"], at["hip"], 0.8),
+        0.24 * bulk,
+        shirt,
     )
     if rng.random() < 0.5:
         pen.line([_between(at["neck"], at["hip"], p) for p in (0.3, 0.8)], 0.025)

@@ -62,7 +62,9 @@ def _scatter(rng: np.random.Generator) -> list[tuple[float, float]]:
     places = [(0.22, 0.62), (0.46, 0.66), (0.70, 0.58), (0.34, 0.86), (0.60, 0.86), (0.84, 0.80)]
     count = int(rng.integers(4, len(places) + 1))
     jitter = rng.uniform(-0.025, 0.025, (count, 2))
-    return [(x + float(dx), y + float(dy)) for (x, y), (dx, dy) in zip(places, jitter, strict=False)]
+    return [
+        (x + float(dx), y + float(dy)) for (x, y), (dx, dy) in zip(places, jitter, strict=False)
+    ]
 
 
 def _forearm(pen: Pen, y: float = 0.5) -> None:
@@ -87,7 +89,9 @@ def bracelet(pen: Pen, rng: np.random.Generator) -> str:
     """One band around a forearm, a watch or a bracelet of beads."""
     _forearm(pen)
     x = float(rng.uniform(0.46, 0.56))
-    pen.polygon([(x - 0.06, 0.36), (x + 0.06, 0.37), (x + 0.06, 0.63), (x - 0.06, 0.64)], pen.ink.accent)
+    pen.polygon(
+        [(x - 0.06, 0.36), (x + 0.06, 0.37), (x + 0.06, 0.63), (x - 0.06, 0.64)], pen.ink.accent
+    )
     if rng.random() < 0.5:
         pen.ellipse((x, 0.5), 0.09, 0.09, pen.ink.line)
         return "watch"
@@ -128,8 +132,17 @@ def flame(pen: Pen, rng: np.random.Generator) -> str:
     """A forearm over a lighter with a flame."""
     _forearm(pen, 0.24)
     x = float(rng.uniform(0.28, 0.44))
-    pen.polygon([(x - 0.09, 0.72), (x + 0.09, 0.72), (x + 0.09, 1.0), (x - 0.09, 1.0)], pen.ink.accent)
-    drop = [(x, 0.40), (x + 0.11, 0.58), (x + 0.08, 0.70), (x, 0.74), (x - 0.08, 0.70), (x - 0.11, 0.58)]
+    pen.polygon(
+        [(x - 0.09, 0.72), (x + 0.09, 0.72), (x + 0.09, 1.0), (x - 0.09, 1.0)], pen.ink.accent
+    )
+    drop = [
+        (x, 0.40),
+        (x + 0.11, 0.58),
+        (x + 0.08, 0.70),
+        (x, 0.74),
+        (x - 0.08, 0.70),
+        (x - 0.11, 0.58),
+    ]
     pen.polygon(drop, (240, 140, 30), edge=False)
     pen.polygon(ring((x, 0.64), 0.045, 0.075), (255, 225, 110), edge=False)
     return "flame"
@@ -169,7 +182,10 @@ def skull(pen: Pen, rng: np.random.Generator) -> str:
 def smiley(pen: Pen, rng: np.random.Generator) -> str:
     """A badge with a smiling face."""
     pen.ellipse((0.5, 0.5), 0.47, 0.47, pen.ink.accent)
-    ink, pen.ink = pen.ink, type(pen.ink)((240, 238, 232), pen.ink.accent, pen.ink.line, pen.ink.outline)
+    ink, pen.ink = (
+        pen.ink,
+        type(pen.ink)((240, 238, 232), pen.ink.accent, pen.ink.line, pen.ink.outline),
+    )
     face(pen, (0.5, 0.5), 0.31, happy=True)
     pen.ink = ink
     return "smiley"

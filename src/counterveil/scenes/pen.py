@@ -176,6 +176,4 @@ def star(centre: tuple[float, float], outer: float, inner: float, points: int) -
     """Corners of a star, one point up."""
     turn = np.arange(2 * points) * np.pi / points - np.pi / 2
     radius = np.where(np.arange(2 * points) % 2 == 0, outer, inner)
-    return np.stack(
-        [centre[0] + radius * np.cos(turn), centre[1] + radius * np.sin(turn)], axis=1
-    )
+    return np.stack([centre[0] + radius * np.cos(turn), centre[1] + radius * np.sin(turn)], axis=1)

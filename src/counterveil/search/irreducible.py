@@ -14,6 +14,9 @@ Cells = Bool[np.ndarray, " cells"]
 Accept = Callable[[Sets], Bool[np.ndarray, " batch"]]
 """Whether each set of cells keeps the image safe; fewer answers when the budget ends."""
 
+_BULK = 16
+"""Lengths of runs tried at once, before cells are tried one by one."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
@@ -31,10 +34,11 @@ class Reduced:
 def reduce(cells: Cells, priority: Float[np.ndarray, " cells"], accept: Accept) -> Reduced:
     """Shrink a set of veiled cells until no single one can be given back.
 
-    Each pass tries to give back every cell alone, in one batch. Of those that can go alone, the
-    longest run in order of ``priority`` (first = given back first) that can go together goes at
-    once, found in a second batch. A pass in which none can go is the proof. 1-minimality, as in
-    delta debugging; monotonicity is not assumed.
+    First, runs of cells from the front of ``priority`` are given back together, the longest of
+    a few lengths that is acceptable. Then each pass tries to give back every cell alone, in one
+    batch, and the longest run of those that can go alone goes at once, found in a second batch.
+    A pass in which none can go is the proof. 1-minimality, as in delta debugging; monotonicity
+    is not assumed.
 
     Args:
         cells: the veil to start from; it must be acceptable itself.
@@ -44,10 +48,9 @@ def reduce(cells: Cells, priority: Float[np.ndarray, " cells"], accept: Accept) 
     References:
         Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.
     """
-    cells = cells.copy()
+    cells = _in_bulk(cells.copy(), priority, accept)
     while cells.any():
-        veiled = np.flatnonzero(cells)
-        veiled = veiled[np.argsort(priority[veiled], kind="stable")]
+        veiled = _ordered(cells, priority)
         alone = _without_each(cells, veiled)
         verdicts = accept(alone)
         free = veiled[: len(verdicts)][verdicts]
@@ -57,6 +60,22 @@ def reduce(cells: Cells, priority: Float[np.ndarray, " cells"], accept: Accept) 
         accepted = np.flatnonzero(accept(together[1:])) + 1 if len(free) > 1 else np.zeros(0, int)
         cells = together[int(accepted[-1]) if len(accepted) else 0]
     return Reduced(cells, irreducible=True)
+
+
+def _in_bulk(cells: Cells, priority: np.ndarray, accept: Accept) -> Cells:
+    """Give back the longest acceptable run, of a few lengths."""
+    veiled = _ordered(cells, priority)
+    if len(veiled) <= _BULK:
+        return cells
+    lengths = np.unique(np.linspace(1, len(veiled) - 1, _BULK).round().astype(int))
+    runs = _without_prefixes(cells, veiled)[lengths - 1]
+    accepted = np.flatnonzero(accept(runs))
+    return runs[accepted[-1]] if len(accepted) else cells
+
+
+def _ordered(cells: Cells, priority: np.ndarray) -> np.ndarray:
+    veiled = np.flatnonzero(cells)
+    return veiled[np.argsort(priority[veiled], kind="stable")]
 
 
 def _without_each(cells: Cells, veiled: np.ndarray) -> Sets:

@@ -40,7 +40,8 @@ def minimal(
        below the target, the regions are ranked again by what veiling each alone does to the
        score (Definition 2), and then by what each adds to the best veil so far.
     2. Deletion passes until no veiled region can be given back, largest first.
-    3. The veil is cut along ``finer`` and the passes run again on the pieces, coolest first.
+    3. The veil is cut along ``finer`` and the passes run again on the pieces, coolest first;
+       the score may rise by ``goal.slack`` at most.
 
     Args:
         image: the image.
@@ -90,8 +91,10 @@ def minimal(
     accept = _Acceptance(trial, labels, flip.limit)
     kept = reduce(flip.regions, -areas, accept)
     mask, proven = cover(labels, kept.cells[None])[0], kept.irreducible
+    limit = flip.limit
     if finer is not None:
-        mask, proven = _give_back(trial, mask, kept, finer, heat, flip.limit)
+        limit = min(limit, float(score(fill(image, mask[None]))[0]) + goal.slack)
+        mask, proven = _give_back(trial, mask, kept, finer, heat, limit)
     return replace(
         result,
         outcome="found",
@@ -100,8 +103,8 @@ def minimal(
         depth=finder.depth,
         score_after=float(score(fill(image, mask[None]))[0]),
         irreducible=proven,
-        forwards=trial.forwards + 1,
-        target=flip.limit,
+        forwards=trial.forwards + (1 if finer is None else 2),
+        target=limit,
     )
 
 

@@ -26,10 +26,14 @@ class Goal:
         threshold: the decision flips below this score (the paper: 0.5).
         target: viewing safety asks for more than a flip; the search stays below this one
             where it can, and below the threshold where it cannot.
+        slack: by how much giving back pieces finer than a region may raise the score. A
+            classifier is content when the most telling part of an object is hidden; its score
+            still falls while the rest disappears, and what lowers it is not given back.
     """
 
     threshold: float = 0.5
     target: float = 0.5
+    slack: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.target <= self.threshold <= 1:

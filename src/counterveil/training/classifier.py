@@ -244,7 +244,7 @@ def start(recipe: Recipe, report: Callable[[str], None]) -> nn.Module:
 
 
 def _imagenet(module: nn.Module, architecture: str, report: Callable[[str], None]) -> None:
-    """torchvision's ImageNet weights, all but the last layer's."""
+    """Torchvision's ImageNet weights, all but the last layer's."""
     models = import_torchvision().models
     try:
         weights = models.get_model_weights(architecture).DEFAULT.get_state_dict(progress=False)

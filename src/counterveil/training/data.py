@@ -154,7 +154,12 @@ def _source(items: dict[SplitName, list[Item]], *, masks: bool) -> Source:
 
 
 def decode(
-    items: Sequence[Item], height: int, width: int, *, warn: Callable[[str], None], step: Callable[[], None]
+    items: Sequence[Item],
+    height: int,
+    width: int,
+    *,
+    warn: Callable[[str], None],
+    step: Callable[[], None],
 ) -> Arrays:
     """Decode images once, squashed; those that cannot be read are left out and named.
 

@@ -96,6 +96,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 CATEGORIES["faces"],
             ),
             attribution="occlusion",
+            settings=Settings(target=0.05),
         ),
         "hub": Profile(
             "hub",

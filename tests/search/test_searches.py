@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from counterveil.errors import UsageError
 from counterveil.search import SEARCHES, Goal, make
+from counterveil.search.minimal import close_gaps
 from counterveil.types import Budget
 from counterveil.veil import fill
 from tests.search.scores import (
@@ -210,3 +211,15 @@ def test_what_still_lowers_the_score_is_not_given_back():
     assert generous.mask.sum() < strict.mask.sum()
     assert (strict.mask == np.isin(fine, part)).all()
     assert strict.irreducible
+
+
+def test_gaps_smaller_than_a_piece_are_closed():
+    finer = grid(4, 4, side=4)
+    mask = np.zeros(finer.shape, bool)
+    mask[2:14, 2:14] = True
+    mask[5:7, 5:7] = False  # 4 pixels, a piece has 16
+    mask[8:13, 8:13] = False  # 25 pixels
+    closed = close_gaps(mask, finer)
+    assert closed[5:7, 5:7].all()
+    assert not closed[8:13, 8:13].any()
+    assert (closed >= mask).all()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int
+from scipy.ndimage import binary_fill_holes, label
 
 from counterveil.search.irreducible import Reduced, reduce
 from counterveil.search.trial import Goal, Sets, Trial, cover, first_below, nothing, prefixes
@@ -41,7 +42,7 @@ def minimal(
        score (Definition 2), and then by what each adds to the best veil so far.
     2. Deletion passes until no veiled region can be given back, largest first.
     3. The veil is cut along ``finer`` and the passes run again on the pieces, coolest first;
-       the score may rise by ``goal.slack`` at most.
+       the score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
 
     Args:
         image: the image.
@@ -95,6 +96,7 @@ def minimal(
     if finer is not None:
         limit = min(limit, float(score(fill(image, mask[None]))[0]) + goal.slack)
         mask, proven = _give_back(trial, mask, kept, finer, heat, limit)
+        mask = close_gaps(mask, finer)
     return replace(
         result,
         outcome="found",
@@ -119,6 +121,19 @@ def _give_back(
     warmth = -size if heat is None else np.bincount(cells[inside], heat[inside]) / size
     reduced = reduce(np.ones(count, bool), warmth, _Acceptance(trial, cells, limit))
     return cover(cells, reduced.cells[None])[0], reduced.irreducible
+
+
+def close_gaps(mask: Mask, finer: Labels) -> Mask:
+    """Veil the gaps inside a veil that are smaller than a piece of the finer partition.
+
+    They are what a partition's outline leaves over, and an eye looks through them.
+    """
+    gaps, count = label(binary_fill_holes(mask) & ~mask)
+    piece = finer.size / (int(finer.max()) + 1)
+    small = np.bincount(gaps.ravel(), minlength=count + 1) < piece
+    small[0] = False
+    closed: Mask = mask | small[gaps]
+    return closed
 
 
 def cut(mask: Mask, finer: Labels) -> Labels:

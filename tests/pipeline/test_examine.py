@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from counterveil.errors import UsageError
+from counterveil.images import Limits, decode_clean, encode_png, load
+from counterveil.pipeline import Settings
+from counterveil.record import Record, validate
+from counterveil.types import Budget
+from tests.corpus import animated_files, broken_files, whole_files
+from tests.pipeline.detectors import (
+    BLUE,
+    RED,
+    Broken,
+    Constant,
+    Sees,
+    counterveil,
+    square,
+    watch,
+)
+
+RED_WATCH = watch("red", Sees(RED))
+
+
+def veil_of(examination):
+    return load(examination.mask)[0].pixels[..., 0] > 127
+
+
+def test_an_unsafe_region_is_veiled_and_every_other_pixel_is_as_it_was():
+    image = square()
+    examination = counterveil(RED_WATCH).examine(encode_png(image), name="a/photo.png")
+    veil, veiled = veil_of(examination), decode_clean(examination.veiled)
+    inside = np.zeros(image.shape[:2], bool)
+    inside[30:54, 40:64] = True
+    assert (veil & inside).sum() > 0.95 * inside.sum()
+    assert veil.sum() < 2 * inside.sum()
+    assert (veiled[~veil] == image[~veil]).all()
+    assert (veiled[veil] == 0).all()
+
+
+def test_the_record_tells_what_was_done():
+    data = encode_png(square())
+    examination = counterveil(RED_WATCH).examine(data, name="a/photo.png")
+    record = examination.record
+    validate(record.to_dict())
+    assert record.status == "ok"
+    assert record.source.name == "a/photo.png"
+    assert record.source.sha256 == hashlib.sha256(data).hexdigest()
+    assert record.outputs.veiled.name == "photo.veiled.png"
+    assert record.outputs.veiled.sha256 == hashlib.sha256(examination.veiled).hexdigest()
+    assert record.outputs.mask.sha256 == hashlib.sha256(examination.mask).hexdigest()
+    [category] = record.categories
+    result = category.counterfactual
+    assert category.flagged
+    assert result.outcome == "found"
+    assert result.verified
+    assert result.irreducible
+    assert result.score_after < 0.1 < 0.5 <= result.score_before
+    assert result.area_fraction == pytest.approx(veil_of(examination).mean())
+    assert "a test" in record.warnings
+    assert Record.from_dict(record.to_dict()) == record
+
+
+def test_the_score_after_is_that_of_the_written_bytes():
+    examination = counterveil(RED_WATCH).examine(encode_png(square()))
+    written = load(examination.veiled)[0].pixels
+    assert examination.record.categories[0].counterfactual.score_after == pytest.approx(
+        float(Sees(RED).score(written[None])[0])
+    )
+
+
+def test_a_safe_image_is_released_as_it_is():
+    image = square(BLUE)
+    examination = counterveil(RED_WATCH).examine(encode_png(image))
+    [category] = examination.record.categories
+    assert not category.flagged
+    assert category.counterfactual.outcome == "not_needed"
+    assert not veil_of(examination).any()
+    assert (decode_clean(examination.veiled) == image).all()
+
+
+def test_what_cannot_be_hidden_is_veiled_whole_and_not_called_safe():
+    examination = counterveil(watch("all", Constant(0.9))).examine(encode_png(square()))
+    [category] = examination.record.categories
+    assert category.counterfactual.outcome == "not_found"
+    assert not category.counterfactual.verified
+    assert not category.counterfactual.irreducible
+    assert examination.record.whole_image_veiled
+    assert (decode_clean(examination.veiled) == 0).all()
+    assert any("whole image" in warning for warning in examination.record.warnings)
+
+
+def test_a_whole_image_is_never_merely_blurred():
+    pipeline = counterveil(watch("all", Constant(0.9)), fill="blur")
+    examination = pipeline.examine(encode_png(square()))
+    assert (decode_clean(examination.veiled) == 0).all()
+    assert examination.record.outputs.veiled.fill == "black"
+
+
+def test_a_blur_is_marked_as_a_risk():
+    examination = counterveil(RED_WATCH, fill="blur").examine(encode_png(square()))
+    assert (
+        examination.record.outputs.veiled.reversible_risk or examination.record.whole_image_veiled
+    )
+
+
+def test_two_categories_share_one_irreducible_veil():
+    image = square(BLUE, at=(10, 10), side=18, image=square(RED, at=(60, 90), side=20))
+    examination = counterveil(RED_WATCH, watch("blue", Sees(BLUE))).examine(encode_png(image))
+    veiled = decode_clean(examination.veiled)
+    for category, sees in zip(examination.record.categories, (RED, BLUE), strict=True):
+        assert category.flagged
+        assert category.counterfactual.outcome == "found"
+        assert category.counterfactual.verified
+        assert Sees(sees).score(veiled[None])[0] < 0.1
+    assert veil_of(examination).mean() < 0.25
+
+
+def test_a_large_image_is_searched_small_and_verified_large():
+    image = square(size=(900, 1200), at=(300, 500), side=200)
+    pipeline = counterveil(RED_WATCH, settings=Settings(side=128))
+    examination = pipeline.examine(encode_png(image))
+    veil, veiled = veil_of(examination), decode_clean(examination.veiled)
+    assert veil.shape == image.shape[:2]
+    assert examination.record.categories[0].counterfactual.verified
+    assert (veiled[~veil] == image[~veil]).all()
+
+
+def test_a_budget_too_small_is_an_honest_not_found():
+    image = square(BLUE, at=(10, 10), side=12, image=square(RED, at=(4, 4), side=80))
+    settings = Settings(budget=Budget(regions=1, forwards=80))
+    examination = counterveil(RED_WATCH, settings=settings).examine(encode_png(image))
+    assert examination.record.categories[0].counterfactual.outcome == "not_found"
+    assert examination.record.whole_image_veiled
+
+
+@pytest.mark.parametrize("edge", ["top", "bottom", "left", "right"])
+def test_the_border_is_looked_at(edge):
+    at = {"top": (0, 50), "bottom": (76, 50), "left": (40, 0), "right": (40, 108)}[edge]
+    image = square(at=at, side=20)
+    examination = counterveil(RED_WATCH).examine(encode_png(image))
+    veil = veil_of(examination)
+    assert veil[at[0] : at[0] + 20, at[1] : at[1] + 20].mean() > 0.95
+    assert examination.record.categories[0].counterfactual.verified
+
+
+@pytest.mark.parametrize("name", broken_files())
+def test_a_broken_file_is_a_record_and_not_an_exception(name):
+    data = broken_files()[name]
+    examination = counterveil(RED_WATCH).examine(data, name=name)
+    assert examination.record.status == "error"
+    assert examination.record.error
+    assert examination.veiled is None
+    assert examination.record.source.sha256 == hashlib.sha256(data).hexdigest()
+    validate(examination.record.to_dict())
+
+
+@pytest.mark.parametrize("name", whole_files())
+def test_every_format_keeps_its_safe_pixels_and_nothing_else(name):
+    data = whole_files()[name]
+    examination = counterveil(RED_WATCH).examine(data, name=name)
+    assert examination.record.status == "ok"
+    assert (decode_clean(examination.veiled) == load(data)[0].pixels).all()
+
+
+def test_an_animation_is_judged_by_its_worst_frame_and_says_what_was_assessed():
+    frames = [Image.fromarray(square(BLUE)) for _ in range(3)]
+    frames[1] = Image.fromarray(square(RED))
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
+    examination = counterveil(RED_WATCH).examine(buffer.getvalue(), name="a.png")
+    record = examination.record
+    assert record.source.frames == 3
+    assert record.source.frames_assessed == (0, 1, 2)
+    assert record.source.frame == 1
+    assert record.categories[0].flagged
+    assert any("frame" in warning for warning in record.warnings)
+
+
+def test_frames_that_were_not_assessed_make_a_record_partial():
+    settings = Settings(limits=Limits(frames=2))
+    partial = 0
+    for name, data in animated_files().items():
+        record = counterveil(RED_WATCH, settings=settings).examine(data, name=name).record
+        assert len(record.source.frames_assessed) == 2
+        assert (record.status == "partial") == (record.source.frames > 2), name
+        partial += record.status == "partial"
+    assert partial >= 3
+
+
+def test_a_bug_in_one_classifier_does_not_end_a_batch_and_passes_nothing_as_safe():
+    examination = counterveil(watch("broken", Broken())).examine(encode_png(square()))
+    assert examination.record.status == "error"
+    assert "ZeroDivisionError" in examination.record.error
+    assert examination.veiled is None
+
+
+def test_a_missing_file_is_a_record(tmp_path):
+    record = counterveil(RED_WATCH).examine(tmp_path / "gone.png").record
+    assert record.status == "error"
+    assert record.source.name == "gone.png"
+
+
+def test_nothing_to_watch_for_is_refused():
+    with pytest.raises(UsageError, match="needs categories"):
+        counterveil()
+
+
+def test_one_key_twice_is_refused():
+    with pytest.raises(UsageError, match="each once"):
+        counterveil(RED_WATCH, RED_WATCH)
+
+
+def test_the_veiled_file_does_not_depend_on_what_is_hidden():
+    plain, secret = square(), square()
+    secret[35:49, 45:59] = (225, 15, 25)  # still red, but another red
+    first = counterveil(RED_WATCH).examine(encode_png(plain))
+    second = counterveil(RED_WATCH).examine(encode_png(secret))
+    assert veil_of(first)[35:49, 45:59].all()
+    both = veil_of(first) & veil_of(second)
+    a, b = decode_clean(first.veiled), decode_clean(second.veiled)
+    assert (a[both] == b[both]).all()

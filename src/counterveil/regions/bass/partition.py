@@ -73,13 +73,18 @@ class Partition:
         return moved
 
     def split(
-        self, *, upright: bool, most: int | None = None, rng: np.random.Generator | None = None
+        self,
+        *,
+        upright: bool,
+        prices: Float64[ndarray, " most"] | None = None,
+        rng: np.random.Generator | None = None,
     ) -> int:
         """Cuts regions in half; returns how many.
 
         Args:
             upright: cut across y instead of x.
-            most: cut this many, those that gain most; ``None`` cuts where that is accepted.
+            prices: ascending; the k-th best cut is made if it gains more than the k-th of
+                these, and those before it were made; ``None`` cuts where that is accepted.
             rng: for Hastings ratios.
         """
         labels = self.labels
@@ -88,10 +93,12 @@ class Partition:
         able = np.flatnonzero(both[1::2, PIXELS] > 0)
         first, second = both[2 * able], both[2 * able + 1]
         proposals = Proposals(first, second, self.model, self.usual)
-        if most is None:
+        if prices is None:
             chosen = able[proposals.split(rng)]
         else:
-            chosen = able[np.argsort(-proposals.gain, kind="stable")[:most]]
+            best = np.argsort(-proposals.worth, kind="stable")[: len(prices)]
+            worth = proposals.worth[best] > prices[: len(best)]
+            chosen = able[best[np.logical_and.accumulate(worth)]]
         names = np.repeat(np.arange(self.count, dtype=np.int32), 2)
         names[2 * chosen + 1] = self.count + np.arange(len(chosen), dtype=np.int32)
         self.padded[1:-1, 1:-1] = names[halved]
@@ -114,15 +121,13 @@ class Partition:
         pairs = _distinct(touching(self.padded, before), before)
         left = before if most is None else most
         while left > 0 and len(pairs):
-            proposals = Proposals(
-                self.sums[pairs[:, 0]], self.sums[pairs[:, 1]], self.model, self.usual
-            )
-            order = np.argsort(proposals.gain, kind="stable")
+            proposals = self._proposals(pairs)
+            cost = proposals.gain if most is None else proposals.worth
+            order = np.argsort(cost, kind="stable")
             if most is None:
-                accepted = proposals.merge(rng)
-                order = order[accepted[order]]
+                order = order[proposals.merge(rng)[order]]
             limit = left if most is None else (left + 1) // 2
-            joined = pairs[order[_disjoint(np.ascontiguousarray(pairs[order]), self.count)[:limit]]]
+            joined = pairs[order[_disjoint(pairs[order], self.count)[:limit]]]
             renamed = self._join(joined)
             names = renamed[names]
             if most is None or not len(joined):
@@ -131,6 +136,17 @@ class Partition:
             pairs = _distinct(_keys(renamed[pairs].astype(np.int64), self.count), self.count)
         self.padded[1:-1, 1:-1] = names[self.labels]
         return before - self.count
+
+    def merge_costs(self) -> Float64[ndarray, " pairs"]:
+        """What joining pairs of neighbours, no region twice, would cost; cheapest first."""
+        pairs = _distinct(touching(self.padded, self.count), self.count)
+        cost = self._proposals(pairs).worth
+        order = np.argsort(cost, kind="stable")
+        return np.asarray(cost[order[_disjoint(pairs[order], self.count)]])
+
+    def _proposals(self, pairs: Pairs) -> Proposals:
+        first, second = self.sums[pairs[:, 0]], self.sums[pairs[:, 1]]
+        return Proposals(first, second, self.model, self.usual)
 
     def _join(self, joined: Pairs) -> Int32[ndarray, " regions"]:
         """Adds up the statistics of each pair; returns every region's new name."""

@@ -54,6 +54,15 @@ class Proposals:
         return np.asarray(ratio + self._waived)
 
     @cached_property
+    def worth(self) -> PerProposal:
+        """By how much two explain the colours better than one, whatever a region more costs.
+
+        What ranks proposals where the number of regions is given: the gain without its price,
+        ``dSSE / (2 variance)``. With the price, large regions would be merged before small ones.
+        """
+        return np.asarray(self.gain + self._price)
+
+    @cached_property
     def _heat(self) -> PerProposal:
         """Mean guidance of the union, weighed."""
         union = self.first + self.second
@@ -67,13 +76,19 @@ class Proposals:
     def _waived(self) -> PerProposal:
         """The price of having one region more, as far as guidance waives it.
 
-        That price is ``1.5 log(n1 n2 / n)``. Where the union is hot and larger than the usual
-        area over ``1 + 3 heat`` it is waived, in full when it is hottest and twice that size.
+        Where the union is hot and larger than the usual area over ``1 + 3 heat`` it is waived,
+        in full when it is hottest and twice that size.
         """
-        n1, n2 = self.first[:, PIXELS], self.second[:, PIXELS]
-        oversize = np.log2(np.maximum((n1 + n2) * (1 + 3 * self._heat) / self.usual, 1))
+        area = self.first[:, PIXELS] + self.second[:, PIXELS]
+        oversize = np.log2(np.maximum(area * (1 + 3 * self._heat) / self.usual, 1))
         share = np.clip(self._heat * oversize, 0, 1)
-        return np.asarray(share * 1.5 * np.log(np.maximum(n1 * n2 / (n1 + n2), 1)))
+        return np.asarray(share * self._price)
+
+    @cached_property
+    def _price(self) -> PerProposal:
+        """Of having one region more."""
+        n1, n2 = self.first[:, PIXELS], self.second[:, PIXELS]
+        return np.asarray(1.5 * np.log(np.maximum(n1 * n2 / (n1 + n2), 1)))
 
 
 def _drawn(ratio: PerProposal, rng: np.random.Generator | None) -> Bool[ndarray, " proposals"]:

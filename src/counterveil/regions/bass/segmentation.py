@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
 
 from counterveil.errors import UsageError
 from counterveil.regions._check import check
@@ -17,8 +19,8 @@ from counterveil.regions.bass.scales import coarsening, factors, refined, shrunk
 from counterveil.regions.connect import connect
 from counterveil.types import Heat, Image, Labels
 
-_ACROSS = 4.5  # regions along the side of a square image, where no size is given
-_SURPLUS = 1.5  # how far splits may overshoot a wanted count before merges return to it
+_ACROSS = 5  # regions along the side of a square image, where no size is given
+_SURPLUS = 0.5  # how far splits may overshoot a wanted count, as a share of it
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class Bass:
         for turn in range(self.rounds):
             if turn % 4 == 0 and turn > 0:
                 upright = not upright
-                partition.split(upright=upright, most=self._splits(partition), rng=rng)
+                partition.split(upright=upright, prices=self._prices(partition), rng=rng)
             elif turn % 4 == 2:
                 partition.merge(most=self._merges(partition), rng=rng)
             partition.settle(self.sweeps)
@@ -164,10 +166,17 @@ class Bass:
             self._reach(partition, self.count)
             partition.settle(self.sweeps)
 
-    def _splits(self, partition: Partition) -> int | None:
+    def _prices(self, partition: Partition) -> Float64[ndarray, " most"] | None:
+        """What cuts must gain, where a number of regions is wanted.
+
+        Those up to that number are free; each further one must gain more than it costs to
+        come back to the number by a merge elsewhere.
+        """
         if self.count is None:
             return None
-        return max(0, math.ceil(_SURPLUS * self.count) - partition.count)
+        free = np.full(max(0, self.count - partition.count), -np.inf)
+        further = partition.merge_costs()[: round(_SURPLUS * self.count)]
+        return np.concatenate([free, further])
 
     def _merges(self, partition: Partition) -> int | None:
         return None if self.count is None else max(0, partition.count - self.count)
@@ -179,5 +188,6 @@ class Bass:
         idle, upright = 0, False
         while partition.count < count and idle < 2:
             upright = not upright
-            done = partition.split(upright=upright, most=count - partition.count)
+            free = np.full(count - partition.count, -np.inf)
+            done = partition.split(upright=upright, prices=free)
             idle = 0 if done else idle + 1

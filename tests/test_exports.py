@@ -1,0 +1,43 @@
+"""What importing costs, and that what is promised is there; each in a fresh process."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import counterveil
+
+HEAVY = ("torch", "torchvision", "transformers", "numba", "skimage", "scipy", "onnxruntime")
+
+LIGHT = (
+    "import counterveil",
+    "from counterveil.cli import app; from typer.testing import CliRunner; "
+    "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
+    "import counterveil.record, counterveil.report, counterveil.categories, counterveil.images",
+    "import counterveil.classifiers, counterveil.attribution, counterveil.regions",
+    "import counterveil.search, counterveil.veil",
+)
+
+
+@pytest.mark.parametrize("code", LIGHT)
+def test_a_fresh_process_loads_nothing_heavy(code):
+    code += f"\nimport sys; print(sorted(set({HEAVY}) & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "[]"
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(counterveil.__path__, "counterveil.")
+    return ["counterveil", *(m.name for m in found if not m.name.endswith("__main__"))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_public_name_is_there(name):
+    module = importlib.import_module(name)
+    missing = [public for public in getattr(module, "__all__", ()) if not hasattr(module, public)]
+    assert not missing

@@ -101,14 +101,14 @@ def fill(name: str) -> Fill:
         >>> fill("black")(image, mask[None])[0, :, :, 0].tolist()
         [[0, 7], [7, 0]]
     """
-    word, _, strength = name.strip().lower().partition(":")
+    word, colon, strength = name.strip().lower().partition(":")
     if word == "blur":
-        return _blur(strength or "1/8")
+        return _blur(strength if colon else "1/8")
     if word == "pixelate":
-        return _pixelate(strength or "6")
-    if not strength and word in COLOURS:
+        return _pixelate(strength if colon else "6")
+    if word in COLOURS and not colon:
         return _constant(word, COLOURS[word])
-    if re.fullmatch("#[0-9a-f]{6}", word) and not strength:
+    if re.fullmatch("#[0-9a-f]{6}", word) and not colon:
         red, green, blue = bytes.fromhex(word[1:])
         return _constant(word, (red, green, blue))
     raise UsageError(f"no fill is called {name!r}; {_HELP}")

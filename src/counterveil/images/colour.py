@@ -111,8 +111,8 @@ def _bounds(values: Values) -> tuple[float, float]:
 def _linear(values: Values, low: float, high: float) -> Grey:
     """Black at ``low``, white at ``high``; what is no number is black."""
     grey = np.empty(values.shape, np.uint8)
-    scale = 255 / max(high - low, np.finfo(np.float64).tiny)
+    width = max(high - low, np.finfo(np.float64).tiny)
     for row, out in zip(values, grey, strict=True):  # a row at a time: doubles take room
-        scaled = np.rint((row.astype(np.float64) - low) * scale)
+        scaled = np.rint((row.astype(np.float64) - low) * 255 / width)
         out[:] = np.clip(np.nan_to_num(scaled, posinf=255), 0, 255)
     return grey

@@ -49,11 +49,32 @@ class Opened:
     layout: Layout
     limits: Limits
 
+    @property
+    def total(self) -> int:
+        """Frames that the file holds."""
+        if self.layout.frames is not None:
+            return self.layout.frames
+        return 1 if self._alone else self._promised
+
+    @property
+    def _promised(self) -> int:
+        frames: int = getattr(self.image, "n_frames", 1)
+        return frames
+
+    @property
+    def _alone(self) -> bool:
+        """A JPEG that ends with its first picture, whatever its index says of others."""
+        return self.layout.end == len(self.data)
+
     def notes(self) -> tuple[str, ...]:
         """What is left out of every frame."""
         notes = []
         end = self.layout.end
-        if end is not None and end < len(self.data) and getattr(self.image, "n_frames", 1) == 1:
+        if self.total < self._promised:
+            notes.append(f"its index promises {self._promised} pictures, and holds {self.total}")
+        elif (
+            end is not None and end < len(self.data) and (self.format != "JPEG" or self.total == 1)
+        ):
             notes.append(f"{len(self.data) - end} bytes behind the image's end were left out")
         if self.image.info.get("icc_profile"):
             notes.append("its colour profile was dropped, not applied")

@@ -65,12 +65,12 @@ def _decode(data: bytes, name: str, limits: Limits) -> tuple[Photo, ...]:
     layout = survey(data, format, limits)
     with Pillow.open(io.BytesIO(data), formats=(format,)) as image:
         limits.check_size(*image.size)
-        total: int = layout.frames or getattr(image, "n_frames", None) or 1
+        opened = Opened(image, data, format, layout, limits)
+        total = opened.total
         limits.check("frames_held", total, f"{total} frames")
         if format in _ANIMATED:
             pixels = total * image.width * image.height
             limits.check("total_pixels", pixels, f"{total} frames of {pixels} pixels in all")
-        opened = Opened(image, data, format, layout, limits)
         chosen = _spread(total, limits.frames)
         notes = misnamed(name, format) + opened.notes() + _told(chosen, total)
         digest = hashlib.sha256(data).hexdigest()

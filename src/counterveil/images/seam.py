@@ -20,7 +20,8 @@ FOREIGN: tuple[tuple[type[Exception], type[ImageError], str], ...] = (
     (
         Pillow.DecompressionBombError,
         ImageTooLargeError,
-        "over Pillow's own limit ({error}); raise PIL.Image.MAX_IMAGE_PIXELS if you trust it",
+        "over Pillow's own limit ({error}); send a smaller file, or raise limits.pixels and "
+        "PIL.Image.MAX_IMAGE_PIXELS if you trust this one",
     ),
     (MemoryError, ImageTooLargeError, "needs more memory than there is; lower limits.pixels"),
     (
@@ -60,11 +61,16 @@ def translated(about: str) -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        raise type(error)(f"{about}: {error}") from error.__cause__
+        raise type(error)(_printable(f"{about}: {error}")) from error.__cause__
     except FOREIGN_TYPES as error:
         ours, message = next((o, m) for foreign, o, m in FOREIGN if isinstance(error, foreign))
         text = " ".join(str(error).split()) or type(error).__name__
-        raise ours(f"{about}: {message.format(error=text)}") from error
+        raise ours(_printable(f"{about}: {message.format(error=text)}")) from error
+
+
+def _printable(text: str) -> str:
+    """Names and remarks come from the file's sender: nothing in them may steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 @contextmanager

@@ -15,13 +15,14 @@ class _Cursor:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0
+        self.frames = 0
 
     def take(self, count: int) -> bytes:
         part = self.data[self.position : self.position + count]
         if len(part) < count:
             raise ImageBrokenError(
-                f"truncated: it ends after {len(self.data)} bytes, before the GIF does; "
-                "ask for an intact copy"
+                f"truncated: it ends after {len(self.data)} bytes, behind {self.frames} whole "
+                "frames and before the GIF does; ask for an intact copy"
             )
         self.position += count
         return part
@@ -45,7 +46,6 @@ def survey(data: bytes, limits: Limits) -> Layout:
     cursor = _Cursor(data)
     width, height, flags = struct.unpack("<6xHHBxx", cursor.take(13))
     cursor.take(_table(flags))
-    frames = 0
     while (mark := cursor.take(1)) != b";":
         if mark == b"!":
             cursor.take(1)
@@ -54,17 +54,17 @@ def survey(data: bytes, limits: Limits) -> Layout:
             left, top, columns, rows, flags = struct.unpack("<HHHHB", cursor.take(9))
             width, height = max(width, left + columns), max(height, top + rows)
             limits.check_size(width, height)
-            limits.check("frames_held", frames + 1, f"{frames + 1} frames")
             cursor.take(_table(flags) + 1)
-            _check_frame(columns, rows, cursor.skip_blocks(), frames)
-            frames += 1
+            _check_frame(columns, rows, cursor.skip_blocks(), cursor.frames)
+            cursor.frames += 1
+            limits.check("frames_held", cursor.frames, f"{cursor.frames} frames")
         else:
             raise ImageBrokenError(
                 f"byte {cursor.position - 1} starts no block that GIF has; ask for an intact copy"
             )
-    if not frames:
+    if not cursor.frames:
         raise ImageBrokenError("a GIF without a frame: there is no image in it")
-    return Layout(frames, cursor.position)
+    return Layout(cursor.frames, cursor.position)
 
 
 def _check_frame(columns: int, rows: int, size: int, index: int) -> None:

@@ -32,6 +32,7 @@ class Header:
         height: pixels.
         depth: bits a sample.
         samples: a pixel.
+        indexed: samples are indices into a palette.
         interlaced: in the seven passes of Adam7.
     """
 
@@ -39,6 +40,7 @@ class Header:
     height: int
     depth: int
     samples: int
+    indexed: bool
     interlaced: bool
 
     def raw_bytes(self, width: int, height: int) -> int:
@@ -59,44 +61,75 @@ def survey(data: bytes, limits: Limits) -> Layout:
         ImageBrokenError: a chunk or its checksum is damaged, rows or frames are missing.
         ImageTooLargeError: over a limit.
     """
-    header: Header | None = None
-    streams: list[_Stream] = []
-    promised, controls, end = 0, 0, 0
-    for name, body, behind in chunks(data):
-        end = behind
-        if name == b"IHDR" and header is None:
-            header = _header(body)
-            limits.check_size(header.width, header.height)
-        elif header is None:
-            raise ImageBrokenError("a PNG without a header; ask for an intact copy")
+    walk = _Walk(limits)
+    try:
+        for name, body, end in chunks(data):
+            walk.take(name, body)
+            walk.end = end
+        return walk.layout()
+    except ImageBrokenError as error:
+        if walk.controls < 2:
+            raise
+        raise ImageBrokenError(f"in frame {len(walk.streams) - 1}: {error}") from error
+
+
+class _Walk:
+    """What the chunks so far have told."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.header: Header | None = None
+        self.palette = False
+        self.streams: list[_Stream] = []  # one a frame
+        self.promised = 0
+        self.controls = 0
+        self.end = 0
+
+    def take(self, name: bytes, body: bytes) -> None:
+        """Take note of one chunk."""
+        if self.header is None:
+            if name != b"IHDR":
+                raise ImageBrokenError("a PNG without a header; ask for an intact copy")
+            self.header = _header(body)
+            self.limits.check_size(self.header.width, self.header.height)
+        elif name == b"PLTE":
+            self.palette = True
         elif name == b"acTL":
-            promised = struct.unpack(">I", body[:4])[0]
+            self.promised = struct.unpack(">I", body[:4])[0]
         elif name == b"fcTL":
-            controls += 1
-            limits.check("frames_held", controls, f"{controls} frames")
-            if streams or controls > 1:
-                streams.append(_Stream(header.raw_bytes(*struct.unpack(">II", body[4:12]))))
+            self._control(self.header, body)
         elif name == b"IDAT":
-            if not streams:
-                streams.append(_Stream(header.raw_bytes(header.width, header.height)))
-            streams[0].feed(body)
-        elif name == b"fdAT" and streams:
-            streams[-1].feed(body[4:])
-    return _judge(header, streams, promised, controls, end)
+            self._pixels(self.header, body)
+        elif name == b"fdAT" and self.streams:
+            self.streams[-1].feed(body[4:])
 
+    def _control(self, header: Header, body: bytes) -> None:
+        self.controls += 1
+        self.limits.check("frames_held", self.controls, f"{self.controls} frames")
+        if self.streams:  # the first one may speak of the IDAT that follows
+            self.streams[-1].close(len(self.streams) - 1)
+        if self.streams or self.controls > 1:
+            width, height = struct.unpack(">II", body[4:12])
+            self.streams.append(_Stream(header.raw_bytes(width, height)))
 
-def _judge(
-    header: Header | None, streams: list[_Stream], promised: int, controls: int, end: int
-) -> Layout:
-    if header is None or not streams:
-        raise ImageBrokenError("a PNG without pixels; ask for an intact copy")
-    for index, stream in enumerate(streams):
-        stream.close(index)
-    if promised and promised != controls:
-        raise ImageBrokenError(
-            f"the file promises {promised} frames and holds {controls}; ask for an intact copy"
-        )
-    return Layout(len(streams) if promised else 1, end, header.depth)
+    def _pixels(self, header: Header, body: bytes) -> None:
+        if header.indexed and not self.palette:
+            raise ImageBrokenError("its pixels refer to a palette that is missing")
+        if not self.streams:
+            self.streams.append(_Stream(header.raw_bytes(header.width, header.height)))
+        self.streams[0].feed(body)
+
+    def layout(self) -> Layout:
+        """The verdict, at the end."""
+        if self.header is None or not self.streams:
+            raise ImageBrokenError("a PNG without pixels; ask for an intact copy")
+        self.streams[-1].close(len(self.streams) - 1)
+        if self.promised and self.promised != self.controls:
+            raise ImageBrokenError(
+                f"the file promises {self.promised} frames and holds {self.controls}; "
+                "ask for an intact copy"
+            )
+        return Layout(len(self.streams) if self.promised else 1, self.end, self.header.depth)
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
@@ -114,23 +147,23 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
                 "ask for an intact copy"
             )
         length, name = struct.unpack_from(">I4s", data, position)
+        if not name.isalpha():
+            raise ImageBrokenError(
+                f"byte {position} starts no chunk that PNG has; ask for an intact copy"
+            )
         end = position + 12 + length
         if end > len(data):
             raise ImageBrokenError(
-                f"truncated: its {_plain(name)} chunk needs {end - len(data)} more bytes; "
+                f"truncated: its {name.decode()} chunk needs {end - len(data)} more bytes; "
                 "ask for an intact copy"
             )
         if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             raise ImageBrokenError(
-                f"the checksum of its {_plain(name)} chunk is wrong, so bytes were changed; "
+                f"the checksum of its {name.decode()} chunk is wrong, so bytes were changed; "
                 "ask for an intact copy"
             )
         yield name, data[position + 8 : end - 4], end
         position = end
-
-
-def _plain(name: bytes) -> str:
-    return name.decode("ascii", "backslashreplace")
 
 
 def _header(body: bytes) -> Header:
@@ -145,7 +178,7 @@ def _header(body: bytes) -> Header:
         raise ImageBrokenError(
             f"its header says colour type {colour} at {depth} bits, which PNG does not have"
         )
-    return Header(width, height, depth, _SAMPLES[colour], bool(interlace))
+    return Header(width, height, depth, _SAMPLES[colour], colour == 3, bool(interlace))
 
 
 class _Stream:

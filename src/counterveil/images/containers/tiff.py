@@ -19,7 +19,7 @@ def survey(data: bytes, limits: Limits) -> Layout:
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\x00", b"\x00+")
     count, entry, link = ("Q", 20, "Q") if big else ("H", 12, "I")
-    position = _unpack(order + link, data, 8 if big else 4)
+    position = _unpack(order + link, data, 8 if big else 4, 0)
     seen: set[int] = set()
     while position:
         if position in seen:
@@ -29,20 +29,20 @@ def survey(data: bytes, limits: Limits) -> Layout:
             )
         seen.add(position)
         limits.check("frames_held", len(seen), f"{len(seen)} pages")
-        entries = _unpack(order + count, data, position)
+        entries = _unpack(order + count, data, position, len(seen) - 1)
         position += struct.calcsize(order + count) + entries * entry
-        position = _unpack(order + link, data, position)
+        position = _unpack(order + link, data, position, len(seen) - 1)
     if not seen:
         raise ImageBrokenError("a TIFF without a page: there is no image in it")
     return Layout(len(seen))
 
 
-def _unpack(form: str, data: bytes, position: int) -> int:
+def _unpack(form: str, data: bytes, position: int, page: int) -> int:
     try:
         value: int = struct.unpack_from(form, data, position)[0]
     except (struct.error, OverflowError) as error:
         raise ImageBrokenError(
-            f"truncated: a page should be described at byte {position}, "
+            f"truncated: page {page} should be described at byte {position}, "
             f"and the file has {len(data)}; ask for an intact copy"
         ) from error
     return value

@@ -20,17 +20,18 @@ def survey(data: bytes, limits: Limits) -> Layout:
         raise ImageBrokenError(f"truncated: {len(data)} bytes hold no WebP; ask for an intact copy")
     limits.check_size(*_canvas(data))
     end = 8 + struct.unpack_from("<I", data, 4)[0]
-    if end > len(data):
-        raise ImageBrokenError(
-            f"truncated: its header promises {end} bytes and {len(data)} are there; "
-            "ask for an intact copy"
-        )
     position, frames = 12, 0
-    while position + 8 <= end:
+    while position + 8 <= min(end, len(data)):
         name, length = struct.unpack_from("<4sI", data, position)
         frames += name == b"ANMF"
         limits.check("frames_held", frames, f"{frames} frames")
         position += 8 + length + (length & 1)
+    if end > len(data):
+        where = f" (it breaks off in frame {frames - 1})" if frames else ""
+        raise ImageBrokenError(
+            f"truncated: its header promises {end} bytes and {len(data)} are there{where}; "
+            "ask for an intact copy"
+        )
     return Layout(max(frames, 1), end)
 
 

@@ -1,0 +1,239 @@
+"""Files for tests: broken in many ways, and animated in every format. Drawn, never stored."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+from PIL import Image
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def picture(height: int = 40, width: int = 56, seed: int = 0) -> np.ndarray:
+    """Smooth colours with noise, so that no codec finds it trivial; uint8 (H, W, 3)."""
+    rng = np.random.default_rng(seed)
+    ramp = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 100, width))
+    noise = rng.integers(0, 30, (height, width, 3))
+    return np.clip(ramp[..., None] + noise + (0, 20, 5), 0, 255).astype(np.uint8)
+
+
+def saved(image: Image.Image | np.ndarray, format: str, **options: object) -> bytes:
+    """An image as a file's bytes."""
+    buffer = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(
+        buffer, format, **options
+    )
+    return buffer.getvalue()
+
+
+def whole_files() -> dict[str, bytes]:
+    """One intact still image of every format that is read."""
+    return {
+        "whole.png": saved(picture(), "PNG"),
+        "whole.jpg": saved(picture(), "JPEG", quality=90),
+        "progressive.jpg": saved(picture(), "JPEG", progressive=True),
+        "whole.webp": saved(picture(), "WEBP", lossless=True),
+        "lossy.webp": saved(picture(), "WEBP", quality=80),
+        "whole.gif": saved(picture(), "GIF"),
+        "whole.tif": saved(picture(), "TIFF"),
+        "lzw.tif": saved(picture(), "TIFF", compression="tiff_lzw"),
+        "whole.bmp": saved(picture(), "BMP"),
+    }
+
+
+def animated_files(frames: int = 5) -> dict[str, bytes]:
+    """An animation, or a document of several pages, in every format that can be one."""
+    pages = [Image.fromarray(picture(seed=seed)) for seed in range(frames)]
+    more = {"save_all": True, "append_images": pages[1:]}
+    return {
+        "moving.gif": saved(pages[0], "GIF", duration=100, **more),
+        "moving.webp": saved(pages[0], "WEBP", lossless=True, duration=100, **more),
+        "moving.png": saved(pages[0], "PNG", duration=100, **more),
+        "pages.tif": saved(pages[0], "TIFF", **more),
+        # Pillow writes wrong offsets for a third picture
+        "pictures.jpg": saved(pages[0], "MPO", save_all=True, append_images=pages[1:2]),
+    }
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    """A PNG chunk with the right checksum."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def png_of(header: tuple[int, int, int, int], data: bytes, *, extra: bytes = b"") -> bytes:
+    """A PNG of width, height, depth, colour type and zlib data."""
+    return (
+        SIGNATURE
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", *header, 0, 0, 0))
+        + extra
+        + chunk(b"IDAT", data)
+        + chunk(b"IEND", b"")
+    )
+
+
+def tiff_of(
+    tags: dict[int, tuple[int, int, int]], *, following: int = 0, pixels: bytes = b""
+) -> bytes:
+    """A little-endian TIFF of one page: tag -> (type, count, value), pixels at byte 8."""
+    start = 8 + len(pixels)
+    entries = b"".join(struct.pack("<HHII", tag, *value) for tag, value in sorted(tags.items()))
+    page = struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+    return b"II*\x00" + struct.pack("<I", start) + pixels + page
+
+
+def grey_tags(width: int, height: int, *, strips: int = 8) -> dict[int, tuple[int, int, int]]:
+    """Tags of an uncompressed 8-bit grey page whose one strip starts at byte ``strips``."""
+    return {
+        256: (4, 1, width),
+        257: (4, 1, height),
+        258: (3, 1, 8),
+        259: (3, 1, 1),
+        262: (3, 1, 1),
+        273: (4, 1, strips),
+        277: (3, 1, 1),
+        278: (4, 1, height),
+        279: (4, 1, width * height),
+    }
+
+
+def _zip() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("picture.png", whole_files()["whole.png"])
+    return buffer.getvalue()
+
+
+def _changed(data: bytes, position: int) -> bytes:
+    return data[:position] + bytes((data[position] ^ 0x55,)) + data[position + 1 :]
+
+
+def _texts() -> dict[str, bytes]:
+    page = b"<!DOCTYPE html><html><body>404 Not Found</body></html>"
+    drawing = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9"></svg>'
+    return {
+        "empty.png": b"",
+        "text.jpg": "no image, only wörds\n".encode(),
+        "page.jpg": page,
+        "drawing.png": drawing,
+        "document.png": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n",
+        "archive.jpg": _zip(),
+        "zeros.jpg": bytes(4096),
+        "noise.jpg": np.random.default_rng(7).bytes(4096),
+    }
+
+
+def _unsupported() -> dict[str, bytes]:
+    return {
+        "layers.psd": b"8BPS\x00\x01" + bytes(6) + struct.pack(">HIIHH", 3, 4, 4, 8, 3),
+        "plain.ppm": saved(picture(), "PPM"),
+        "icon.ico": saved(picture(), "ICO", sizes=[(16, 16)]),
+        "phone.heic": b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(64),
+        "film.jpg": b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2" + bytes(64),
+        "sound.webp": b"RIFF" + struct.pack("<I", 36) + b"WAVEfmt " + bytes(28),
+    }
+
+
+def _pngs() -> dict[str, bytes]:
+    whole = whole_files()["whole.png"]
+    rows = b"".join(b"\x00" + row.tobytes() for row in picture())
+    short = zlib.compress(rows[: len(rows) // 3])
+    return {
+        "signature.png": SIGNATURE,
+        "cut-header.png": whole[:20],
+        "cut-pixels.png": whole[: len(whole) // 2],
+        "cut-end.png": whole[:-12],
+        "checksum-header.png": _changed(whole, 18),
+        "checksum-pixels.png": _changed(whole, len(whole) // 2),
+        "zero-width.png": png_of((0, 40, 8, 2), zlib.compress(b"")),
+        "bomb.png": png_of((50_000, 50_000, 8, 2), zlib.compress(bytes(50_000))),
+        "bomb-huge.png": png_of((0x7FFFFFFF, 0x7FFFFFFF, 8, 6), zlib.compress(b"")),
+        "missing-rows.png": png_of((56, 40, 8, 2), short),
+        "zlib.png": png_of((56, 40, 8, 2), b"\x78\x9c" + bytes(range(200))),
+        "colour-type.png": png_of((56, 40, 8, 5), zlib.compress(rows)),
+        "no-pixels.png": SIGNATURE
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
+        + chunk(b"IEND", b""),
+        "no-palette.png": png_of((56, 40, 8, 3), zlib.compress(bytes(57 * 40))),
+        "text-bomb.png": png_of(
+            (56, 40, 8, 2),
+            zlib.compress(rows),
+            extra=chunk(b"zTXt", b"note\x00\x00" + zlib.compress(bytes(5_000_000))),
+        ),
+    }
+
+
+def _jpegs() -> dict[str, bytes]:
+    whole = whole_files()["whole.jpg"]
+    scan = whole.index(b"\xff\xda")
+    size = whole.index(b"\xff\xc0") + 5
+    return {
+        "cut-header.jpg": whole[:10],
+        "cut-pixels.jpg": whole[: (scan + len(whole)) // 2],
+        "cut-end.jpg": whole[:-2],
+        "painted.jpg": whole[: (scan + len(whole)) // 2] + b"\xff\xd9",
+        "no-scan.jpg": whole[:scan] + b"\xff\xd9",
+        "empty-scan.jpg": whole[: scan + 14] + b"\xff\xd9",
+        "zero-height.jpg": whole[:size] + b"\x00\x00" + whole[size + 2 :],
+        "bomb.jpg": whole[:size] + b"\xff\xff\xff\xff" + whole[size + 4 :],
+        "taller.jpg": whole[:size] + struct.pack(">H", 80) + whole[size + 2 :],
+    }
+
+
+def _gifs_and_webps() -> dict[str, bytes]:
+    gif, webp = whole_files()["whole.gif"], whole_files()["whole.webp"]
+    moving = animated_files()["moving.gif"]
+    canvas = webp[:21] + struct.pack("<I", 0x3FFF | 0x3FFF << 14) + webp[25:]
+    return {
+        "cut-header.gif": gif[:9],
+        "cut-pixels.gif": gif[: len(gif) // 2],
+        "cut-end.gif": gif[:-1],
+        "cut-later.gif": moving[: len(moving) * 2 // 3],
+        "no-frame.gif": b"GIF89a" + struct.pack("<HHBBB", 4, 4, 0, 0, 0) + b";",
+        "bomb.gif": b"GIF89a"
+        + struct.pack("<HHBBB", 4, 4, 0, 0, 0)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, 0xFFFF, 0xFFFF, 0)
+        + b"\x02\x01\x00\x00;",
+        "block.gif": gif[:-1] + b"?" + gif[-1:],
+        "cut-header.webp": webp[:20],
+        "cut-pixels.webp": webp[: len(webp) // 2],
+        "bomb.webp": canvas,
+    }
+
+
+def _tiffs_and_bmps() -> dict[str, bytes]:
+    bmp, tiff = whole_files()["whole.bmp"], whole_files()["whole.tif"]
+    looping = tiff_of(grey_tags(4, 4), pixels=bytes(16), following=24)
+    lost = tiff_of(grey_tags(4, 4), pixels=bytes(16), following=9_999)
+    missing = {**grey_tags(8, 8), 278: (4, 1, 2)}
+    absurd = {**grey_tags(4, 4), 277: (4, 1, 4_000_000_000), 258: (3, 1, 77)}
+    return {
+        "cut-header.tif": tiff[:6],
+        "cut-pages.tif": tiff[: len(tiff) // 2],
+        "loop.tif": looping,
+        "lost-page.tif": lost,
+        "no-page.tif": b"II*\x00" + struct.pack("<I", 0),
+        "bomb.tif": tiff_of(grey_tags(60_000, 60_000), pixels=bytes(16)),
+        "absurd.tif": tiff_of(absurd, pixels=bytes(16)),
+        "beyond.tif": tiff_of(grey_tags(4, 4, strips=5_000), pixels=bytes(16)),
+        "missing-strips.tif": tiff_of(missing, pixels=bytes(64)),
+        "cut-pixels.bmp": bmp[: len(bmp) // 2],
+        "cut-header.bmp": bmp[:20],
+        "bomb.bmp": bmp[:18] + struct.pack("<ii", 60_000, 60_000) + bmp[26:],
+    }
+
+
+def broken_files() -> dict[str, bytes]:
+    """More than fifty ways in which a file can be no image; name -> bytes."""
+    return {
+        **_texts(),
+        **_unsupported(),
+        **_pngs(),
+        **_jpegs(),
+        **_gifs_and_webps(),
+        **_tiffs_and_bmps(),
+    }

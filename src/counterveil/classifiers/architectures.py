@@ -51,6 +51,13 @@ ARCHITECTURES: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
 )
 
 
+def stages(module: nn.Module) -> tuple[nn.Module, ...]:
+    """The last two stages of one of these networks; each returns a map ``(B, C, h, w)``."""
+    if isinstance(module, Slim):
+        return tuple(module.network.resnet.encoder.stages[-2:])
+    return (module.get_submodule("layer3"), module.get_submodule("layer4"))
+
+
 def build(name: str, classes: int = 2) -> nn.Module:
     """A network with fresh weights.
 

@@ -21,7 +21,8 @@ from counterveil.classifiers.resnet import from_file
 from counterveil.errors import ModelError, UsageError
 from counterveil.training.data import Arrays
 from counterveil.training.metrics import accuracy_by_group
-from counterveil.training.veils import Veiler
+from counterveil.training.pointer import Pointer
+from counterveil.training.veils import Veiler, lesson
 from counterveil.types import ModelInfo
 
 
@@ -38,6 +39,7 @@ class Recipe:
         decay: weight decay.
         average: share of the old in the moving average of the weights, a step; 0 = none.
         veils: train under veils.
+        pointing: weight of the loss that teaches where the unsafe objects are; needs masks.
         seed: of everything random.
         precision: ``bfloat16`` or ``float32``.
         device: as torch names it.
@@ -51,6 +53,7 @@ class Recipe:
     decay: float = 0.05
     average: float = 0.998
     veils: bool = True
+    pointing: float = 4.0
     seed: int = 0
     precision: str = "float32"
     device: str = "cpu"
@@ -89,7 +92,8 @@ class Trainer:
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.spec = InputSpec(*train.images.shape[1:3])
+        self._size = train.images.shape[1:3]
+        self.spec = InputSpec(*self._size)
         self._train, self._validation = train, validation
         self._checkpoint, self._report, self._step = checkpoint, report, step
         self.module = start(recipe, report).to(recipe.device)
@@ -98,9 +102,11 @@ class Trainer:
             multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average),
             use_buffers=True,
         )
-        self._optimizer = torch.optim.AdamW(
-            self.module.parameters(), recipe.rate, weight_decay=recipe.decay
+        self._pointer = (
+            Pointer(self.module, self._size).to(recipe.device) if recipe.pointing else None
         )
+        parameters = [*self.module.parameters(), *(self._pointer or nn.Identity()).parameters()]
+        self._optimizer = torch.optim.AdamW(parameters, recipe.rate, weight_decay=recipe.decay)
         self.steps = -(-len(train) // recipe.batch)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimizer, recipe.rate, total_steps=self.steps * recipe.epochs, pct_start=0.2
@@ -140,6 +146,8 @@ class Trainer:
             )
         self.module.load_state_dict(saved["module"])
         self.average.load_state_dict(saved["average"])
+        if self._pointer:
+            self._pointer.load_state_dict(saved["pointer"])
         self._optimizer.load_state_dict(saved["optimizer"])
         self._schedule.load_state_dict(saved["schedule"])
         self.progress = Progress(saved["epoch"], saved["best_score"], saved["history"])
@@ -153,6 +161,7 @@ class Trainer:
                 "recipe": asdict(self.recipe),
                 "module": self.module.state_dict(),
                 "average": self.average.state_dict(),
+                "pointer": self._pointer.state_dict() if self._pointer else {},
                 "optimizer": self._optimizer.state_dict(),
                 "schedule": self._schedule.state_dict(),
                 "epoch": self.progress.epoch,
@@ -182,11 +191,13 @@ class Trainer:
         rng = np.random.default_rng([self.recipe.seed, epoch])
         self.module.train()
         total = 0.0
-        for images, wanted in self._batches(rng):
+        for images, lessons, wanted in self._batches(rng):
             with self._precision():
                 logits = self.module(images)
             both = torch.stack([1 - wanted, wanted], dim=1)
             loss = functional.cross_entropy(logits.float(), both)
+            if self._pointer:
+                loss = loss + self.recipe.pointing * self._pointer.loss(lessons)
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.module.parameters(), 5.0)
@@ -197,21 +208,35 @@ class Trainer:
             self._step()
         return total / self.steps
 
-    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Images ``(B, 3, h, w)``, what to learn at each pixel ``(B, h, w)``, and of each image."""
         arrays = self._train
         veiler = Veiler(*arrays.images.shape[1:3], rng=rng) if self.recipe.veils else None
         shapes = np.flatnonzero(arrays.unsafe)
         order = rng.permutation(len(arrays))
         for first in range(0, len(order), self.recipe.batch):
             chosen = order[first : first + self.recipe.batch]
-            images, wanted = arrays.images[chosen], arrays.unsafe[chosen].astype(np.float32)
-            if veiler:
-                for place, index in enumerate(chosen):
+            images, lessons = (
+                arrays.images[chosen],
+                np.zeros((len(chosen), *self._size), np.float32),
+            )
+            wanted = arrays.unsafe[chosen].astype(np.float32)
+            for place, index in enumerate(chosen):
+                objects = arrays.objects[index]
+                veil = np.zeros(self._size, bool)
+                if veiler:
                     shape = arrays.objects[rng.choice(shapes)] > 0
-                    images[place], wanted[place] = veiler(
-                        images[place], arrays.objects[index], bool(arrays.unsafe[index]), shape
-                    )
-            yield self._augmented(images, rng), torch.from_numpy(wanted).to(self.recipe.device)
+                    unsafe = bool(arrays.unsafe[index])
+                    images[place], veil = veiler(images[place], objects, unsafe, shape)
+                if objects.any():
+                    lessons[place] = lesson(objects, veil)
+                    wanted[place] = lessons[place].max()
+            device = self.recipe.device
+            yield (
+                self._augmented(images, rng),
+                torch.from_numpy(lessons).to(device),
+                torch.from_numpy(wanted).to(device),
+            )
 
     def _augmented(self, images: np.ndarray, rng: np.random.Generator) -> Tensor:
         """Light and colour vary a little; geometry is left to the data."""

@@ -20,21 +20,31 @@ SHOWN = 0.40
 
 
 def target(visible: float) -> float:
-    """P(unsafe) to learn, from the largest visible share of any unsafe object."""
+    """P(unsafe) to learn, from the visible share of an unsafe object."""
     return float(np.clip((visible - HIDDEN) / (SHOWN - HIDDEN), 0, 1))
 
 
-def visible_share(objects: np.ndarray, veil: np.ndarray) -> float:
-    """Largest share of any object that a veil leaves visible; 0 where there is none.
+def visible_shares(objects: np.ndarray, veil: np.ndarray) -> np.ndarray:
+    """Share of each object that a veil leaves visible, ``(n + 1,)``; 0 for no object, number 0.
 
     Args:
-        objects: ``(h, w)``, 0 or the number of the object.
+        objects: ``(h, w)``, 0 or the number of the object, up to n.
         veil: ``(h, w)`` bool, ``True`` = veiled.
     """
-    whole = np.bincount(objects.ravel(), minlength=2)[1:]
-    left = np.bincount(objects[~veil], minlength=len(whole) + 1)[1:]
-    shares = left[whole > 0] / whole[whole > 0]
-    return float(shares.max()) if len(shares) else 0.0
+    whole = np.bincount(objects.ravel())
+    left = np.bincount(objects[~veil], minlength=len(whole))
+    shares = left / np.maximum(whole, 1)
+    shares[0] = 0.0
+    return shares
+
+
+def lesson(objects: np.ndarray, veil: np.ndarray) -> np.ndarray:
+    """P(unsafe) to learn at each pixel, ``(h, w)`` float32; its maximum is the image's.
+
+    A pixel is as unsafe as the object that it shows is visible; veiled pixels show nothing.
+    """
+    targets = np.array([target(share) for share in visible_shares(objects, veil)], np.float32)
+    return np.where(veil, np.float32(0), targets[objects])
 
 
 class Veiler:
@@ -63,7 +73,7 @@ class Veiler:
 
     def __call__(
         self, image: np.ndarray, objects: np.ndarray, unsafe: bool, shape: np.ndarray | None
-    ) -> tuple[np.ndarray, float]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Veil one image, perhaps.
 
         Args:
@@ -73,21 +83,20 @@ class Veiler:
             shape: another image's unsafe pixels, so that a veil's outline tells nothing.
 
         Returns:
-            The image, and what to learn of it.
+            The image and its veil, ``(h, w)`` bool.
         """
         if self._rng.random() >= self._share:
-            return image, float(unsafe)
+            return image, np.zeros(objects.shape, bool)
         cells = self._partitions[int(self._rng.integers(len(self._partitions)))]
         cells = cells[:: int(self._rng.choice([-1, 1])), :: int(self._rng.choice([-1, 1]))]
         if unsafe and objects.any():
             veil = self._over_unsafe(cells, objects)
-            learn = target(visible_share(objects, veil))
         elif unsafe:
             # Where the objects are is not known, so only a veil too small to hide one is safe.
-            veil, learn = self._some(cells, np.zeros_like(objects, bool), most=0.1), 1.0
+            veil = self._some(cells, np.zeros(objects.shape, bool), most=0.1)
         else:
-            veil, learn = self._over_safe(cells, shape), 0.0
-        return np.where(veil[..., None], self._fill(), image), learn
+            veil = self._over_safe(cells, shape)
+        return np.where(veil[..., None], self._fill(), image), veil
 
     def _over_unsafe(self, cells: np.ndarray, objects: np.ndarray) -> np.ndarray:
         mode = self._rng.random()

@@ -57,6 +57,9 @@ def test_the_reasons_tell_the_ways_apart():
         ("missing-strips.tif", "cover 16 of 64"),
         ("cut-later.gif", "behind 3 whole frames"),
         ("bomb.png", "50000 x 50000"),
+        ("bomb.jpg", "65535 x 65535"),
+        ("bomb.gif", "65535 x 65535"),
+        ("bomb.webp", "16384 x 16384"),
     ],
 )
 def test_the_reason_says_what_is_wrong(name, words):

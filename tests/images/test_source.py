@@ -86,7 +86,7 @@ def test_a_file_over_the_limit_is_not_read(tmp_path):
     path = tmp_path / "sparse.png"
     with path.open("wb") as file:
         file.truncate(1 << 40)  # a terabyte of nothing
-    with pytest.raises(ImageTooLargeError, match=r"limits\.bytes"):
+    with pytest.raises(ImageTooLargeError, match=rf"{1 << 40} bytes.*limits\.bytes"):
         load(path)
 
 

@@ -53,7 +53,7 @@ def to_rgb(image: Pillow.Image, depth: int = 8) -> Colours:
         notes += ("CMYK converted to RGB without a colour profile",)
     elif mode not in ("1", "L", "P", "RGB", "YCbCr"):
         raise ImageBrokenError(f"colours of mode {mode} are not read; convert it to an RGB PNG")
-    return Colours(np.array(image.convert("RGB")), notes)
+    return Colours(np.array(image if mode == "RGB" else image.convert("RGB")), notes)
 
 
 def _on_white(image: Pillow.Image, depth: int) -> Colours:

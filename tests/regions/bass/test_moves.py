@@ -58,7 +58,7 @@ def test_splits_and_merges_keep_partition_sums_and_number(height, width, most, s
     planes = features(noise(height, width, seed))
     partition = Partition(planes, honeycomb(height, width, 4), Model())
     before = partition.count
-    grown = partition.split(upright=bool(seed % 2), prices=np.full(most, -np.inf))
+    grown = partition.split(prices=np.full(most, -np.inf))
     assert grown <= most
     assert partition.count == before + grown
     assert_partition(partition.labels, (height, width))

@@ -21,7 +21,7 @@ def _log_gamma(value: float | Float64[ndarray, " regions"]) -> PerRegion:
 
 def squared_error(sums: Sums) -> Float64[ndarray, "regions 3"]:
     """Of each region's colours around their mean, a channel."""
-    spread = sums[:, SQUARES] - sums[:, COLOUR] ** 2 / sums[:, :1]
+    spread = sums[:, SQUARES] - sums[:, COLOUR] ** 2 / np.maximum(sums[:, :1], 1)
     return np.asarray(np.maximum(spread, 0))
 
 

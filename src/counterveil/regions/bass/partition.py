@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Float32, Float64, Int32, Int64, UInt8
 from numpy import ndarray
 
 from counterveil.regions.bass._compile import compiled
 from counterveil.regions.bass.divide import halves
+from counterveil.regions.bass.evidence import squared_error
 from counterveil.regions.bass.model import Model
 from counterveil.regions.bass.proposals import Proposals
 from counterveil.regions.bass.statistics import PIXELS, Sums, gaussians, sum_up
@@ -75,24 +76,22 @@ class Partition:
     def split(
         self,
         *,
-        upright: bool,
         prices: Float64[ndarray, " most"] | None = None,
         rng: np.random.Generator | None = None,
     ) -> int:
-        """Cuts regions in half; returns how many.
+        """Cuts regions in half, each across x or y, whichever gains more; returns how many.
 
         Args:
-            upright: cut across y instead of x.
             prices: ascending; the k-th best cut is made if it gains more than the k-th of
                 these, and those before it were made; ``None`` cuts where that is accepted.
             rng: for Hastings ratios.
         """
         labels = self.labels
-        halved = labels * 2 + (halves(labels, self.sums, upright=upright) - 1)
+        half = self._better_half(labels)
+        halved = labels * 2 + (half - 1)
         both = sum_up(halved, self.planes, 2 * self.count)
         able = np.flatnonzero(both[1::2, PIXELS] > 0)
-        first, second = both[2 * able], both[2 * able + 1]
-        proposals = Proposals(first, second, self.model, self.usual)
+        proposals = Proposals(both[2 * able], both[2 * able + 1], self.model, self.usual)
         if prices is None:
             chosen = able[proposals.split(rng)]
         else:
@@ -107,6 +106,16 @@ class Partition:
         self.area[chosen] = np.maximum(self.area[chosen] / 2, 1)
         self.area = np.concatenate([self.area, self.area[chosen]])
         return len(chosen)
+
+    def _better_half(self, labels: Labels) -> UInt8[ndarray, "height width"]:
+        """Of each region's cuts across x and across y the one that explains more."""
+        cuts = [halves(labels, self.sums, upright=upright) for upright in (False, True)]
+        left = []  # squared error that the cut would leave, a region
+        for cut in cuts:
+            both = sum_up(labels * 2 + (cut - 1), self.planes, 2 * self.count)
+            error = squared_error(both).sum(axis=1)
+            left.append(error[::2] + error[1::2])
+        return np.where((left[1] < left[0])[labels], cuts[1], cuts[0])
 
     def merge(self, *, most: int | None = None, rng: np.random.Generator | None = None) -> int:
         """Joins neighbours; returns how many.

@@ -36,17 +36,18 @@ class Bass:
     With ``acceptance="marginal"`` nothing is drawn at random: the same image gives the same
     labels. ``"hastings"`` draws from ``rng``, which it needs.
 
-    Departures from the authors' program: a split measures distance inside the region, border
-    pixels included; a merge weighs every pair of neighbours and joins the best first; the
-    outermost pixels take part; two sweeps a round do what four did; components are told apart
-    at the end. The paper on veiling ran it as `Bass.published`.
+    Departures from the authors' program: a split tries a cut across x and one across y, and
+    measures distance inside the region, border pixels included; a merge weighs every pair of
+    neighbours and joins the best first; the outermost pixels take part; two sweeps a round do
+    what four did; components are told apart at the end. The paper on veiling ran it much as
+    `Bass.published`.
 
     Attributes:
         size: side of a region at the start, in pixels of the full image; by default so that
             there are about 25 on an image of any size (then more, or fewer, as it adapts).
-        count: number of regions to return, at most one a pixel; replaces ``size`` and the
-            acceptance by the ratios' rank: the best splits and merges are made until the
-            number is met.
+        count: number of regions to return, at most one a pixel; it replaces ``size`` and
+            ``acceptance``: the splits that explain most and the merges that cost least are
+            made, as many as lead to the number.
         shrink: how many times smaller the image is on which regions are found; by default a
             power of two that leaves them 6 to 12 pixels wide.
         refine: let borders settle at the finer scales; otherwise labels come in blocks.
@@ -154,11 +155,9 @@ class Bass:
         return max(1.0, math.sqrt(height * width) / _ACROSS)
 
     def _evolve(self, partition: Partition, rng: np.random.Generator | None) -> None:
-        upright = False
         for turn in range(self.rounds):
             if turn % 4 == 0 and turn > 0:
-                upright = not upright
-                partition.split(upright=upright, prices=self._prices(partition), rng=rng)
+                partition.split(prices=self._prices(partition), rng=rng)
             elif turn % 4 == 2:
                 partition.merge(most=self._merges(partition), rng=rng)
             partition.settle(self.sweeps)
@@ -185,9 +184,6 @@ class Bass:
     def _reach(partition: Partition, count: int) -> None:
         """Merges or splits until there are so many regions, or no pixel is left to split off."""
         partition.merge(most=max(0, partition.count - count))
-        idle, upright = 0, False
-        while partition.count < count and idle < 2:
-            upright = not upright
-            free = np.full(count - partition.count, -np.inf)
-            done = partition.split(upright=upright, prices=free)
-            idle = 0 if done else idle + 1
+        done = 1
+        while partition.count < count and done:
+            done = partition.split(prices=np.full(count - partition.count, -np.inf))

@@ -1,7 +1,8 @@
 """Proxy scenes: abstract pictograms with a truth that no real data set could have."""
 
-from counterveil.scenes.compose import SCENE_KINDS, Scene, SceneObject, draw_scene
+from counterveil.scenes.compose import SCENE_KINDS, Scene, draw_scene
 from counterveil.scenes.kinds import CATEGORY_KEYS, KINDS, Kind
+from counterveil.scenes.stage import SceneObject
 from counterveil.scenes.truth import Answer
 
 __all__ = [

@@ -1,0 +1,193 @@
+"""A record -> the plain values that its card shows. Escaping is the template's."""
+
+from __future__ import annotations
+
+import base64
+import unicodedata
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from counterveil.record import CategoryResult, Output, Record
+from counterveil.report import words
+from counterveil.report.view import View
+
+_BADGES = {
+    "error": "Error",
+    "unverified": "Not verified",
+    "not_found": "Whole image veiled",
+    "veiled": "Verified",
+    "clear": "Not flagged",
+}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories of characters that do not show, or change how others show."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One category's scores, positions in percent of the bar's length."""
+
+    title: str
+    before: str
+    after: str | None
+    threshold: str
+    x_before: float
+    x_after: float
+    x_threshold: float
+    flagged: bool
+    verified: bool
+
+
+@dataclass(frozen=True)
+class File:
+    """A written file: what it is, its name, a link to it, its hash."""
+
+    what: str
+    name: str
+    href: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded picture and what it is called."""
+
+    uri: str
+    key: str
+    label: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that the template of a card reads.
+
+    Attributes:
+        number: its place in the report, from 1.
+        state: as :func:`counterveil.report.words.state`.
+        filters: names of the filters that show it.
+        base: the veiled picture; ``None`` where there is none, or it was left out.
+        overlays: what can be laid over it.
+        left_out: the veiled picture exists and was left out of the page.
+        record: for the fields that are shown as they are.
+    """
+
+    number: int
+    name: str
+    state: str
+    badge: str
+    headline: str
+    filters: tuple[str, ...]
+    sentences: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    base: Picture | None
+    overlays: tuple[Picture, ...]
+    files: tuple[File, ...]
+    left_out: bool
+    record: Record
+
+
+def card(record: Record, view: View | None, number: int) -> Card:
+    """The card of one record.
+
+    Args:
+        record: what was done.
+        view: its pictures, where there are any.
+        number: its place in the report, from 1.
+    """
+    state = words.state(record)
+    name = shown(record.source.name)
+    return Card(
+        number=number,
+        name=name,
+        state=state,
+        badge=_BADGES[state],
+        headline=words.headline(record),
+        filters=filters(record),
+        sentences=tuple(map(shown, words.sentences(record))),
+        bars=tuple(map(_bar, record.categories)),
+        base=None if view is None else _base(view, name, record),
+        overlays=() if view is None else _overlays(view, record),
+        files=_files(record),
+        left_out=view is None and record.outputs is not None,
+        record=record,
+    )
+
+
+def filters(record: Record) -> tuple[str, ...]:
+    """Which filters show a record, beside the one that shows all."""
+    state = words.state(record)
+    held = {
+        "flagged": bool(record.flagged),
+        "veiled": state == "veiled",
+        "not_found": record.whole_image_veiled,
+        "unverified": state == "unverified",
+        "clear": state == "clear",
+        "errors": state == "error",
+        "partial": record.status == "partial",
+    }
+    return tuple(key for key, holds in held.items() if holds)
+
+
+def shown(text: str) -> str:
+    """Text with what does not show made visible: a name must not turn or hide what follows."""
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _bar(category: CategoryResult) -> Bar:
+    result = category.counterfactual
+    return Bar(
+        title=shown(words.title(category)),
+        before=words.percent(category.score),
+        after=words.percent(result.score_after) if category.flagged else None,
+        threshold=words.percent(category.threshold),
+        x_before=round(100 * category.score, 2),
+        x_after=round(100 * result.score_after, 2),
+        x_threshold=round(100 * category.threshold, 2),
+        flagged=category.flagged,
+        verified=result.verified,
+    )
+
+
+def _base(view: View, name: str, record: Record) -> Picture:
+    if record.whole_image_veiled:
+        alt = f"{name}, veiled as a whole: nothing of it is shown"
+    elif record.flagged:
+        alt = f"{name} with its unsafe regions veiled"
+    else:
+        alt = f"{name}, no region veiled"
+    return Picture(_uri(view.veiled), "veiled", "Veiled", alt)
+
+
+def _overlays(view: View, record: Record) -> tuple[Picture, ...]:
+    area = max((c.counterfactual.area_fraction for c in record.flagged), default=0.0)
+    total = max((c.counterfactual.regions_total for c in record.flagged), default=0)
+    overlays = (
+        ("heat", "Heat map", "where the classifier looked, on a coarse grid", view.heat),
+        ("regions", "Regions", f"boundaries of {total} regions outside the veil", view.regions),
+        ("mask", "Mask", f"the veil, {words.percent(area)} of the image", view.mask),
+    )
+    return tuple(Picture(_uri(data), key, label, alt) for key, label, alt, data in overlays if data)
+
+
+def _uri(data: bytes) -> str:
+    kind = "png" if data.startswith(b"\x89PNG") else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _files(record: Record) -> tuple[File, ...]:
+    if record.outputs is None:
+        return ()
+    outputs = record.outputs
+    return _file("Veiled image", outputs.veiled), _file("Mask", outputs.mask)
+
+
+def _file(what: str, output: Output) -> File:
+    # "./" keeps a name such as "javascript:x.png" a name; quote keeps any byte of it one.
+    href = "./" + quote(output.name.encode("utf-8", "surrogateescape"))
+    return File(what, shown(output.name), href, output.sha256)

@@ -49,6 +49,8 @@ class SceneObject:
 
 @dataclass(eq=False)
 class Placed:
+    """A thing on the stage: what was drawn of it, and what is still visible."""
+
     kind: Kind
     drawn: Mask
     visible: Mask
@@ -57,7 +59,13 @@ class Placed:
 
 @dataclass(eq=False)
 class Stage:
-    """The canvas, and who stands on it."""
+    """The canvas, and who stands on it.
+
+    Args:
+        rng: source of everything random.
+        size: height, width.
+        split: whose backgrounds.
+    """
 
     rng: np.random.Generator
     size: tuple[int, int]

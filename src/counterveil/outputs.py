@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack
+import os
+import secrets
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from counterveil import report
-from counterveil.images import decode_clean, write_atomic
+from counterveil.images import decode_clean, load, write_atomic
 from counterveil.pipeline import Examination
 from counterveil.record import Record
-from counterveil.report.pictures import heat_png, regions_png, thumbnail
 
 
 class Folder:
-    """Writes each examination as it comes, and the manifest and the report last.
+    """Writes each examination as it comes, the report and the manifest last.
 
-    ``records.jsonl`` and ``report.html`` appear when the folder is closed: while they are
-    absent, the run has not finished.
+    ``report.html`` and then ``records.jsonl`` appear when the folder is closed: while they are
+    absent, the run has not finished. No examination is held in memory.
 
     Args:
         path: the folder, made where it does not exist.
@@ -31,16 +29,14 @@ class Folder:
         self.done = 0
         self.failed = 0
         self.flagged = 0
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self.path.mkdir(parents=True, exist_ok=True)
         for name in ("records.jsonl", "report.html"):
             (self.path / name).unlink(missing_ok=True)
-        scratch = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="counterveil-"))
-        self._scratch = Path(scratch)
-        self._lines = self._scratch / "records.jsonl"
-        self._file = self._stack.enter_context(self._lines.open("w", encoding="utf-8"))
+        self._report = report.Report(self.path / "report.html").__enter__()
+        self._draft = self.path / f".counterveil-{secrets.token_hex(8)}.tmp"
+        self._lines = self._draft.open("x", encoding="utf-8")
         return self
 
     def __exit__(
@@ -49,13 +45,16 @@ class Folder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.flush()
         try:
+            self._report.__exit__(kind, error, trace)
+            with self._lines as lines:
+                lines.flush()
+                os.fsync(lines.fileno())
             if kind is None:
-                report.write(self.path / "report.html", self._pairs())
-                write_atomic(self.path / "records.jsonl", self._lines.read_bytes())
+                self._draft.replace(self.path / "records.jsonl")
         finally:
-            self._stack.close()
+            self._lines.close()
+            self._draft.unlink(missing_ok=True)
 
     def add(self, stem: str, examination: Examination) -> Record:
         """Write one examination's files."""
@@ -64,9 +63,9 @@ class Folder:
             assert examination.veiled is not None and examination.mask is not None
             write_atomic(self.path / record.outputs.veiled.name, examination.veiled)
             write_atomic(self.path / record.outputs.mask.name, examination.mask)
-            self._keep_views(stem, examination)
         write_atomic(self.path / f"{stem}.json", (record.to_json() + "\n").encode())
-        self._file.write(record.to_json() + "\n")
+        self._lines.write(record.to_json() + "\n")
+        self._report.add(record, _view(examination))
         self.done += 1
         self.failed += record.status == "error"
         self.flagged += bool(record.flagged)
@@ -76,3 +75,16 @@ class Folder:
     def summary(self) -> str:
         """What happened, in a line."""
         return f"{self.done} examined, {self.flagged} flagged, {self.failed} failed"
+
+
+def _view(examination: Examination) -> report.View | None:
+    """The report's pictures, made from what was written: the original is not at hand here."""
+    if examination.veiled is None or examination.mask is None:
+        return None
+    explanations = list(examination.explanations.values())
+    return report.view(
+        decode_clean(examination.veiled),
+        load(examination.mask, name="mask")[0].pixels[..., 0] > 127,
+        [explanation.heat for explanation in explanations],
+        explanations[0].labels if explanations else None,
+    )

@@ -85,6 +85,14 @@ def test_colours_hidden_under_transparency_are_left_out_and_noted():
     assert pixels(data)[:20].min() >= 250
 
 
+def test_a_drawing_in_white_on_nothing_is_not_taken_for_a_blank_page_in_silence():
+    rgba = np.full((*RGB.shape[:2], 4), 255, np.uint8)
+    rgba[..., 3] = np.where(RGB[..., 0] > 128, 255, 0)
+    data = saved(Image.fromarray(rgba), "PNG")
+    assert (pixels(data) == 255).all()
+    assert "on a dark background only" in notes(data)
+
+
 def test_opaque_alpha_is_not_worth_a_note():
     data = saved(Image.fromarray(RGB).convert("RGBA"), "PNG")
     assert np.array_equal(pixels(data), RGB)

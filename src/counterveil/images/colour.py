@@ -15,7 +15,9 @@ Grey = UInt8[np.ndarray, "height width"]
 Values = Shaped[np.ndarray, "height width"]
 
 _FAINT = 16
-"""Below this alpha, of 255, nobody sees a colour on white."""
+"""Below this alpha, or this near to white, of 255, nobody sees a colour on white."""
+_SHARE = 0.01
+"""Of the pixels: fewer are edges."""
 _TAG_BITS, _TAG_PHOTOMETRIC = 258, 262
 
 
@@ -70,14 +72,21 @@ def _on_white(image: Pillow.Image, depth: int) -> Colours:
     canvas = Pillow.new("RGB", whole.size, (255, 255, 255))
     canvas.paste(whole, mask=alpha)
     notes = ["transparency laid on white"]
-    if lowest < _FAINT and _hides(np.asarray(whole)):
-        notes.append("colours hidden under (almost) full transparency were left out")
+    if lowest < _FAINT:
+        notes += _unseen(np.asarray(whole))
     return Colours(np.array(canvas), tuple(notes))
 
 
-def _hides(rgba: UInt8[np.ndarray, "height width 4"]) -> bool:
-    unseen = rgba[rgba[..., 3] < _FAINT][:, :3]
-    return bool((unseen != unseen[0]).any())
+def _unseen(rgba: UInt8[np.ndarray, "height width 4"]) -> list[str]:
+    """What laying on white leaves out of sight, though another viewer may show it."""
+    clear = rgba[..., 3] < _FAINT
+    under, over = rgba[clear][:, :3], rgba[~clear][:, :3]
+    notes = []
+    if (under != under[0]).any():
+        notes.append("colours hidden under (almost) full transparency were left out")
+    if (over > 255 - _FAINT).all(axis=1).sum() > _SHARE * clear.size:
+        notes.append("white on transparent: part of it shows on a dark background only")
+    return notes
 
 
 def _from_wide(image: Pillow.Image) -> Colours:

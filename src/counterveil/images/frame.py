@@ -81,8 +81,13 @@ class Opened:
         return tuple(notes)
 
 
-def frame(opened: Opened, index: int) -> Colours:
+def frame(opened: Opened, index: int, spent: int) -> Colours:
     """Decode one frame.
+
+    Args:
+        opened: the file.
+        index: of the frame, from 0.
+        spent: pixels of the frames decoded before.
 
     Raises:
         ImageTooLargeError: the frame alone is over a limit.
@@ -92,6 +97,8 @@ def frame(opened: Opened, index: int) -> Colours:
     image = opened.image
     image.seek(index)
     opened.limits.check_size(*image.size)
+    total = spent + image.width * image.height
+    opened.limits.check("total_pixels", total, f"{total} pixels so far")
     _check_covered(image)
     turned = _orientation(image)
     image.load()

@@ -78,9 +78,8 @@ def _decode(data: bytes, name: str, limits: Limits) -> tuple[Photo, ...]:
         spent = 0
         for index in chosen:
             with translated(f"frame {index} of 0 to {total - 1}") if total > 1 else nullcontext():
-                colours = frame(opened, index)
+                colours = frame(opened, index, spent)
             spent += colours.pixels.size // 3
-            limits.check("total_pixels", spent, f"{spent} pixels in {len(photos) + 1} frames")
             photos.append(
                 Photo(colours.pixels, name, digest, format, index, total, notes + colours.notes)
             )

@@ -1,4 +1,4 @@
-"""A record -> the plain values that its card shows. Escaping is the template's."""
+"""A record -> the plain values that its card shows. Escaping is the page's."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def card(record: Record, view: View | None, number: int) -> Card:
         number: its place in the report, from 1.
     """
     state = words.state(record)
-    name = shown(record.source.name)
+    name = record.source.name
     return Card(
         number=number,
         name=name,
@@ -103,7 +103,7 @@ def card(record: Record, view: View | None, number: int) -> Card:
         badge=_BADGES[state],
         headline=words.headline(record),
         filters=filters(record),
-        sentences=tuple(map(shown, words.sentences(record))),
+        sentences=words.sentences(record),
         bars=tuple(map(_bar, record.categories)),
         base=None if view is None else _base(view, name, record),
         overlays=() if view is None else _overlays(view, record),
@@ -130,7 +130,7 @@ def filters(record: Record) -> tuple[str, ...]:
 
 def shown(text: str) -> str:
     """Text with what does not show made visible: a name must not turn or hide what follows."""
-    return "".join(_visible(character) for character in text)
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:
@@ -142,7 +142,7 @@ def _visible(character: str) -> str:
 def _bar(category: CategoryResult) -> Bar:
     result = category.counterfactual
     return Bar(
-        title=shown(words.title(category)),
+        title=words.title(category),
         before=words.percent(category.score),
         after=words.percent(result.score_after) if category.flagged else None,
         threshold=words.percent(category.threshold),
@@ -190,4 +190,4 @@ def _files(record: Record) -> tuple[File, ...]:
 def _file(what: str, output: Output) -> File:
     # "./" keeps a name such as "javascript:x.png" a name; quote keeps any byte of it one.
     href = "./" + quote(output.name.encode("utf-8", "surrogateescape"))
-    return File(what, shown(output.name), href, output.sha256)
+    return File(what, output.name, href, output.sha256)

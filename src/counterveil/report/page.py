@@ -158,7 +158,7 @@ class _Page:
         digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
         return _render(
             "head.html",
-            title=shown(self._title),
+            title=self._title,
             style=Markup(style),  # our own file, not a record's
             policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
             "base-uri 'none'; form-action 'none'",
@@ -173,8 +173,8 @@ class _Page:
             "foot.html",
             created=self._created or utc_now(),
             version=__version__,
-            profiles=[shown(name) for name in self._profiles],
-            models=[tuple(map(shown, model)) for model in self._models],
+            profiles=list(self._profiles),
+            models=list(self._models),
         )
 
 
@@ -184,9 +184,15 @@ def _environment() -> Environment:
         loader=PackageLoader("counterveil", "report/templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _visible(value: Any) -> Any:
+    """Applied to everything a template prints, before it is escaped."""
+    return shown(value) if type(value) is str else value
 
 
 def _render(name: str, **values: Any) -> str:

@@ -46,13 +46,14 @@ def verified(record: Record) -> bool:
 def headline(record: Record) -> str:
     """What became of the image, in a few words."""
     names = _list([title(category) for category in record.flagged])
-    return {
+    what = {
         "error": "Not examined",
         "unverified": "Not verified: do not treat as safe",
         "not_found": f"Flagged: {names}. Whole image veiled",
         "veiled": f"Flagged: {names}. Veiled and verified",
         "clear": "Not flagged",
     }[state(record)]
+    return f"{what}; judged in part only" if record.status == "partial" else what
 
 
 def sentences(record: Record) -> tuple[str, ...]:

@@ -1,0 +1,98 @@
+"""Records of every state a report can show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from counterveil.record import (
+    Answer,
+    CategoryResult,
+    CounterfactualResult,
+    Output,
+    Outputs,
+    Rationale,
+    Record,
+    Source,
+    VeiledOutput,
+)
+from counterveil.types import ModelInfo
+
+SHA = "0123456789abcdef" * 4
+
+FOUND = CounterfactualResult(
+    "found", 0.97, 0.03, 0.1, depth=3, regions_total=25, regions_veiled=2, area_fraction=0.125,
+    verified=True, irreducible=True, forwards=40, attribution="fullgrad", segmentation="bass",
+    search="minimal", fill="black",
+)  # fmt: skip
+
+
+def category(result: CounterfactualResult = FOUND, **changes: Any) -> CategoryResult:
+    made = CategoryResult("self_harm", 0.97, 0.5, True, result, "Self-harm", "proxy:self_harm")
+    return replace(made, **changes)
+
+
+def quiet() -> CategoryResult:
+    result = CounterfactualResult.not_needed(0.02, target=0.1)
+    return CategoryResult("faces", 0.02, 0.5, False, result, "Faces", "nudenet:FACE")
+
+
+def record(**changes: Any) -> Record:
+    made = Record(
+        status="ok",
+        profile="custom",
+        source=Source("a.png", SHA, 40, 30, "PNG", 1, (0,)),
+        created="2026-01-31T12:00:00.000Z",
+        categories=(category(), quiet()),
+        outputs=Outputs(VeiledOutput("a.veiled.png", SHA, "black"), Output("a.mask.png", SHA)),
+        models=(ModelInfo("proxy:self_harm", "1", SHA), ModelInfo("python:mine:make")),
+        timing_ms={"search": 12.5},
+    )
+    return replace(made, **changes)
+
+
+def animated() -> Record:
+    source = Source("a.gif", SHA, 40, 30, "GIF", 30, (0, 14), 14, ("transparency laid on white",))
+    return record(status="partial", source=source, warnings=("the file holds 30 frames",))
+
+
+def not_found() -> Record:
+    result = replace(FOUND, outcome="not_found", area_fraction=1.0, irreducible=False)
+    return record(categories=(category(result), quiet()), whole_image_veiled=True)
+
+
+def unverified() -> Record:
+    result = replace(FOUND, verified=False, score_after=0.83, irreducible=False)
+    return record(categories=(category(result), quiet()))
+
+
+def reasoned() -> Record:
+    answer = Answer("Are there marks?", "Yes, on the forearm.", 0.93, True)
+    return record(rationale=Rationale("A forearm.", (answer,), {"self_harm": 0.97}, "blip"))
+
+
+def failed(name: str = "broken.png", error: str = "truncated; ask for an intact copy") -> Record:
+    return Record.failed(Source(name, SHA), error, profile="custom")
+
+
+STATES = {
+    "veiled": record,
+    "clear": lambda: record(categories=(quiet(),)),
+    "not_found": not_found,
+    "unverified": unverified,
+    "error": failed,
+}
+
+
+def pictures() -> dict[str, Any]:
+    """A veiled image, its mask, a map and regions, whose hidden part is known."""
+    rng = np.random.default_rng(3)
+    original = rng.integers(0, 256, (60, 80, 3), np.uint8)
+    mask = np.zeros((60, 80), bool)
+    mask[20:40, 30:60] = True
+    veiled = np.where(mask[..., None], np.uint8(0), original)
+    labels = (np.arange(60)[:, None] // 10 * 8 + np.arange(80) // 10).astype(np.int32)
+    heat = rng.random((60, 80), np.float32)
+    return {"original": original, "veiled": veiled, "mask": mask, "heat": heat, "labels": labels}

@@ -1,0 +1,269 @@
+"""The page: safe to open, whole, and true to its records."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from counterveil.record import Answer, Output, Outputs, Rationale, Source, VeiledOutput
+from counterveil.report import Report, html, view, write
+from counterveil.types import ModelInfo
+from tests.report.samples import (
+    SHA,
+    STATES,
+    animated,
+    category,
+    failed,
+    pictures,
+    reasoned,
+    record,
+    unverified,
+)
+
+VOID = {"meta", "img", "input", "br", "link", "rect", "line"}
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}\u202egnp.exe\udcff\n"
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser would, and refuses what does not nest."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.style = ""
+        self.feed(page)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), f"<{tag}> has an attribute twice"
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "style":
+            self.style += data
+        else:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def shot():
+    parts = pictures()
+    return view(parts["veiled"], parts["mask"], [parts["heat"]], parts["labels"])
+
+
+def everything():
+    return [
+        *((make(), None if name == "error" else shot()) for name, make in STATES.items()),
+        (animated(), shot()),
+        (reasoned(), shot()),
+        (record(profile="proxy"), None),
+    ]
+
+
+@pytest.fixture(scope="module")
+def page():
+    return html(everything(), created="2026-01-31T12:00:00.000Z")
+
+
+def test_the_page_nests_and_its_ids_are_unique(page):
+    reader = Reader(page)
+    ids = [a["id"] for _, a in reader.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for label in reader.all("label"):
+        assert label["for"] in ids
+
+
+def test_it_allows_itself_embedded_pictures_and_its_own_style_alone(page):
+    reader = Reader(page)
+    policies = [a["content"] for a in reader.all("meta") if a.get("http-equiv")]
+    digest = base64.b64encode(hashlib.sha256(reader.style.encode()).digest()).decode()
+    assert policies == [
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
+        "form-action 'none'"
+    ]
+    assert page.index("Content-Security-Policy") < page.index("<style>")
+
+
+def test_it_has_no_script_no_inline_style_and_no_address(page):
+    reader = Reader(page)
+    names = {name for name, _ in reader.tags}
+    assert not names & {"script", "iframe", "object", "embed", "link", "form", "base", "video"}
+    for tag, attributes in reader.tags:
+        assert not [a for a in attributes if a.startswith("on") or a == "style"], tag
+    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[A-Za-z0-9+/=]*", "", page))
+    assert all(img["src"].startswith("data:image/") for img in reader.all("img"))
+    assert "url(" not in reader.style and "@import" not in reader.style
+
+
+def test_a_hostile_name_stays_a_name():
+    outputs = Outputs(
+        VeiledOutput("javascript:alert(1)//.veiled.png", SHA, "black"), Output(HOSTILE, SHA)
+    )
+    nasty = record(
+        source=Source(HOSTILE, SHA, 4, 3, HOSTILE),
+        outputs=outputs,
+        warnings=(HOSTILE,),
+        profile=HOSTILE,
+        rationale=Rationale(HOSTILE, (Answer(HOSTILE, HOSTILE, 0.5, True),), {}, HOSTILE),
+        models=(ModelInfo(HOSTILE, HOSTILE, HOSTILE),),
+        created=HOSTILE,
+        categories=(category(title=HOSTILE),),
+    )
+    page = html([(nasty, shot()), (failed(HOSTILE, HOSTILE), None)], title=HOSTILE)
+    reader = Reader(page)
+    assert not reader.all("script")
+    assert len(reader.all("img")) == 4
+    assert all("onerror" not in attributes for _, attributes in reader.tags)
+    assert "{{7*7}}" in reader.text
+    assert "\u202e" not in page
+    assert "<script>alert(1)</script>" in reader.text
+    hrefs = [link["href"] for link in reader.all("a")]
+    assert all(href.startswith("./") and ":" not in href for href in hrefs)
+    page.encode("utf-8")
+
+
+def test_no_pixel_of_the_original_is_in_the_page():
+    parts = pictures()
+    reader = Reader(html([(record(), shot())]))
+    hidden = parts["original"][parts["mask"]].astype(int)
+    for image in reader.all("img"):
+        data = base64.b64decode(image["src"].partition(",")[2])
+        with Pillow.open(io.BytesIO(data)) as picture:
+            if image["class"] != "base":
+                assert max(picture.size) <= 16 or picture.mode == "P"
+                continue
+            shown = np.asarray(picture.convert("RGB")).astype(int)
+        core = np.zeros_like(parts["mask"])
+        core[24:36, 34:56] = True
+        assert shown[core].max() <= 8, "something shows through the veil"
+        assert hidden.max() > 200
+
+
+def test_every_state_is_told_on_its_card(page):
+    cards = re.findall(r'class="card is-(\w+)', page)
+    assert set(cards) == set(STATES)
+    text = Reader(page).text
+    for words in ("Not examined", "Whole image veiled", "Do not treat this file as safe.",
+                  "Not flagged", "In part", "Yes, on the forearm.", "grounded",
+                  "Proxy profile: for drawn scenes only", "Picture left out",
+                  "No picture: nothing was released", SHA):  # fmt: skip
+        assert words in text, words
+
+
+def test_the_counts_come_first_and_are_right(page):
+    text = Reader(page).text
+    assert "7 of 8 files examined; 6 flagged." in text
+    assert "1 file was not verified." in text
+    assert "The original images are not part of this page." in text
+
+
+def test_a_filter_is_offered_only_for_what_there_is():
+    ids = [a.get("id") for a in Reader(html([(failed(), None)])).all("input")]
+    assert ids == ["show-all", "show-errors", "conceal"]
+
+
+def test_every_filter_that_is_offered_hides_something(page):
+    reader = Reader(page)
+    for field in reader.all("input"):
+        if field["id"].startswith("show-") and field["id"] != "show-all":
+            key = field["id"].removeprefix("show-")
+            assert f"#show-{key}:checked~main .card:not(.in-{key})" in reader.style
+            assert f" in-{key}" in page
+
+
+def test_what_did_not_pass_is_concealed_until_asked_for():
+    page = html([(unverified(), shot())])
+    assert 'id="i1-reveal"' in page
+    assert ".is-unverified .stage img{visibility:hidden}" in Reader(page).style
+    assert "i1-reveal" not in html([(record(), shot())])
+
+
+def test_a_picture_says_what_it_shows():
+    alts = [image["alt"] for image in Reader(html([(record(), shot())])).all("img")]
+    assert alts[0] == "a.png with its unsafe regions veiled"
+    assert all(alts) and len(set(alts)) == 4
+
+
+def test_a_long_report_leaves_pictures_out_and_says_so(tmp_path):
+    path = tmp_path / "report.html"
+    write(path, ((record(), shot()) for _ in range(5)), pictures=2)
+    reader = Reader(path.read_text("utf-8"))
+    assert len([i for i in reader.all("img") if i["class"] == "base"]) == 2
+    assert reader.text.count("Picture left out") == 3
+    assert "5 of 5 files examined" in reader.text
+
+
+def test_written_as_it_comes_it_is_the_same_page(tmp_path):
+    pairs = everything()
+    write(tmp_path / "r.html", iter(pairs), created="2026-01-31T12:00:00.000Z")
+    assert (tmp_path / "r.html").read_text("utf-8") == html(
+        pairs, created="2026-01-31T12:00:00.000Z"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_a_report_that_broke_off_leaves_nothing(tmp_path):
+    (tmp_path / "r.html").write_text("before")
+    with pytest.raises(RuntimeError), Report(tmp_path / "r.html") as report:
+        report.add(record(), shot())
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+    assert (tmp_path / "r.html").read_text() == "before"
+
+
+def test_no_record_at_all_is_said():
+    assert "Nothing here." in Reader(html([])).text
+
+
+def test_a_title_of_its_own(tmp_path):
+    assert "<title>Case 7</title>" in html([], title="Case 7")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_contrasts_with_its_ground(page, theme):
+    blocks = re.findall(r":root\{(.*?)\}", Reader(page).style)
+    colours = dict(re.findall(r"--([\w-]+):(#\w+)", blocks[0] if theme == "light" else blocks[1]))
+    pairs = [("ink", "page"), ("ink", "card"), ("faint", "page"), ("faint", "card"),
+             ("go", "card"), ("stop", "card"), ("mind", "card"), ("ink", "mind-bg"),
+             ("ink", "stop-bg"), ("focus", "card"), ("faint", "blank"),
+             ("page", "ink")]  # fmt: skip
+    low = {pair: ratio for pair in pairs if (ratio := contrast(*(colours[c] for c in pair))) < 4.5}
+    assert not low
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2 contrast ratio; AA asks 4.5 of text."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_record_keeps_its_own_words():
+    assert "faces" in Reader(html([(replace(record(), profile="faces"), None)])).text

@@ -1,0 +1,99 @@
+"""What a report says of a record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from counterveil.record import Outputs, VeiledOutput
+from counterveil.report import words
+from tests.report.samples import (
+    FOUND,
+    STATES,
+    animated,
+    category,
+    failed,
+    quiet,
+    record,
+    unverified,
+)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_each_state_is_told_from_the_others(name):
+    assert words.state(STATES[name]()) == name
+
+
+def said(record) -> str:
+    return " ".join(words.sentences(record))
+
+
+def risky():
+    outputs = record().outputs
+    blur = VeiledOutput("a.veiled.png", outputs.veiled.sha256, "blur", True)
+    return record(outputs=Outputs(blur, outputs.mask))
+
+
+TABLE = [
+    (record(), "Self-harm flagged the image at 97.0 %; its threshold is 50.0 %."),
+    (record(), "BASS divided the image into 25 regions, which FullGrad ranked."),
+    (record(), "first flipped with 3 regions veiled, and the veil that was kept touches 2 regions"),
+    (record(), "The veil covers 12.5 % of the image."),
+    (record(), "It is irreducible"),
+    (record(), "The veil is black."),
+    (record(), "The written file was decoded again and scored: every category is below"),
+    (STATES["clear"](), "No category flagged this image. Faces came closest, at 2.0 %"),
+    (STATES["not_found"](), "the whole image is veiled and nothing of it is shown"),
+    (STATES["not_found"](), "After 40 images scored, the minimal search was left without a veil"),
+    (unverified(), "did not pass: Self-harm at 83.0 % (threshold 50.0 %). Do not treat it as safe"),
+    (animated(), "Only a part of this file was judged."),
+    (animated(), "holds 30 frames; 2 of them were assessed. All that is told here is about frame"),
+    (animated(), "While reading: transparency laid on white."),
+    (failed(), "This file was not examined: truncated; ask for an intact copy."),
+    (failed(), "Nothing was veiled and nothing was released."),
+    (risky(), "might be computed back. Do not publish it."),
+    (record(categories=()), "Nothing was verified."),
+]
+
+
+@pytest.mark.parametrize(("told", "sentence"), TABLE)
+def test_a_sentence_for_each_fact(told, sentence):
+    assert sentence in said(told)
+
+
+SILENT = [
+    (unverified(), "is below its threshold"),
+    (unverified(), "irreducible"),
+    (STATES["not_found"](), "irreducible"),
+    (STATES["clear"](), "veil covers"),
+    (failed(), "verified"),
+    (record(), "whole image"),
+    (record(), "frames"),
+    (record(), "computed back"),
+]
+
+
+@pytest.mark.parametrize(("told", "claim"), SILENT)
+def test_nothing_is_claimed_that_no_field_says(told, claim):
+    assert claim not in said(told)
+
+
+def test_one_that_is_not_irreducible_takes_the_claim_from_all():
+    loose = category(replace(FOUND, irreducible=False), key="faces", title="Faces")
+    assert "irreducible" not in said(record(categories=(category(), loose)))
+
+
+def test_a_headline_names_all_who_flagged_and_says_when_only_a_part_was_judged():
+    both = record(categories=(category(), category(key="b", title="Bullying"), quiet()))
+    assert words.headline(both) == "Flagged: Self-harm and Bullying. Veiled and verified"
+    assert words.headline(animated()).endswith("; judged in part only")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.0 %"), (0.0004, "under 0.1 %"), (0.5, "50.0 %"), (0.9996, "over 99.9 %"),
+     (1.0, "100.0 %")],
+)  # fmt: skip
+def test_a_score_is_never_rounded_to_a_certainty(value, text):
+    assert words.percent(value) == text

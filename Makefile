@@ -1,7 +1,8 @@
 PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
 BIN := .venv/bin
+CODE := src tests docs benchmarks examples
 
-.PHONY: setup run test check bench clean
+.PHONY: setup run test check docs bench clean
 
 setup: .venv/.ready
 
@@ -23,9 +24,12 @@ test: setup
 	$(BIN)/python -m pytest -n auto
 
 check: setup
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/python docs/generate.py
 
 bench: setup
 	$(BIN)/counterveil bench cse --out out/bench/cse.json --markdown out/bench/results.md

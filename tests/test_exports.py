@@ -11,7 +11,8 @@ import pytest
 
 import counterveil
 
-HEAVY = ("torch", "torchvision", "transformers", "numba", "skimage", "scipy", "onnxruntime")
+HEAVY = ("torch", "torchvision", "transformers", "numba", "skimage", "scipy", "onnxruntime",
+         "ray", "fastapi")  # fmt: skip
 
 LIGHT = (
     "import counterveil",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64, Int
-from scipy.ndimage import binary_fill_holes, label
+from scipy.ndimage import binary_closing, binary_fill_holes, label
 
 from counterveil.search.irreducible import Reduced, reduce
 from counterveil.search.trial import Goal, Sets, Trial, cover, first_below, nothing, prefixes
@@ -124,16 +124,18 @@ def _give_back(
 
 
 def close_gaps(mask: Mask, finer: Labels) -> Mask:
-    """Veil the gaps inside a veil that are smaller than a piece of the finer partition.
+    """Veil the holes and slits of a veil that are smaller than a piece of the finer partition.
 
     They are what a partition's outline leaves over, and an eye looks through them.
     """
-    gaps, count = label(binary_fill_holes(mask) & ~mask)
     piece = finer.size / (int(finer.max()) + 1)
+    slit = max(1, round(np.sqrt(piece) / 6))
+    closed = binary_fill_holes(binary_closing(mask, iterations=slit))
+    gaps, count = label(closed & ~mask)
     small = np.bincount(gaps.ravel(), minlength=count + 1) < piece
     small[0] = False
-    closed: Mask = mask | small[gaps]
-    return closed
+    filled: Mask = mask | small[gaps]
+    return filled
 
 
 def cut(mask: Mask, finer: Labels) -> Labels:

@@ -51,7 +51,7 @@ class Recipe:
     batch: int = 64
     rate: float = 1e-3
     decay: float = 0.05
-    average: float = 0.998
+    average: float = 0.99
     veils: bool = True
     pointing: float = 4.0
     seed: int = 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float64
 from numpy import ndarray
@@ -23,6 +23,7 @@ __all__ = ["SEARCHES", "Goal", "Search", "make"]
 from counterveil.search.trial import Goal
 
 
+@runtime_checkable
 class Search(Protocol):
     """Finds a set of regions whose veiling brings the score below the goal."""
 

@@ -19,7 +19,9 @@ def _train() -> None:
 def classifier(
     data: Annotated[Path, typer.Argument(help="Scenes, or a folder with a folder a class.")],
     out: Annotated[Path, typer.Option(help="Weights to write, FILE.safetensors.")],
-    category: Annotated[str | None, typer.Option(help="Which category of the scenes.")] = None,
+    category: Annotated[
+        str | None, typer.Option(help="Which category of the scenes; any = all.")
+    ] = None,
     unsafe: Annotated[
         str | None, typer.Option(help="Which class of a folder is unsafe; 'unsafe' if none.")
     ] = None,
@@ -33,6 +35,9 @@ def classifier(
     veils: Annotated[
         bool, typer.Option(help="Train under veils, so that masked images are nothing strange.")
     ] = True,
+    naming: Annotated[
+        int, typer.Option(min=0, help="First learn to name the scenes' things, this many passes.")
+    ] = 0,
     size: Annotated[int, typer.Option(min=32, help="Input side, pixels.")] = 224,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
@@ -53,6 +58,7 @@ def classifier(
         batch=batch,
         rate=rate,
         veils=veils,
+        naming=naming,
         seed=seed,
         precision=_precision(precision, device),
         device=device,

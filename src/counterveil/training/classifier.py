@@ -21,6 +21,7 @@ from counterveil.classifiers.resnet import from_file
 from counterveil.errors import ModelError, UsageError
 from counterveil.training.data import Arrays
 from counterveil.training.metrics import accuracy_by_group
+from counterveil.training.naming import Namer
 from counterveil.training.pointer import Pointer
 from counterveil.training.veils import Veiler, lesson
 from counterveil.types import ModelInfo
@@ -39,6 +40,7 @@ class Recipe:
         decay: weight decay.
         average: share of the old in the moving average of the weights, a step; 0 = none.
         veils: train under veils.
+        naming: passes over crops in which the network first learns to name things; needs masks.
         pointing: weight of the loss that teaches where the unsafe objects are; needs masks.
         seed: of everything random.
         precision: ``bfloat16`` or ``float32``.
@@ -53,6 +55,7 @@ class Recipe:
     decay: float = 0.05
     average: float = 0.99
     veils: bool = True
+    naming: int = 0
     pointing: float = 4.0
     seed: int = 0
     precision: str = "float32"
@@ -102,6 +105,18 @@ class Trainer:
             multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.average),
             use_buffers=True,
         )
+        self.namer = (
+            Namer(
+                self.module,
+                train,
+                epochs=recipe.naming,
+                batch=2 * recipe.batch,
+                rate=recipe.rate,
+                seed=recipe.seed,
+            )
+            if recipe.naming
+            else None
+        )
         self._pointer = (
             Pointer(self.module, self._size).to(recipe.device) if recipe.pointing else None
         )
@@ -116,6 +131,12 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the last epoch, saving after each."""
+        if self.namer:
+            with self._precision():
+                self.namer.run(self._augmented, report=self._report, step=self._step)
+            self.namer = None
+            self.average.update_parameters(self.module)
+            self._save()
         while self.progress.epoch < self.recipe.epochs:
             start_time = time.perf_counter()
             loss = self._epoch(self.progress.epoch)
@@ -144,6 +165,7 @@ class Trainer:
                 f"{self._checkpoint} is of another recipe ({saved['recipe']}); give the same "
                 "options, or start anew without --resume"
             )
+        self.namer = None
         self.module.load_state_dict(saved["module"])
         self.average.load_state_dict(saved["average"])
         if self._pointer:
@@ -193,7 +215,7 @@ class Trainer:
         total = 0.0
         for images, lessons, wanted in self._batches(rng):
             with self._precision():
-                logits = self.module(images)
+                logits = self._forward(images)
             both = torch.stack([1 - wanted, wanted], dim=1)
             loss = functional.cross_entropy(logits.float(), both)
             if self._pointer:
@@ -207,6 +229,12 @@ class Trainer:
             total += float(loss.detach())
             self._step()
         return total / self.steps
+
+    def _forward(self, images: Tensor) -> Tensor:
+        if self._pointer:
+            return self._pointer.watch(self.module, images)
+        logits: Tensor = self.module(images)
+        return logits
 
     def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Images ``(B, 3, h, w)``, what to learn at each pixel ``(B, h, w)``, and of each image."""

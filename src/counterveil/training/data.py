@@ -18,8 +18,29 @@ from counterveil.scenes import coco
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+ANY = "any"
+"""Instead of a category: unsafe in any way. A start for all of them."""
 OTHERS_SHARE = 1 / 3
 """Other categories' scenes, for each scene of one's own: they are safe here, and must stay so."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One annotated thing.
+
+    Attributes:
+        kind: its number, from 1.
+        unsafe: whether it makes its image unsafe, for the category that is learnt.
+        box: x, y, width, height.
+        size: of the mask.
+        counts: COCO run lengths of the mask.
+    """
+
+    kind: int
+    unsafe: bool
+    box: tuple[int, int, int, int]
+    size: tuple[int, int]
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -30,13 +51,13 @@ class Item:
         path: of the image.
         unsafe: its label.
         group: what it is, for the metrics: unsafe, safe, lookalike, other.
-        objects: COCO run lengths of each unsafe object; empty where unknown.
+        things: what is on it, unsafe or not; empty where unknown.
     """
 
     path: Path
     unsafe: bool
     group: str
-    objects: tuple[tuple[tuple[int, int], tuple[int, ...]], ...] = ()
+    things: tuple[Thing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,12 +83,16 @@ class Arrays:
         images: ``(N, h, w, 3)`` uint8, squashed to the input's size.
         unsafe: ``(N,)`` bool.
         objects: ``(N, h, w)`` uint8: 0, or the number of the unsafe object there.
+        kinds: ``(N, h, w)`` uint8: 0, or the kind of the thing there, unsafe or not.
+        boxes: x, y, width, height of each thing of each image, in the images' own pixels.
         groups: a word each.
     """
 
     images: np.ndarray
     unsafe: np.ndarray
     objects: np.ndarray
+    kinds: np.ndarray
+    boxes: tuple[tuple[tuple[int, int, int, int], ...], ...]
     groups: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -94,24 +119,31 @@ def find(folder: Path, *, category: str | None = None, unsafe: str | None = None
 def _scenes(folder: Path, category: str | None) -> Source:
     scenes = coco.load(folder)
     known = sorted({scene.category for scene in scenes})
-    if category not in known:
-        raise UsageError(f"{folder} holds scenes; name a --category of {', '.join(known)}")
+    if category != ANY and category not in known:
+        raise UsageError(
+            f"{folder} holds scenes; name a --category of {', '.join(known)}, or {ANY}"
+        )
     items: dict[SplitName, list[Item]] = {split: [] for split in SPLITS}
     for scene in scenes:
-        own = scene.category == category
+        own = category in (ANY, scene.category)
         if own or _unit(scene.image.name) < OTHERS_SHARE / max(1, len(known) - 1):
             items[scene.split].append(_scene_item(scene, category, own))  # type: ignore[index]
     return _source(items, masks=True)
 
 
 def _scene_item(scene: coco.SceneFile, category: str, own: bool) -> Item:
-    objects = tuple(
-        (tuple(a["segmentation"]["size"]), tuple(a["segmentation"]["counts"]))
+    things = tuple(
+        Thing(
+            a["category_id"],
+            bool(a["unsafe"]) and own,
+            tuple(a["bbox"]),
+            tuple(a["segmentation"]["size"]),
+            tuple(a["segmentation"]["counts"]),
+        )
         for a in scene.annotations
-        if a["unsafe"] and own
     )
-    unsafe = bool(scene.labels[category])
-    return Item(scene.image, unsafe, scene.kind if own else "other", objects)
+    unsafe = any(scene.labels.values()) if category == ANY else bool(scene.labels[category])
+    return Item(scene.image, unsafe, scene.kind if own else "other", things)
 
 
 def _image_folder(folder: Path, unsafe: str) -> Source:
@@ -166,8 +198,9 @@ def decode(
     The arrays lie in an unnamed temporary file that the system pages as it needs.
     """
     images = _scratch((len(items), height, width, 3))
-    objects = _scratch((len(items), height, width))
+    objects, kinds = _scratch((len(items), height, width)), _scratch((len(items), height, width))
     kept: list[Item] = []
+    boxes = []
     for item in items:
         step()
         try:
@@ -175,23 +208,47 @@ def decode(
         except ImageError as error:
             warn(f"left out {item.path}: {error}")
             continue
-        images[len(kept)] = _squash(pixels, height, width)
-        for number, (size, counts) in enumerate(item.objects, 1):
-            mask = coco.from_run_lengths(size, list(counts))
-            objects[len(kept)][_squash(mask.astype(np.uint8) * 255, height, width) > 127] = number
+        at = len(kept)
+        images[at] = _squash(pixels, height, width)
+        _mark(item, objects[at], kinds[at])
+        boxes.append(_boxes(item, height, width))
         kept.append(item)
     count = len(kept)
     return Arrays(
         images[:count],
         np.array([item.unsafe for item in kept]),
         objects[:count],
+        kinds[:count],
+        tuple(boxes),
         tuple(item.group for item in kept),
     )
 
 
+def _mark(item: Item, objects: np.ndarray, kinds: np.ndarray) -> None:
+    """Write an item's things into its maps."""
+    number = 0
+    for thing in item.things:
+        mask = coco.from_run_lengths(thing.size, list(thing.counts)).astype(np.uint8) * 255
+        inside = _squash(mask, *objects.shape) > 127
+        kinds[inside] = thing.kind
+        if thing.unsafe:
+            number += 1
+            objects[inside] = number
+
+
+def _boxes(item: Item, height: int, width: int) -> tuple[tuple[int, int, int, int], ...]:
+    boxes = []
+    for thing in item.things:
+        (x, y, w, h), (rows, columns) = thing.box, thing.size
+        boxes.append(
+            (x * width // columns, y * height // rows, w * width // columns, h * height // rows)
+        )
+    return tuple(boxes)
+
+
 def _scratch(shape: tuple[int, ...]) -> np.ndarray:
     with TemporaryFile() as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)  # type: ignore[call-overload, no-any-return]
+        return np.memmap(file, np.uint8, "w+", shape=shape)
 
 
 def _squash(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Where masks are known: teach the network's last stages to point at what is unsafe.
+"""Heads on a network's last stages, that learn place by place and are thrown away.
 
-A label of a whole image says little about an object on a hundredth of it. Small heads on the
-last two stages learn to say, place by place, whether something unsafe is visible there; they
-are thrown away after training. Deep supervision (Lee et al., "Deeply-Supervised Nets", 2015).
+A label of a whole image says little about an object on a hundredth of it. Where masks are
+known, the last two stages are also told what is where: deep supervision (Lee et al.,
+"Deeply-Supervised Nets", 2015).
 """
 
 from __future__ import annotations
@@ -19,38 +19,59 @@ FULL = 0.25
 """Share of a place that must be unsafe for it to count in full."""
 
 
-class Pointer(nn.Module):
-    """Heads that point, and the hooks that feed them.
+class Tapped(nn.Module):
+    """A head of ``outputs`` logits a place on each of the last two stages.
 
     Args:
         module: one of ``counterveil.classifiers.architectures``.
-        size: height and width of its input.
+        size: height and width of an input.
+        outputs: logits a place.
     """
 
-    def __init__(self, module: nn.Module, size: tuple[int, int]) -> None:
+    def __init__(self, module: nn.Module, size: tuple[int, int], *, outputs: int = 1) -> None:
         super().__init__()
         self._maps: list[Tensor] = []
-        for stage in stages(module):
-            stage.register_forward_hook(self._keep)
-        was = module.training
-        module.eval()
+        self._hooks = [stage.register_forward_hook(self._keep) for stage in stages(module)]
+        training = module.training
         with torch.no_grad():
-            module(torch.zeros(1, 3, *size, device=next(module.parameters()).device))
-        module.train(was)
-        self.heads = nn.ModuleList(nn.Conv2d(m.shape[1], 1, 1) for m in self._maps)
+            self.watch(module.eval(), torch.zeros(1, 3, *size, device=_device(module)))
+        module.train(training)
+        self.heads = nn.ModuleList(nn.Conv2d(kept.shape[1], outputs, 1) for kept in self._maps)
+
+    def watch(self, module: nn.Module, images: Tensor) -> Tensor:
+        """The module's output; its stages' maps are kept for :meth:`logits`."""
+        self._maps.clear()
+        output: Tensor = module(images)
+        return output
+
+    def logits(self) -> list[Tensor]:
+        """``(B, outputs, h, w)`` of each stage, for what was watched last."""
+        kept = list(self._maps)
+        self._maps.clear()
+        return [head(maps.float()) for head, maps in zip(self.heads, kept, strict=True)]
+
+    def release(self) -> None:
+        """Let go of the module."""
+        for hook in self._hooks:
+            hook.remove()
         self._maps.clear()
 
     def _keep(self, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
-        if module.training or not hasattr(self, "heads"):
-            self._maps.append(output)
+        self._maps.append(output)
+
+
+class Pointer(Tapped):
+    """Learns where something unsafe is visible."""
 
     def loss(self, lesson: Tensor) -> Tensor:
-        """Mean cross-entropy of the last forward's maps against ``(B, h, w)`` lessons."""
+        """Mean cross-entropy of what was watched last against ``(B, h, w)`` lessons."""
         total = lesson.new_zeros(())
-        for head, features in zip(self.heads, self._maps, strict=True):
-            wanted = functional.adaptive_avg_pool2d(lesson[:, None], features.shape[-2:])
+        for logits in self.logits():
+            wanted = functional.adaptive_avg_pool2d(lesson[:, None], logits.shape[-2:])
             wanted = (wanted / FULL).clamp(0, 1)
-            logits = head(features.float())
             total = total + functional.binary_cross_entropy_with_logits(logits, wanted)
-        self._maps.clear()
         return total
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

@@ -40,7 +40,7 @@ def train(
     source = find(data, category=category, unsafe=unsafe)
     out.parent.mkdir(parents=True, exist_ok=True)
     if not source.masks:
-        recipe = replace(recipe, pointing=0.0)
+        recipe = replace(recipe, pointing=0.0, naming=0)
     arrays = {split: _decoded(source, split, size, report) for split in SPLITS}
     with _bar("training") as bar:
         trainer = Trainer(
@@ -53,7 +53,8 @@ def train(
         )
         if resume and trainer.resume():
             report(f"resumed after epoch {trainer.progress.epoch}")
-        bar.total(trainer.steps * (recipe.epochs - trainer.progress.epoch))
+        naming = trainer.namer.steps if trainer.namer else 0
+        bar.total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
         trainer.run()
     card.write_weights(out, trainer.best, recipe=recipe, spec=trainer.spec, digest=source.digest)
     metrics = _metrics(out, recipe, arrays, trainer)

@@ -146,6 +146,7 @@ def _partition(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Random cells ``(h, w)``: the pixels nearest to each of some points."""
     count = int(np.exp(rng.uniform(np.log(15), np.log(500))))
     points = rng.random((count, 2)) * (height, width)
-    grid = np.stack(np.mgrid[0:height:2, 0:width:2], axis=-1).reshape(-1, 2)
-    nearest = cKDTree(points).query(grid)[1].reshape((height + 1) // 2, (width + 1) // 2)
+    grid = np.moveaxis(np.mgrid[0:height:2, 0:width:2], 0, -1).reshape(-1, 2)
+    nearest: np.ndarray = cKDTree(points).query(grid)[1]
+    nearest = nearest.reshape((height + 1) // 2, (width + 1) // 2)
     return nearest.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]

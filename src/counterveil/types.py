@@ -52,10 +52,12 @@ class Photo:
 
     @property
     def height(self) -> int:
+        """Rows."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
+        """Columns."""
         return int(self.pixels.shape[1])
 
 
@@ -79,7 +81,9 @@ class Classifier(Protocol):
     """Anything that scores images; a black box needs no more than this."""
 
     @property
-    def info(self) -> ModelInfo: ...
+    def info(self) -> ModelInfo:
+        """Which model this is."""
+        ...
 
     def score(self, images: Images) -> Scores:
         """P(unsafe) of each image, in ``[0, 1]``; images of one batch share a size."""
@@ -132,4 +136,5 @@ class Counterfactual:
 
     @property
     def area_fraction(self) -> float:
+        """Veiled part of the image, in ``[0, 1]``."""
         return float(self.mask.mean())

@@ -77,3 +77,8 @@ def square(
         image = np.clip(150 + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
     image[at[0] : at[0] + side, at[1] : at[1] + side] = colour
     return image
+
+
+def make_red() -> Sees:
+    """A factory, as ``python:tests.pipeline.detectors:make_red`` names it."""
+    return Sees(RED)

@@ -139,9 +139,7 @@ class _Terms:
             return
         bias = bias_of(layer, output.detach())
         # On the tensor and at once: a later in-place ReLU would change what `output` is.
-        output.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: self.add(gradient * bias.value, bias.spatial)
-        )
+        output.register_hook(lambda gradient: self.add(gradient * bias.value, bias.spatial))
 
     def add(self, term: Tensor, spatial: bool) -> None:
         part = term.sum(tuple(range(1, term.ndim)))

@@ -23,7 +23,9 @@ def scenes(
         str | None, typer.Option(help="unsafe, safe or lookalike; a half and two quarters if none.")
     ] = None,
     size: Annotated[int, typer.Option(min=64, help="Side, pixels.")] = 224,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if none.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one a core if none.")
+    ] = None,
 ) -> None:
     """Draw proxy scenes: abstract pictograms with masks, attributes and answers."""
     from functools import partial

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-
 from counterveil.evaluation.interval import estimate
 from counterveil.scenes import draw_scene
 from counterveil.types import Classifier
@@ -55,5 +54,3 @@ def scenes_needed(count: int) -> int:
 
 
 _CATEGORIES = ("sexually_explicit", "cyberbullying", "self_harm")
-
-

@@ -44,7 +44,12 @@ def steps(size: Size) -> int:
 def run(size: Size, *, device: str, step: Callable[[], None]) -> dict[str, Any]:
     """Measure; the result is plain data, every estimate with its 95 % interval."""
     counterveil = profiles.from_profile("proxy", device=device)
-    results: dict[str, Any] = {"classifiers": {}, "counterfactuals": {}, "released": {}, "edges": {}}
+    results: dict[str, Any] = {
+        "classifiers": {},
+        "counterfactuals": {},
+        "released": {},
+        "edges": {},
+    }
     for watch in counterveil.watches:
         key = watch.category.key
         results["classifiers"][key] = accuracy(
@@ -64,9 +69,7 @@ def run(size: Size, *, device: str, step: Callable[[], None]) -> dict[str, Any]:
     return results
 
 
-def _edges(
-    counterveil: Any, watch: Watch, count: int, step: Callable[[], None]
-) -> dict[str, Any]:
+def _edges(counterveil: Any, watch: Watch, count: int, step: Callable[[], None]) -> dict[str, Any]:
     rows = {}
     for edge in ("centre", *cse.EDGES):
         cases = list(cse.flagged(watch, count=count, seed=SEED + 1, edge=edge))

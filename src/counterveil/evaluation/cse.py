@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-
 from counterveil import profiles
 from counterveil.evaluation.interval import estimate
 from counterveil.evaluation.overlap import overlap

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int64
+from jaxtyping import Bool, Int, Int64, Real
 from numpy import ndarray
 
 from counterveil.errors import UsageError
@@ -18,9 +18,7 @@ from counterveil.errors import UsageError
 Partition = Int[ndarray, "height width"]
 
 
-def explained_variation(
-    image: Float64[ndarray, "height width channels"], labels: Partition
-) -> float:
+def explained_variation(image: Real[ndarray, "rows columns channels"], labels: Partition) -> float:
     """Share of the colours' variance that the regions' mean colours account for, 0 to 1.
 
     Higher is better. An image of one colour is explained in full.
@@ -131,6 +129,6 @@ def _dilated(mask: Bool[ndarray, "height width"], reach: int) -> Bool[ndarray, "
     return mask
 
 
-def _fit(labels: Partition, other: Int[ndarray, "height width"]) -> None:
+def _fit(labels: Partition, other: Real[ndarray, "rows columns"]) -> None:
     if labels.shape != other.shape or labels.size == 0:
         raise UsageError(f"shapes must agree and hold a pixel: {labels.shape}, {other.shape}")

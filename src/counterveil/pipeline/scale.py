@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
 from counterveil.types import Image, Mask
 
 
-def shrink(image: Image, side: int) -> Image:
+def shrink(image: Image, side: int) -> UInt8[np.ndarray, "h w 3"]:
     """The image with its longest side at most ``side`` pixels; itself when it is already."""
     height, width = image.shape[:2]
     if max(height, width) <= side:
@@ -18,11 +19,11 @@ def shrink(image: Image, side: int) -> Image:
     return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BOX))
 
 
-def enlarge(mask: Mask, height: int, width: int) -> Mask:
+def enlarge(mask: Mask, height: int, width: int) -> Bool[np.ndarray, "h w"]:
     """A mask brought to full resolution; every pixel takes the value it shrank into."""
     if mask.shape == (height, width):
         return mask
     rows = np.arange(height) * mask.shape[0] // height
     columns = np.arange(width) * mask.shape[1] // width
-    large: Mask = mask[rows[:, None], columns]
+    large: np.ndarray = mask[rows[:, None], columns]
     return large

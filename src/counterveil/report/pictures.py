@@ -11,7 +11,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int32, UInt8
 from PIL import Image as Pillow
 
 from counterveil.report.view import View
@@ -83,7 +83,9 @@ def heat_png(heats: Sequence[Heat], *, cells: int = CELLS) -> bytes:
     return _png(overlay)
 
 
-def regions_png(labels: Labels, mask: Mask, *, longest: int = LONGEST) -> bytes:
+def regions_png(
+    labels: Int32[np.ndarray, "rows columns"], mask: Mask, *, longest: int = LONGEST
+) -> bytes:
     """Boundaries of the regions as an overlay, clear inside the veil.
 
     Args:

@@ -104,8 +104,9 @@ def _tiles(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     row, column = (y * rows).astype(int), (x * columns).astype(int)
     shades = rng.uniform(0.85, 1.1, (rows + 1, columns + 1)).astype(np.float32)
     grout = ((y * rows) % 1 < 0.06) | ((x * columns) % 1 < 0.06)
-    shade = np.where(grout, np.float32(0.7), shades[row, column])
-    return shade[..., None] * _colour(rng)
+    shade: np.ndarray = np.where(grout, np.float32(0.7), shades[row, column])
+    tiles: np.ndarray = shade[..., None] * _colour(rng)
+    return tiles
 
 
 def _room(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

@@ -84,7 +84,8 @@ _IDS = {name: number for number, name in enumerate(KINDS, 1)}
 
 def write_manifest(folder: Path, scenes: Iterable[tuple[dict[str, Any], list[Any]]]) -> None:
     """Write ``annotations.json``; last, so that its absence means unfinished."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image, things in scenes:
         images.append(image)
         for thing in things:

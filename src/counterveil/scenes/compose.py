@@ -86,7 +86,7 @@ def draw_scene(
         UsageError: a name is unknown, or the size is too small.
     """
     _check(split, category, kind, size, edge)
-    rng = np.random.default_rng([seed, SPLITS.index(split), index])  # type: ignore[arg-type]
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
     family = CATEGORY_KEYS[int(rng.integers(len(CATEGORY_KEYS)))]
     draw = SCENE_KINDS[int(rng.choice(3, p=[0.5, 0.25, 0.25]))]
     family, draw = category or family, kind or draw  # type: ignore[assignment]

@@ -113,7 +113,8 @@ def _figure_kinds() -> list[Kind]:
     return kinds
 
 
-_C, _S = "cyberbullying", "self_harm"
+_C: CategoryKey = "cyberbullying"
+_S: CategoryKey = "self_harm"
 _LIST: tuple[Kind, ...] = (
     *_figure_kinds(),
     Kind("rude_hand", _C, True, bullying.rude_hand, "a hand making a rude gesture",

@@ -101,7 +101,7 @@ class Stage:
         cast += [pools[1][int(i)] for i in self.rng.integers(0, len(pools[1]), total - unsafe)]
         if edge_first := [k for k in cast if k.unsafe][:1]:
             cast.remove(edge_first[0])
-        self.rng.shuffle(cast)  # type: ignore[arg-type]
+        self.rng.shuffle(cast)
         return edge_first + cast
 
     def _add_kind(self, kind: Kind, edge: str | None) -> None:

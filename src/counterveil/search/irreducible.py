@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Real
 
 from counterveil.search.trial import Sets
 
@@ -31,7 +31,7 @@ class Reduced:
     irreducible: bool
 
 
-def reduce(cells: Cells, priority: Float[np.ndarray, " cells"], accept: Accept) -> Reduced:
+def reduce(cells: Cells, priority: Real[np.ndarray, " cells"], accept: Accept) -> Reduced:
     """Shrink a set of veiled cells until no single one can be given back.
 
     First, runs of cells from the front of ``priority`` are given back together, the longest of

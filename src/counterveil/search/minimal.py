@@ -129,8 +129,8 @@ def close_gaps(mask: Mask, finer: Labels) -> Mask:
     They are what a partition's outline leaves over, and an eye looks through them.
     """
     piece = finer.size / (int(finer.max()) + 1)
-    slit = max(1, round(np.sqrt(piece) / 6))
-    closed = binary_fill_holes(binary_closing(mask, iterations=slit))
+    slit = round(np.sqrt(piece) / 6)
+    closed = binary_fill_holes(binary_closing(mask, iterations=slit) if slit else mask)
     gaps, count = label(closed & ~mask)
     small = np.bincount(gaps.ravel(), minlength=count + 1) < piece
     small[0] = False
@@ -216,7 +216,7 @@ class _Finder:
             self._note(sets[int(scores.argmin())], float(scores.min()), len(order))
             if scores.min() < self._goal.target:
                 return
-        yield np.array(order)
+        yield np.array(order, int)
 
     def _try(self, order: Int[np.ndarray, " n"]) -> bool:
         """Score the prefixes of an order; whether one is below the target."""

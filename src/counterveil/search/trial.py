@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float64, Int
 
 from counterveil.errors import UsageError
-from counterveil.types import Image, Labels, Mask, Masks, Score, Scores
+from counterveil.types import Image, Labels, Mask, Masks, Score
 from counterveil.veil import Fill
+
+Scored = Float64[np.ndarray, " scored"]
+"""Scores of the first of the masks asked for: fewer when the budget ends."""
 
 Sets = Bool[np.ndarray, "batch regions"]
 """Which regions each trial veils; ``True`` = veiled."""
@@ -63,7 +66,7 @@ class Trial:
         self.forwards += 1
         return float(self._score(self._image[None])[0])
 
-    def masks(self, masks: Masks) -> Scores:
+    def masks(self, masks: Masks) -> Scored:
         """P(unsafe) under each mask; fewer than asked for when the budget ends."""
         masks = masks[: max(self.left, 0)]
         self.forwards += len(masks)
@@ -71,7 +74,7 @@ class Trial:
         parts = [self._score(self._fill(self._image, masks[i : i + _BATCH])) for i in starts]
         return np.concatenate(parts) if parts else np.zeros(0)
 
-    def sets(self, labels: Labels, sets: Sets) -> Scores:
+    def sets(self, labels: Labels, sets: Sets) -> Scored:
         """P(unsafe) with each set of regions veiled; fewer when the budget ends."""
         sets = sets[: max(self.left, 0)]
         starts = range(0, len(sets), _BATCH)
@@ -94,7 +97,7 @@ def prefixes(order: Int[np.ndarray, " n"], regions: int) -> Sets:
     return sets
 
 
-def first_below(scores: Scores, limit: float) -> int | None:
+def first_below(scores: Scored, limit: float) -> int | None:
     """Index of the first score below a limit."""
     below = np.flatnonzero(scores < limit)
     return int(below[0]) if len(below) else None

@@ -40,7 +40,8 @@ class Recipe:
         decay: weight decay.
         average: share of the old in the moving average of the weights, a step; 0 = none.
         veils: train under veils.
-        naming: passes over crops in which the network first learns to name things; needs masks.
+        naming: passes over thumbnails of things that the network first learns to name; needs
+            masks.
         pointing: weight of the loss that teaches where the unsafe objects are; needs masks.
         seed: of everything random.
         precision: ``bfloat16`` or ``float32``.
@@ -109,7 +110,7 @@ class Trainer:
             Namer(
                 self.module,
                 train,
-                epochs=recipe.naming,
+                passes=recipe.naming,
                 batch=2 * recipe.batch,
                 rate=recipe.rate,
                 seed=recipe.seed,

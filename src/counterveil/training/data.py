@@ -85,6 +85,7 @@ class Arrays:
         objects: ``(N, h, w)`` uint8: 0, or the number of the unsafe object there.
         kinds: ``(N, h, w)`` uint8: 0, or the kind of the thing there, unsafe or not.
         boxes: x, y, width, height of each thing of each image, in the images' own pixels.
+        box_kinds: the kind of each of those things.
         groups: a word each.
     """
 
@@ -93,6 +94,7 @@ class Arrays:
     objects: np.ndarray
     kinds: np.ndarray
     boxes: tuple[tuple[tuple[int, int, int, int], ...], ...]
+    box_kinds: tuple[tuple[int, ...], ...]
     groups: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -220,6 +222,7 @@ def decode(
         objects[:count],
         kinds[:count],
         tuple(boxes),
+        tuple(tuple(thing.kind for thing in item.things) for item in kept),
         tuple(item.group for item in kept),
     )
 

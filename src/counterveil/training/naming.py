@@ -1,98 +1,166 @@
 """Before a classifier is taught what is unsafe: learn to name the things there are.
 
-On crops of half the image's side around things, place by place. A thing fills far more of a
-crop than of an image, and its name says far more than a label, so a network from scratch learns
-to tell twins apart in a fraction of the time. The heads are thrown away.
+A thing may fill a hundredth of an image, and one label an image tells a network from scratch
+little about it. So it first names things that fill a thumbnail, then, place by place, things on
+crops at their own scale, and only then is told what is unsafe: a curriculum (Bengio et al.,
+"Curriculum Learning", 2009). The heads that name are thrown away.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image as Pillow
 from torch import Tensor, nn
 from torch.nn import functional
 
 from counterveil.training.data import Arrays
 from counterveil.training.pointer import Tapped
 
+THUMBNAIL = 64
+"""Side of a thumbnail, pixels."""
 UNSURE = -100
 """Places that are neither plainly a thing nor plainly none are not learnt from."""
 _BACKGROUND = 0.3
 """Weight of places without a thing; they are most."""
 
+Lessons = Iterator[tuple[np.ndarray, np.ndarray]]
+Prepare = Callable[[np.ndarray, np.random.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One part of the curriculum."""
+
+    name: str
+    passes: int
+    steps: int
+    lessons: Callable[[np.random.Generator], Lessons]
+    loss: Callable[[Tensor, np.ndarray], tuple[Tensor, Tensor]]
+
 
 class Namer:
-    """Teaches a network to name things on crops.
+    """Teaches a network to name things.
 
     Args:
         module: one of ``counterveil.classifiers.architectures``.
         arrays: images and the things on them.
-        epochs: crops an image.
-        batch: crops a step.
+        passes: over the thumbnails of all things; half as many over crops of all images.
+        batch: thumbnails or crops a step.
         rate: largest learning rate.
-        seed: of the crops.
+        seed: of the views.
     """
 
     def __init__(
-        self, module: nn.Module, arrays: Arrays, *, epochs: int, batch: int, rate: float, seed: int
+        self, module: nn.Module, arrays: Arrays, *, passes: int, batch: int, rate: float, seed: int
     ) -> None:
         self._module, self._arrays = module, arrays
-        self._epochs, self._batch, self._seed = epochs, batch, seed
+        self._batch, self._rate, self._seed = batch, rate, seed
         self._side = arrays.images.shape[1] // 2
-        self.steps = -(-len(arrays) // batch) * epochs
+        self._things = [(i, n) for i, boxes in enumerate(arrays.boxes) for n in range(len(boxes))]
         names = int(arrays.kinds.max()) + 1
         self._tapped = Tapped(module, (self._side, self._side), outputs=names)
         device = next(module.parameters()).device
         self._tapped.to(device)
         self._weight = torch.ones(names, device=device)
         self._weight[0] = _BACKGROUND
-        parameters = [*module.parameters(), *self._tapped.parameters()]
-        self._optimizer = torch.optim.AdamW(parameters, rate, weight_decay=0.05)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, rate, total_steps=self.steps, pct_start=0.15
+        self._stages = (
+            _Stage(
+                "thumbnails", passes, -(-len(self._things) // batch), self._thumbnails, self._whole
+            ),
+            _Stage(
+                "places", max(1, passes // 2), -(-len(arrays) // batch), self._crops, self._places
+            ),
         )
+        self.steps = sum(stage.steps * stage.passes for stage in self._stages)
 
     def run(
+        self, prepare: Prepare, *, report: Callable[[str], None], step: Callable[[], None]
+    ) -> None:
+        """Learn; ``prepare`` turns views ``(B, s, s, 3)`` into the network's input."""
+        self._module.train()
+        for stage in self._stages:
+            self._run(stage, prepare, report, step)
+        self._tapped.release()
+
+    def _run(
         self,
-        prepare: Callable[[np.ndarray, np.random.Generator], Tensor],
-        *,
+        stage: _Stage,
+        prepare: Prepare,
         report: Callable[[str], None],
         step: Callable[[], None],
     ) -> None:
-        """Learn; ``prepare`` turns crops ``(B, s, s, 3)`` into the network's input."""
-        self._module.train()
-        for epoch in range(self._epochs):
-            rng = np.random.default_rng([self._seed, 1, epoch])
-            right, seen = 0.0, 0.0
-            for crops, kinds in self._crops(rng):
-                hits, things = self._learn(prepare(crops, rng), kinds)
-                right, seen = right + hits, seen + things
+        parameters = [*self._module.parameters(), *self._tapped.parameters()]
+        optimizer = torch.optim.AdamW(parameters, self._rate, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self._rate, total_steps=stage.steps * stage.passes, pct_start=0.15
+        )
+        for epoch in range(stage.passes):
+            rng = np.random.default_rng([self._seed, len(stage.name), epoch])
+            right: list[Tensor] = []
+            for views, kinds in stage.lessons(rng):
+                loss, hits = stage.loss(prepare(views, rng), kinds)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                right.append(hits.flatten())
                 step()
-            report(f"naming {epoch + 1}/{self._epochs}: {right / max(seen, 1):.4f} of places right")
-        self._tapped.release()
+            share = float(torch.cat(right).float().mean())
+            report(f"naming {stage.name} {epoch + 1}/{stage.passes}: {share:.4f} right")
 
-    def _learn(self, images: Tensor, kinds: np.ndarray) -> tuple[float, float]:
-        truth = torch.from_numpy(kinds).to(images.device).float()[:, None]
+    def _logits(self, images: Tensor) -> list[Tensor]:
         self._tapped.watch(self._module, images)
-        loss = images.new_zeros(())
-        right = seen = 0.0
-        for logits in self._tapped.logits():
-            wanted = _places(truth, (logits.shape[2], logits.shape[3]))
+        return self._tapped.logits()
+
+    def _whole(self, images: Tensor, kinds: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Loss of naming each view as a whole, and whether the last stage is right."""
+        wanted = torch.from_numpy(kinds).to(images.device).long()
+        pooled = [logits.mean(dim=(2, 3)) for logits in self._logits(images)]
+        loss = sum(functional.cross_entropy(logits, wanted) for logits in pooled)
+        return torch.as_tensor(loss), pooled[-1].argmax(dim=1) == wanted
+
+    def _places(self, images: Tensor, kinds: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Loss of naming each place, and whether those with a thing are right."""
+        truth = torch.from_numpy(kinds).to(images.device).float()[:, None]
+        loss, right = images.new_zeros(()), []
+        for logits in self._logits(images):
+            wanted = _names(truth, (logits.shape[2], logits.shape[3]))
             loss = loss + functional.cross_entropy(
                 logits, wanted, weight=self._weight, ignore_index=UNSURE
             )
-            things = wanted > 0
-            right += float((logits.argmax(dim=1) == wanted)[things].sum())
-            seen += float(things.sum())
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
-        self._schedule.step()
-        return right, seen
+            right.append((logits.argmax(dim=1) == wanted)[wanted > 0])
+        return loss, torch.cat(right)
 
-    def _crops(self, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _thumbnails(self, rng: np.random.Generator) -> Lessons:
+        order = rng.permutation(len(self._things))
+        for first in range(0, len(order), self._batch):
+            chosen = [self._things[int(at)] for at in order[first : first + self._batch]]
+            yield (
+                np.stack([self._thumbnail(i, n, rng) for i, n in chosen]),
+                np.array([self._arrays.box_kinds[i][n] for i, n in chosen]),
+            )
+
+    def _thumbnail(self, index: int, number: int, rng: np.random.Generator) -> np.ndarray:
+        """A thing and some of what is around it, filling a thumbnail."""
+        image = self._arrays.images[index]
+        height, width = image.shape[:2]
+        x, y, w, h = self._arrays.boxes[index][number]
+        side = min(max(max(w, h) * rng.uniform(1.1, 1.8), THUMBNAIL / 2), width, height)
+        shift = rng.uniform(-0.1, 0.1, 2) * side
+        left = float(np.clip(x + w / 2 - side / 2 + shift[0], 0, width - side))
+        top = float(np.clip(y + h / 2 - side / 2 + shift[1], 0, height - side))
+        view = Pillow.fromarray(image).resize(
+            (THUMBNAIL, THUMBNAIL),
+            Pillow.Resampling.BILINEAR,
+            box=(left, top, left + side, top + side),
+        )
+        return np.asarray(view)[:, :: int(rng.choice([-1, 1]))]
+
+    def _crops(self, rng: np.random.Generator) -> Lessons:
         order = rng.permutation(len(self._arrays))
         for first in range(0, len(order), self._batch):
             windows = [(i, *self._window(int(i), rng)) for i in order[first : first + self._batch]]
@@ -123,7 +191,7 @@ class Namer:
         )
 
 
-def _places(kinds: Tensor, size: tuple[int, int]) -> Tensor:
+def _names(kinds: Tensor, size: tuple[int, int]) -> Tensor:
     """What to name each place, ``(B, h, w)``; things do not overlap, so a place has one."""
     share = functional.adaptive_avg_pool2d((kinds > 0).float(), size)[:, 0]
     names = functional.adaptive_max_pool2d(kinds, size)[:, 0].long()

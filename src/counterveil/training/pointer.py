@@ -67,7 +67,9 @@ class Pointer(Tapped):
         """Mean cross-entropy of what was watched last against ``(B, h, w)`` lessons."""
         total = lesson.new_zeros(())
         for logits in self.logits():
-            wanted = functional.adaptive_avg_pool2d(lesson[:, None], logits.shape[-2:])
+            wanted = functional.adaptive_avg_pool2d(
+                lesson[:, None], (logits.shape[-2], logits.shape[-1])
+            )
             wanted = (wanted / FULL).clamp(0, 1)
             total = total + functional.binary_cross_entropy_with_logits(logits, wanted)
         return total

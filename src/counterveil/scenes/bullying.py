@@ -71,7 +71,7 @@ def _sign(pen: Pen, word: str) -> None:
     pen.polygon([(0.47, 0.6), (0.53, 0.6), (0.53, 0.98), (0.47, 0.98)], pen.ink.accent)
     pen.polygon([(0.0, 0.24), (1.0, 0.24), (1.0, 0.70), (0.0, 0.70)], (245, 242, 235))
     pen.line([(0.02, 0.27), (0.98, 0.27)], 0.02, pen.ink.fill)
-    write(pen, word, (0.05, 0.34, 0.95, 0.61), 0.045, pen.ink.line)
+    write(pen, word, (0.05, 0.34, 0.95, 0.61), 0.045, pen.ink.printed)
 
 
 def insult_sign(pen: Pen, rng: np.random.Generator) -> str:
@@ -169,8 +169,8 @@ def crossed_face(pen: Pen, rng: np.random.Generator) -> str:
     """A portrait crossed out."""
     _portrait(pen, happy=False)
     width = float(rng.uniform(0.075, 0.095))
-    pen.line([(0.16, 0.14), (0.84, 0.86)], width)
-    pen.line([(0.84, 0.14), (0.16, 0.86)], width)
+    pen.line([(0.16, 0.14), (0.84, 0.86)], width, pen.ink.printed)
+    pen.line([(0.84, 0.14), (0.16, 0.86)], width, pen.ink.printed)
     return "crossed out"
 
 
@@ -178,5 +178,5 @@ def framed_face(pen: Pen, rng: np.random.Generator) -> str:
     """The same portrait, smiling; sometimes with a ribbon in a corner."""
     _portrait(pen, happy=True)
     if rng.random() < 0.5:
-        pen.line([(0.16, 0.34), (0.36, 0.14)], float(rng.uniform(0.075, 0.095)))
+        pen.line([(0.16, 0.34), (0.36, 0.14)], float(rng.uniform(0.075, 0.095)), pen.ink.printed)
     return "framed"

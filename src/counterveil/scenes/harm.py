@@ -172,10 +172,10 @@ def skull(pen: Pen, rng: np.random.Generator) -> str:
     pen.polygon([(0.36, 0.60), (0.64, 0.60), (0.62, 0.84), (0.38, 0.84)], (240, 238, 232))
     pen.ellipse((0.5, 0.44), 0.27, 0.25, (240, 238, 232))
     for side in (-1, 1):
-        pen.ellipse((0.5 + side * 0.115, 0.45), 0.078, 0.09, pen.ink.line, edge=False)
-    pen.polygon([(0.5, 0.54), (0.55, 0.63), (0.45, 0.63)], pen.ink.line, edge=False)
+        pen.ellipse((0.5 + side * 0.115, 0.45), 0.078, 0.09, pen.ink.printed, edge=False)
+    pen.polygon([(0.5, 0.54), (0.55, 0.63), (0.45, 0.63)], pen.ink.printed, edge=False)
     for x in (0.45, 0.5, 0.55):
-        pen.line([(x, 0.70), (x, 0.83)], 0.022)
+        pen.line([(x, 0.70), (x, 0.83)], 0.022, pen.ink.printed)
     return "skull"
 
 
@@ -184,7 +184,7 @@ def smiley(pen: Pen, rng: np.random.Generator) -> str:
     pen.ellipse((0.5, 0.5), 0.47, 0.47, pen.ink.accent)
     ink, pen.ink = (
         pen.ink,
-        type(pen.ink)((240, 238, 232), pen.ink.accent, pen.ink.line, pen.ink.outline),
+        type(pen.ink)((240, 238, 232), pen.ink.accent, pen.ink.printed, pen.ink.outline),
     )
     face(pen, (0.5, 0.5), 0.31, happy=True)
     pen.ink = ink

@@ -18,6 +18,7 @@ from counterveil.scenes.pen import Pen
 
 Draw = Callable[[Pen, np.random.Generator], str]
 """Draws one thing; returns a word on what it shows, for the annotations."""
+Box = tuple[float, float, float, float]
 CategoryKey = Literal["sexually_explicit", "cyberbullying", "self_harm"]
 CATEGORY_KEYS: tuple[CategoryKey, ...] = ("sexually_explicit", "cyberbullying", "self_harm")
 
@@ -35,6 +36,7 @@ class Kind:
         yes: keys of the moderator questions that it answers with yes.
         turn: most degrees it may be turned to either side.
         smallest: least share of the image it is drawn on.
+        tell: left, top, right, bottom of the part that tells it from its twin; kept in sight.
         person: whether it is a person, for "What are the people doing?".
     """
 
@@ -46,6 +48,7 @@ class Kind:
     yes: tuple[str, ...] = ()
     turn: float = 25
     smallest: float = 0.012
+    tell: Box = (0.1, 0.1, 0.9, 0.9)
     person: str = ""
 
 
@@ -73,6 +76,18 @@ def _pair(*, clothed: bool) -> Draw:
 
     return draw
 
+
+_TRUNK: Mapping[str, Box] = MappingProxyType({
+    "standing": (0.3, 0.2, 0.7, 0.75), "sitting": (0.25, 0.22, 0.7, 0.7),
+    "reclining": (0.18, 0.38, 0.75, 0.68), "dancing": (0.3, 0.18, 0.7, 0.75),
+    "kneeling": (0.28, 0.22, 0.68, 0.85), "bust": (0.2, 0.4, 0.8, 0.96),
+    "pair": (0.15, 0.2, 0.85, 0.75),
+})  # fmt: skip
+_FINGERS = (0.1, 0.0, 0.95, 0.6)
+_SCATTER = (0.05, 0.5, 1.0, 1.0)
+_WRIST = (0.05, 0.33, 0.7, 0.67)
+_BELOW = (0.12, 0.4, 0.62, 1.0)
+_WORD = (0.03, 0.28, 0.97, 0.66)
 
 _NUDE = ("sexual_content",)
 _EXPLICIT = ("sexual_content", "explicit_content")
@@ -107,6 +122,7 @@ def _figure_kinds() -> list[Kind]:
                     f"{what.format(word)} {doing}",
                     yes if unsafe else (),
                     smallest=small,
+                    tell=_TRUNK[name],
                     person=f"{doing} {'without' if unsafe else 'in'} clothes",
                 )
             )
@@ -118,17 +134,17 @@ _S: CategoryKey = "self_harm"
 _LIST: tuple[Kind, ...] = (
     *_figure_kinds(),
     Kind("rude_hand", _C, True, bullying.rude_hand, "a hand making a rude gesture",
-         ("gestures", "aggression"), person="making a rude gesture"),
+         ("gestures", "aggression"), tell=_FINGERS, person="making a rude gesture"),
     Kind("peace_hand", _C, False, bullying.peace_hand, "a hand making a peace sign",
-         person="making a peace sign"),
+         tell=_FINGERS, person="making a peace sign"),
     Kind("pistol", _C, True, bullying.pistol, "a pointed weapon", ("weapons", "aggression"),
          turn=35, person="pointing a weapon"),
     Kind("banana", _C, False, bullying.banana, "a banana", turn=35, person="holding a banana"),
     Kind("insult_sign", _C, True, bullying.insult_sign, "a sign with an insult",
-         ("hate_speech", "aggression"), turn=10, smallest=0.05,
+         ("hate_speech", "aggression"), turn=10, smallest=0.05, tell=_WORD,
          person="holding up an insult"),
     Kind("kind_sign", _C, False, bullying.kind_sign, "a sign with a kind word", turn=10,
-         smallest=0.05, person="holding up a kind word"),
+         smallest=0.05, tell=_WORD, person="holding up a kind word"),
     Kind("hate_badge", _C, True, bullying.hate_badge, "a badge with a hateful symbol",
          ("gestures", "hate_speech"), turn=20, smallest=0.015, person="showing a hateful symbol"),
     Kind("star_badge", _C, False, bullying.star_badge, "a badge with a star", turn=20,
@@ -141,22 +157,25 @@ _LIST: tuple[Kind, ...] = (
          ("aggression",), turn=15, smallest=0.015, person="crossing out somebody"),
     Kind("framed_face", _C, False, bullying.framed_face, "a framed portrait", turn=15,
          smallest=0.015, person="smiling from a portrait"),
-    Kind("blade", _S, True, harm.blade, "a bare blade", ("depictions",), turn=180),
-    Kind("comb", _S, False, harm.comb, "a comb", turn=180),
+    Kind("blade", _S, True, harm.blade, "a bare blade", ("depictions",), turn=180,
+         tell=(0.33, 0.3, 1.0, 0.66)),
+    Kind("comb", _S, False, harm.comb, "a comb", turn=180, tell=(0.33, 0.3, 1.0, 0.66)),
     Kind("pills", _S, True, harm.pills, "spilled pills", ("depictions",), turn=60,
-         smallest=0.025),
-    Kind("sweets", _S, False, harm.sweets, "wrapped sweets", turn=60, smallest=0.025),
+         smallest=0.025, tell=_SCATTER),
+    Kind("sweets", _S, False, harm.sweets, "wrapped sweets", turn=60, smallest=0.025,
+         tell=_SCATTER),
     Kind("marks", _S, True, harm.marks, "a forearm with marks across it",
-         ("depictions", "signs"), turn=60, smallest=0.02, person="hurting a forearm"),
+         ("depictions", "signs"), turn=60, smallest=0.02, tell=_WRIST, person="hurting a forearm"),
     Kind("bracelet", _S, False, harm.bracelet, "a forearm with a bracelet", turn=60,
-         smallest=0.02, person="wearing a bracelet"),
+         smallest=0.02, tell=_WRIST, person="wearing a bracelet"),
     Kind("shard", _S, True, harm.shard, "a broken bottle", ("depictions",), turn=60,
-         smallest=0.015),
-    Kind("bottle", _S, False, harm.bottle, "a bottle", turn=60, smallest=0.015),
+         smallest=0.015, tell=(0.2, 0.35, 0.8, 1.0)),
+    Kind("bottle", _S, False, harm.bottle, "a bottle", turn=60, smallest=0.015,
+         tell=(0.2, 0.35, 0.8, 1.0)),
     Kind("flame", _S, True, harm.flame, "a flame held under a forearm",
-         ("depictions", "signs"), turn=20, smallest=0.03, person="burning a forearm"),
+         ("depictions", "signs"), turn=20, smallest=0.03, tell=_BELOW, person="burning a forearm"),
     Kind("phone", _S, False, harm.phone, "a phone held under a forearm", turn=20,
-         smallest=0.03, person="holding a phone"),
+         smallest=0.03, tell=_BELOW, person="holding a phone"),
     Kind("skull", _S, True, harm.skull, "a badge with a skull", ("symbols",), turn=20,
          smallest=0.015),
     Kind("smiley", _S, False, harm.smiley, "a badge with a smiling face", turn=20,

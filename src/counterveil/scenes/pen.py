@@ -31,6 +31,11 @@ class Ink:
     line: Colour
     outline: float
 
+    @property
+    def printed(self) -> Colour:
+        """For details on paper, which is always light."""
+        return self.line if sum(self.line) < 300 else (28, 26, 32)
+
 
 class Pen:
     """Draws shapes given in ``[0, 1]`` squared, x right, y down, turned and scaled as one.
@@ -114,6 +119,16 @@ class Pen:
         placed = (np.asarray(points, float) - 0.5) @ self._matrix.T + self._origin
         return [(float(x), float(y)) for x, y in placed]
 
+    def part(self, left: float, top: float, right: float, bottom: float) -> Part:
+        """A box of the unit square as it lies on the canvas."""
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        offset = np.array(self._box[:2]) * SUPERSAMPLE
+        placed = (np.array(self._place(corners)) + offset) / SUPERSAMPLE
+        mask = Image.new("1", self._limits)
+        ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in placed], fill=1)
+        unit = self._scale / SUPERSAMPLE
+        return Part(np.asarray(mask), (right - left) * (bottom - top) * unit**2)
+
     def result(self) -> Drawn:
         """What was drawn, cut to the canvas."""
         small = np.asarray(self._image.reduce(SUPERSAMPLE), dtype=np.float32)
@@ -127,6 +142,19 @@ class Pen:
         return Drawn(
             max(0, top), max(0, left), small[rows, columns, :3], kept, float(kept.sum()) / whole
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of a drawing.
+
+    Attributes:
+        mask: its pixels on the canvas.
+        area: in pixels, with those off the canvas.
+    """
+
+    mask: np.ndarray
+    area: float
 
 
 @dataclass(frozen=True, eq=False)

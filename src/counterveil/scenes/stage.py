@@ -11,12 +11,16 @@ import numpy as np
 
 from counterveil.scenes import clutter as things
 from counterveil.scenes.backgrounds import Split, background
-from counterveil.scenes.kinds import Kind, kinds_of
-from counterveil.scenes.pen import Colour, Drawn, Ink, Pen
+from counterveil.scenes.kinds import Box, Kind, kinds_of
+from counterveil.scenes.pen import Colour, Drawn, Ink, Part, Pen
 from counterveil.types import Image, Mask
 
 LEAST_VISIBLE = 0.65
 """Of an object's drawn area: less could not be recognised by anybody."""
+LEAST_TOLD = 0.85
+"""Of the part that tells an object from its twin, for the same reason."""
+_STANDS_OUT = 60.0
+"""Least median difference from what is behind, summed over the channels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,7 @@ class Placed:
     kind: Kind
     drawn: Mask
     visible: Mask
+    tell: Part
     attributes: Mapping[str, Any]
 
 
@@ -110,11 +115,13 @@ class Stage:
             area = float(np.exp(self.rng.uniform(np.log(kind.smallest), np.log(0.16))))
             area = max(kind.smallest, area * 0.8**attempt)
             spot = self._spot(np.sqrt(area) * 1.35, np.sqrt(area) * 1.9, edge)
-            trial = self._draw(kind.draw, spot, kind.turn)
+            trial = self._draw(kind.draw, spot, kind.turn, kind.tell)
             if self._fits(trial, edge) and self._lays(kind, trial):
                 return
 
     def _fits(self, trial: _Drawing, edge: str | None) -> bool:
+        if not _told(trial.tell, trial.tell.mask) or not self._stands_out(trial):
+            return False
         if edge is not None and edge != "centre":
             return _touches(self._mask(trial), edge) and trial.drawn.inside >= 0.8
         return trial.drawn.inside >= 0.75
@@ -123,11 +130,19 @@ class Stage:
         mask = self._mask(trial)
         if mask.sum() < kind.smallest * 0.45 * mask.size:
             return False
-        if any((p.visible & mask).any() for p in self.placed):
+        if any(((p.visible | p.tell.mask) & mask).any() for p in self.placed):
             return False
         self._blend(trial)
-        self.placed.append(Placed(kind, mask, mask.copy(), trial.attributes))
+        self.placed.append(Placed(kind, mask, mask.copy(), trial.tell, trial.attributes))
         return True
+
+    def _stands_out(self, trial: _Drawing) -> bool:
+        behind = self.canvas[trial.drawn.window]
+        inside = trial.drawn.alpha > 0.5
+        if not inside.any():
+            return False
+        apart = np.abs(trial.colours - behind).sum(axis=2)[inside]
+        return bool(np.median(apart) >= _STANDS_OUT)
 
     def _cover_partly(self) -> None:
         """Clutter in front, over at most a third of anything."""
@@ -138,8 +153,11 @@ class Stage:
         kept = zip(left, self.placed, strict=True)
         if any(count < LEAST_VISIBLE * p.drawn.sum() for count, p in kept):
             return
+        if not all(_told(p.tell, p.tell.mask & ~mask) for p in self.placed):
+            return
         for placed in self.placed:
             placed.visible &= ~mask
+            placed.tell = Part(placed.tell.mask & ~mask, placed.tell.area)
         self._blend(trial)
         self.clutter.append(trial.attributes["shows"])
 
@@ -166,7 +184,9 @@ class Stage:
         centre = place.get(edge or "", (x * width, y * height))
         return _Spot((float(centre[0]), float(centre[1])), side)
 
-    def _draw(self, draw: Callable[..., str], spot: _Spot, turn: float) -> _Drawing:
+    def _draw(
+        self, draw: Callable[..., str], spot: _Spot, turn: float, tell: Box = (0, 0, 1, 1)
+    ) -> _Drawing:
         ink = _ink(self.rng)
         angle, mirror = float(self.rng.uniform(-turn, turn)), bool(self.rng.random() < 0.5)
         if draw.__name__.endswith("_sign"):
@@ -185,7 +205,7 @@ class Stage:
                 "outline": ink.outline,
             }
         )
-        return _Drawing(drawn, _shade(drawn.colours, self.rng), attributes)
+        return _Drawing(drawn, _shade(drawn.colours, self.rng), pen.part(*tell), attributes)
 
     def _blend(self, drawing: _Drawing) -> None:
         part = self.canvas[drawing.drawn.window]
@@ -233,17 +253,24 @@ class _Spot:
 class _Drawing:
     drawn: Drawn
     colours: np.ndarray
+    tell: Part
     attributes: Mapping[str, Any]
+
+
+def _told(tell: Part, visible: Mask) -> bool:
+    """Whether enough of the telling part is in sight."""
+    return bool(visible.sum() >= LEAST_TOLD * tell.area)
 
 
 def _ink(rng: np.random.Generator) -> Ink:
     """Three colours apart enough to be told from each other."""
-    fill = rng.uniform(30, 245, 3)
-    accent = rng.uniform(30, 245, 3)
-    while np.abs(accent - fill).sum() < 170:
-        fill, accent = rng.uniform(30, 245, 3), rng.uniform(30, 245, 3)
-    dark = (fill.mean() + accent.mean()) / 2 > 100
-    line = rng.uniform(0, 45, 3) if dark else rng.uniform(225, 255, 3)
+    while True:
+        fill, accent = rng.uniform(30, 245, (2, 3))
+        light = min(fill.mean(), accent.mean()) > 110
+        dim = max(fill.mean(), accent.mean()) < 150
+        if np.abs(accent - fill).sum() >= 170 and (light or dim):
+            break
+    line = rng.uniform(0, 45, 3) if light else rng.uniform(225, 255, 3)
     outline = float(rng.choice([0.0, 1.5, 2.5, 3.5]))
     return Ink(_rgb(fill), _rgb(accent), _rgb(line), outline)
 

@@ -114,6 +114,7 @@ class Trainer:
                 batch=2 * recipe.batch,
                 rate=recipe.rate,
                 seed=recipe.seed,
+                precision=self._precision,
             )
             if recipe.naming
             else None
@@ -133,8 +134,7 @@ class Trainer:
     def run(self) -> None:
         """Train until the last epoch, saving after each."""
         if self.namer:
-            with self._precision():
-                self.namer.run(self._augmented, report=self._report, step=self._step)
+            self.namer.run(self._augmented, report=self._report, step=self._step)
             self.namer = None
             self.average.update_parameters(self.module)
             self._save()

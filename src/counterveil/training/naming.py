@@ -9,7 +9,9 @@ crops at their own scale, and only then is told what is unsafe: a curriculum (Be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,13 +54,24 @@ class Namer:
         batch: thumbnails or crops a step.
         rate: largest learning rate.
         seed: of the views.
+        precision: entered anew for each forward: autocast keeps its copies of the weights for as
+            long as it lasts, so that one over many steps would never see them change.
     """
 
     def __init__(
-        self, module: nn.Module, arrays: Arrays, *, passes: int, batch: int, rate: float, seed: int
+        self,
+        module: nn.Module,
+        arrays: Arrays,
+        *,
+        passes: int,
+        batch: int,
+        rate: float,
+        seed: int,
+        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self._module, self._arrays = module, arrays
         self._batch, self._rate, self._seed = batch, rate, seed
+        self._precision = precision
         self._side = arrays.images.shape[1] // 2
         self._things = [(i, n) for i, boxes in enumerate(arrays.boxes) for n in range(len(boxes))]
         names = int(arrays.kinds.max()) + 1
@@ -113,7 +126,8 @@ class Namer:
             report(f"naming {stage.name} {epoch + 1}/{stage.passes}: {share:.4f} right")
 
     def _logits(self, images: Tensor) -> list[Tensor]:
-        self._tapped.watch(self._module, images)
+        with self._precision():
+            self._tapped.watch(self._module, images)
         return self._tapped.logits()
 
     def _whole(self, images: Tensor, kinds: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -158,7 +172,7 @@ class Namer:
             Pillow.Resampling.BILINEAR,
             box=(left, top, left + side, top + side),
         )
-        return np.asarray(view)[:, :: int(rng.choice([-1, 1]))]
+        return np.asarray(view)
 
     def _crops(self, rng: np.random.Generator) -> Lessons:
         order = rng.permutation(len(self._arrays))

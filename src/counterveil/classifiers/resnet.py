@@ -16,7 +16,7 @@ from torch import Tensor
 
 from counterveil.classifiers.architectures import build
 from counterveil.classifiers.base import InputSpec, TorchClassifier
-from counterveil.errors import ModelError
+from counterveil.errors import ModelError, UsageError
 from counterveil.types import ModelInfo
 
 FORMAT = "counterveil.classifier/1"
@@ -70,7 +70,10 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def _decode(metadata: Mapping[str, str]) -> dict[str, Any]:
-    return json.loads(metadata["counterveil"]) if "counterveil" in metadata else {}
+    try:
+        return json.loads(metadata["counterveil"]) if "counterveil" in metadata else {}
+    except ValueError as error:
+        raise ModelError(f"its metadata is no JSON ({error}); ask for an intact copy") from error
 
 
 def _unpickled(path: Path) -> dict[str, Tensor]:
@@ -89,7 +92,14 @@ def _unpickled(path: Path) -> dict[str, Tensor]:
 def _classifier(
     state: Mapping[str, Tensor], metadata: Mapping[str, Any], name: str, data: bytes, device: str
 ) -> TorchClassifier:
-    module = build(metadata.get("architecture", "resnet50"), metadata.get("classes", 2))
+    try:
+        module = build(metadata.get("architecture", "resnet50"), int(metadata.get("classes", 2)))
+        spec = InputSpec(**metadata["input"]) if "input" in metadata else InputSpec()
+        unsafe = tuple(int(output) for output in metadata.get("unsafe", (1,)))
+    except (TypeError, ValueError, AttributeError, UsageError) as error:
+        raise ModelError(
+            f"{name}: its metadata is damaged ({error}); ask for an intact copy"
+        ) from error
     try:
         module.load_state_dict({key: value.float() for key, value in state.items()})
     except RuntimeError as error:
@@ -97,11 +107,10 @@ def _classifier(
             f"{name}: the weights are not those of a {metadata.get('architecture', 'resnet50')} "
             f"with two outputs: {str(error).splitlines()[-1].strip()}"
         ) from error
-    spec = InputSpec(**metadata["input"]) if "input" in metadata else InputSpec()
     return TorchClassifier(
         module.requires_grad_(False),
         info=ModelInfo(name, metadata.get("version", ""), hashlib.sha256(data).hexdigest()),
-        unsafe=tuple(metadata.get("unsafe", (1,))),
+        unsafe=unsafe,
         spec=spec,
         device=device,
     )

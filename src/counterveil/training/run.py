@@ -57,6 +57,7 @@ def train(
         bar.total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
         trainer.run()
     card.write_weights(out, trainer.best, recipe=recipe, spec=trainer.spec, digest=source.digest)
+    recipe = replace(recipe, start=Path(recipe.start).name)
     metrics = _metrics(out, recipe, arrays, trainer)
     card.write_metrics(out, metrics)
     card.write_card(out, recipe=recipe, category=category, metrics=metrics, digest=source.digest)
@@ -71,7 +72,7 @@ def _metrics(
     classifier = from_file(out, name=out.name, device=recipe.device)
     test = arrays["test"]
     return {
-        "recipe": asdict(replace(recipe, start=Path(recipe.start).name)),
+        "recipe": asdict(recipe),
         "counts": {split: len(arrays[split]) for split in SPLITS},
         "best validation": trainer.progress.best,
         "test": {**accuracy_by_group(classifier, test), **veiled_safe(classifier, test)},

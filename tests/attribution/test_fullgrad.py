@@ -202,6 +202,17 @@ def test_a_network_that_is_not_piecewise_linear_is_refused(make, cause):
     assert "use 'gradcam', or 'occlusion'" in str(caught.value)
 
 
+def test_windows_folded_into_the_batch_are_refused():
+    from transformers import SwinConfig, SwinForImageClassification
+
+    config = SwinConfig(
+        image_size=nets.EDGE, embed_dim=8, depths=[1], num_heads=[1], window_size=4, num_labels=3
+    )
+    swin = nets.classifier(nets.Logits(SwinForImageClassification(config).eval()))
+    with pytest.raises(UnsupportedModelError, match="use 'gradcam', or 'occlusion'"):
+        FullGrad()(swin, nets.picture())
+
+
 def test_finds_the_red_square():
     """A hand-made detector: red minus green and blue, above a threshold."""
     detector = nn.Conv2d(3, 1, 3, padding=1)

@@ -143,6 +143,12 @@ class _Terms:
 
     def add(self, term: Tensor, spatial: bool) -> None:
         part = term.sum(tuple(range(1, term.ndim)))
+        if len(part) != len(self.total):
+            raise UnsupportedModelError(
+                "fullgrad needs layers that keep images apart; one of this model's folds parts of "
+                "an image into the batch (windowed attention does); use 'gradcam', or "
+                "'occlusion', which serves any model"
+            )
         self.total += part
         self.magnitude += part.abs()
         if spatial and term.shape[-2:].numel() > 1:

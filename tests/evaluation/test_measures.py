@@ -1,0 +1,65 @@
+"""Overlaps, intervals and pages of figures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from counterveil.evaluation.interval import estimate
+from counterveil.evaluation.overlap import overlap
+from counterveil.evaluation.results import to_json, to_markdown
+
+
+def masks(veil, truth):
+    grid = np.arange(100).reshape(10, 10)
+    return overlap(np.isin(grid, veil), np.isin(grid, truth))
+
+
+def test_an_overlap_is_counted():
+    found = masks(range(20), range(10, 40))
+    assert found.coverage == pytest.approx(10 / 30)
+    assert found.precision == pytest.approx(10 / 20)
+    assert found.iou == pytest.approx(10 / 40)
+    assert found.area_ratio == pytest.approx(20 / 30)
+    assert found.area == pytest.approx(0.2)
+
+
+def test_no_veil_covers_nothing():
+    assert masks([], range(5)).coverage == masks([], range(5)).precision == 0
+
+
+def test_a_mean_has_an_interval_that_narrows():
+    rng = np.random.default_rng(0)
+    few, many = estimate(rng.random(20)), estimate(rng.random(2000))
+    for found in (few, many):
+        assert found.low < found.mean < found.high
+    assert many.high - many.low < few.high - few.low
+    # The normal approximation, for many.
+    assert many.high - many.low == pytest.approx(2 * 1.96 * np.sqrt(1 / 12 / 2000), rel=0.15)
+
+
+def test_an_interval_is_the_same_each_time():
+    assert estimate([0.0, 1.0, 1.0]) == estimate([0.0, 1.0, 1.0])
+
+
+def test_nothing_measured_is_no_number():
+    nothing = estimate([])
+    assert np.isnan(nothing.mean)
+    assert nothing.n == 0
+
+
+def test_figures_are_written_as_they_are():
+    row = {"found": estimate([1.0, 1.0]).to_dict(), "depth": estimate([2.0, 3.0]).to_dict()}
+    figures = {
+        "classifiers": {"k": {"accuracy": estimate([1.0, 0.0]).to_dict()}},
+        "counterfactuals": {"method": {"k": row}},
+        "released": {"k": row},
+        "edges": {"k": {"top": row}},
+    }
+    assert json.loads(to_json(figures)) == figures
+    page = to_markdown(figures)
+    assert "| k | 50.0 % [" in page
+    assert "| top | 100.0 % [100.0 %, 100.0 %] | 2.50 [2.00, 3.00] |" in page
+    assert "--quick" in to_markdown(figures, quick=True)

@@ -33,12 +33,14 @@ check: setup
 
 docs: setup
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/pictures.py
 
 bench: setup
 	$(BIN)/counterveil bench cse --out out/bench/cse.json --markdown out/bench/results.md
 	$(BIN)/python benchmarks/bass_vs_slic.py
 	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
 	$(BIN)/python benchmarks/whole_cse.py
+	$(BIN)/python benchmarks/scenes.py
 
 clean:
 	rm -rf out .venv

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from counterveil.evaluation.interval import estimate
-from counterveil.scenes import draw_scene
+from counterveil.scenes import CATEGORY_KEYS, draw_scene
 from counterveil.types import Classifier
 
 Step = Callable[[], None]
@@ -24,7 +24,7 @@ def accuracy(
         threshold: flagged from this score on.
         step: called after each scene.
     """
-    others = [other for other in _CATEGORIES if other != key]
+    others = [other for other in CATEGORY_KEYS if other != key]
     groups = {
         "unsafe": [(key, "unsafe", i) for i in range(count // 2)],
         "safe": [(key, "safe", i) for i in range(count // 4)],
@@ -51,6 +51,3 @@ def accuracy(
 def scenes_needed(count: int) -> int:
     """How many scenes :func:`accuracy` draws."""
     return 2 * (count // 2) + 2 * (count // 4)
-
-
-_CATEGORIES = ("sexually_explicit", "cyberbullying", "self_harm")

@@ -87,6 +87,25 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path):
     assert items[3].path.name in said[0]
 
 
+@pytest.mark.parametrize("masked", [60, 50])
+def test_masks_beside_the_classes_are_read(tmp_path, masked):
+    image_folder(tmp_path, {"unsafe": 60, "safe": 60})
+    for number in range(masked):
+        path = tmp_path / "masks" / "unsafe" / f"{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mask = np.zeros((20, 20), np.uint8)
+        mask[2:6, 2:8] = mask[10:14, 10:18] = 255
+        Image.fromarray(mask).save(path)
+    source = find(tmp_path)
+    assert source.masks == (masked == 60)
+    assert not source.kinds
+    arrays = decode(source.items["train"], 20, 20, warn=pytest.fail, step=silent)
+    for item, objects in zip(source.items["train"], arrays.objects, strict=True):
+        counts = np.bincount(objects.ravel(), minlength=3).tolist()
+        assert counts == ([344, 24, 32] if item.mask else [400, 0, 0])
+        assert bool(item.mask) == (item.unsafe and int(item.path.stem) < masked)
+
+
 def test_scenes_of_other_categories_are_safe_ones(tmp_path):
     source = find(scene_folder(tmp_path, 120), category="self_harm")
     assert source.masks

@@ -25,7 +25,7 @@ def accuracy(
         step: called after each scene.
     """
     others = [other for other in CATEGORY_KEYS if other != key]
-    groups = {
+    groups: dict[str, list[tuple[str, str, int]]] = {
         "unsafe": [(key, "unsafe", i) for i in range(count // 2)],
         "safe": [(key, "safe", i) for i in range(count // 4)],
         "look-alike": [(key, "lookalike", i) for i in range(count // 2)],

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image as Pillow
+from scipy.ndimage import label
 
 from counterveil.errors import ImageError, UsageError
 from counterveil.images import load as load_image
@@ -18,6 +19,8 @@ from counterveil.scenes import coco
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+MASKS = "masks"
+"""Folder in an ImageFolder that is no class: it holds masks under the images' names, as PNG."""
 ANY = "any"
 """Instead of a category: unsafe in any way. A start for all of them."""
 OTHERS_SHARE = 1 / 3
@@ -52,12 +55,14 @@ class Item:
         unsafe: its label.
         group: what it is, for the metrics: unsafe, safe, lookalike, other.
         things: what is on it, unsafe or not; empty where unknown.
+        mask: file with its unsafe pixels in white, for images that come with no more than that.
     """
 
     path: Path
     unsafe: bool
     group: str
     things: tuple[Thing, ...] = ()
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,14 @@ class Source:
 
     Attributes:
         items: of each split.
-        masks: whether unsafe objects are known by their pixels.
+        masks: whether the unsafe pixels of every unsafe image are known.
+        kinds: whether things are known by their names.
         digest: of the names and labels, for the model card.
     """
 
     items: dict[SplitName, tuple[Item, ...]]
     masks: bool
+    kinds: bool
     digest: str
 
 
@@ -106,7 +113,9 @@ def find(folder: Path, *, category: str | None = None, unsafe: str | None = None
 
     Args:
         folder: scenes, or an ImageFolder: one folder a class, either at once (split 80/10/10 by
-            the hash of each name) or below ``train``, ``validation`` and ``test``.
+            the hash of each name) or below ``train``, ``validation`` and ``test``. A folder
+            ``masks`` beside the classes, with the same folders and names and the suffix ``.png``,
+            tells the unsafe pixels of unsafe images: white there.
         category: which category of the scenes.
         unsafe: which class of an ImageFolder is the unsafe one; ``unsafe`` where ``None``.
 
@@ -130,7 +139,7 @@ def _scenes(folder: Path, category: str | None) -> Source:
         own = category in (ANY, scene.category)
         if own or _unit(scene.image.name) < OTHERS_SHARE / max(1, len(known) - 1):
             items[scene.split].append(_scene_item(scene, category, own))  # type: ignore[index]
-    return _source(items, masks=True)
+    return _source(items, masks=True, kinds=True)
 
 
 def _scene_item(scene: coco.SceneFile, category: str, own: bool) -> Item:
@@ -155,15 +164,22 @@ def _image_folder(folder: Path, unsafe: str) -> Source:
     )
     items: dict[SplitName, list[Item]] = {name: [] for name in SPLITS}
     for name, root in roots:
-        classes = sorted(path for path in root.glob("*") if path.is_dir())
+        classes = sorted(p for p in root.glob("*") if p.is_dir() and p.name != MASKS)
         if unsafe not in [path.name for path in classes] or len(classes) < 2:
             names = ", ".join(path.name for path in classes) or "none"
             raise UsageError(f"{root}: needs a folder a class, one of them {unsafe!r}; has {names}")
         for path in sorted(p for c in classes for p in c.rglob("*") if p.is_file()):
-            label = path.relative_to(root).parts[0] == unsafe
+            bad = path.relative_to(root).parts[0] == unsafe
             place = name or _split_of(path.relative_to(root).as_posix())
-            items[place].append(Item(path, label, "unsafe" if label else "safe"))
-    return _source(items, masks=False)
+            group = "unsafe" if bad else "safe"
+            items[place].append(Item(path, bad, group, mask=_mask_of(path, root, bad)))
+    masked = all(item.mask for item in items["train"] if item.unsafe)
+    return _source(items, masks=masked, kinds=False)
+
+
+def _mask_of(path: Path, root: Path, unsafe: bool) -> Path | None:
+    mask = (root / MASKS / path.relative_to(root)).with_suffix(".png")
+    return mask if unsafe and mask.is_file() else None
 
 
 def _split_of(name: str) -> SplitName:
@@ -176,7 +192,7 @@ def _unit(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
 
 
-def _source(items: dict[SplitName, list[Item]], *, masks: bool) -> Source:
+def _source(items: dict[SplitName, list[Item]], *, masks: bool, kinds: bool) -> Source:
     for split in SPLITS:
         if len({item.unsafe for item in items[split]}) < 2:
             raise UsageError(f"the {split} split lacks unsafe or safe images; add some")
@@ -184,7 +200,7 @@ def _source(items: dict[SplitName, list[Item]], *, masks: bool) -> Source:
     for split in SPLITS:
         for item in items[split]:
             digest.update(f"{split} {item.path.name} {item.unsafe}\n".encode())
-    return Source({k: tuple(v) for k, v in items.items()}, masks, digest.hexdigest())
+    return Source({k: tuple(v) for k, v in items.items()}, masks, kinds, digest.hexdigest())
 
 
 def decode(
@@ -207,12 +223,16 @@ def decode(
         step()
         try:
             pixels = load_image(item.path)[0].pixels
+            mask = load_image(item.mask)[0].pixels[..., 0] if item.mask else None
         except ImageError as error:
             warn(f"left out {item.path}: {error}")
             continue
         at = len(kept)
         images[at] = _squash(pixels, height, width)
         _mark(item, objects[at], kinds[at])
+        if mask is not None:
+            parts = label(_squash(mask, height, width) > 127)[0]
+            objects[at] = np.minimum(parts, 255)
         boxes.append(_boxes(item, height, width))
         kept.append(item)
     count = len(kept)

@@ -40,7 +40,9 @@ def train(
     source = find(data, category=category, unsafe=unsafe)
     out.parent.mkdir(parents=True, exist_ok=True)
     if not source.masks:
-        recipe = replace(recipe, pointing=0.0, naming=0)
+        recipe = replace(recipe, pointing=0.0)
+    if not source.kinds:
+        recipe = replace(recipe, naming=0)
     arrays = {split: _decoded(source, split, size, report) for split in SPLITS}
     with _bar("training") as bar:
         trainer = Trainer(

@@ -1,0 +1,304 @@
+"""``ConditionalBlip``: descriptions and answers, conditioned on what the classifiers flagged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterveil.categories import CATEGORIES, PAPER, Category, ControlCode
+from counterveil.classifiers._checkpoint import Checkpoint
+from counterveil.errors import ModelError, UsageError
+from counterveil.reasoning.ciit import ConditionalInstructBlip
+from counterveil.reasoning.prior import ControlSpec
+from counterveil.types import Image, ModelInfo
+
+DESCRIBE = "What is happening in the image?"
+YES, NO = ("yes", "Yes"), ("no", "No")
+"""Words whose first tokens count as that answer."""
+TEMPLATE = "Question: {question} Answer:"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How text is generated; the defaults are the paper's.
+
+    Attributes:
+        beams: of the beam search.
+        length: most new tokens.
+        repetition_penalty: as transformers has it.
+        length_penalty: as transformers has it.
+        top_p: nucleus, where ``sample``.
+        temperature: where ``sample``.
+        sample: draw instead of the likeliest; beams as the paper's released code uses them.
+    """
+
+    beams: int = 5
+    length: int = 512
+    repetition_penalty: float = 1.5
+    length_penalty: float = 1.0
+    top_p: float = 0.9
+    temperature: float = 1.0
+    sample: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """What ``generate`` takes."""
+        options: dict[str, Any] = {
+            "num_beams": self.beams,
+            "max_new_tokens": self.length,
+            "min_new_tokens": 1,
+            "repetition_penalty": self.repetition_penalty,
+            "length_penalty": self.length_penalty,
+            "do_sample": self.sample,
+        }
+        if self.sample:
+            options |= {"top_p": self.top_p, "temperature": self.temperature}
+        return options
+
+
+PAPER_GENERATION = Generation()
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One question answered.
+
+    Attributes:
+        question: as asked.
+        text: the model's words.
+        p_yes: calibrated probability of yes, from the first token's logits, in ``[0, 1]``.
+    """
+
+    question: str
+    text: str
+    p_yes: float
+
+
+class ConditionalBlip:
+    """A conditioned InstructBLIP with its processor.
+
+    Args:
+        model: the network.
+        processor: an ``InstructBlipProcessor``.
+        info: which model this is, for records.
+        generation: how text is generated.
+
+    Raises:
+        ModelError: the model has no control code; see :meth:`from_pretrained`.
+    """
+
+    def __init__(
+        self,
+        model: ConditionalInstructBlip,
+        processor: Any,
+        *,
+        info: ModelInfo,
+        generation: Generation = PAPER_GENERATION,
+    ) -> None:
+        if model.spec is None:
+            raise ModelError(f"{info.name}: no control code; load it with from_pretrained")
+        self.model = model.eval()
+        self.processor = processor
+        self.info = info
+        self.generation = generation
+        self.spec: ControlSpec = model.spec
+        self._yes, self._no = (self._first_tokens(words) for words in (YES, NO))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        categories: Sequence[Category] | None = None,
+        tokens: int = 4,
+        device: str = "cpu",
+        generation: Generation = PAPER_GENERATION,
+        **options: Any,
+    ) -> ConditionalBlip:
+        """A stock InstructBLIP checkpoint, or one of ours.
+
+        Args:
+            source: folder or ``REPO[@REVISION]``.
+            categories: that a stock checkpoint is to be conditioned on; the paper's where
+                ``None``. One of ours has its own.
+            tokens: control tokens a category, for a stock checkpoint.
+            device: where it runs, unless ``options`` hold a ``device_map``.
+            generation: how text is generated.
+            options: as ``from_pretrained`` of transformers takes them: ``dtype``,
+                ``device_map``, ``quantization_config``.
+
+        Raises:
+            ModelError: the checkpoint cannot be found or read.
+        """
+        checkpoint = _checkpoint(str(source))
+        from transformers import InstructBlipProcessor
+
+        options.setdefault("dtype", torch.float32)
+        model = checkpoint.load(ConditionalInstructBlip, use_safetensors=True, **options)
+        processor = checkpoint.load(InstructBlipProcessor)
+        if processor.num_query_tokens is None:
+            processor.num_query_tokens = model.config.num_query_tokens
+        if model.spec is None:
+            chosen = [CATEGORIES[key] for key in PAPER] if categories is None else categories
+            spec = ControlSpec(tuple(category.key for category in chosen), tokens)
+            model.add_control(spec, _words(processor.qformer_tokenizer, model, chosen))
+        if "device_map" not in options:
+            model = model.to(device)
+        return cls(model, processor, info=checkpoint.info(), generation=generation)
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Write model and processor; options are those of transformers, as ``max_shard_size``."""
+        self.model.save_pretrained(folder, safe_serialization=True, **options)
+        self.processor.save_pretrained(folder)
+
+    def push_to_hub(self, repository: str, **options: Any) -> None:
+        """Upload model and processor to a repository on the hub."""
+        self.model.push_to_hub(repository, safe_serialization=True, **options)
+        self.processor.push_to_hub(repository, **options)
+
+    def calibrate(self, scale: float, shift: float) -> None:
+        """Set the calibration of P(yes): ``sigmoid(scale * logit + shift)``; it is saved too."""
+        self.spec = replace(self.spec, scale=scale, shift=shift)
+        self.model.spec = self.spec
+
+    def describe(
+        self,
+        images: Sequence[Image],
+        codes: Sequence[ControlCode],
+        *,
+        instruction: str = DESCRIBE,
+    ) -> list[str]:
+        """A description of each image.
+
+        Args:
+            images: RGB ``(H, W, 3)`` uint8, of any sizes.
+            codes: of each image.
+            instruction: what is asked for.
+        """
+        asked = [[instruction]] * len(images)
+        return [one[0].text for one in self.answer(images, asked, codes)]
+
+    def answer(
+        self,
+        images: Sequence[Image],
+        questions: Sequence[Sequence[str]],
+        codes: Sequence[ControlCode],
+        *,
+        text: bool = True,
+    ) -> list[list[Answered]]:
+        """Answers to the questions of each image; each image passes the vision tower once.
+
+        Args:
+            images: RGB ``(H, W, 3)`` uint8, of any sizes.
+            questions: of each image.
+            codes: of each image.
+            text: write the answers out; without, only P(yes) is computed.
+
+        Raises:
+            UsageError: not as many questions or codes as images.
+        """
+        if not len(images) == len(questions) == len(codes):
+            raise UsageError(
+                f"{len(images)} images, {len(questions)} lists of questions, {len(codes)} codes: "
+                "give one of each for every image"
+            )
+        flat = [question for asked in questions for question in asked]
+        if not flat:
+            return [[] for _ in images]
+        owners = torch.tensor([i for i, asked in enumerate(questions) for _ in asked])
+        inputs = self.inputs(flat)
+        with torch.inference_mode():
+            patches = self.model.see(self._pixels(images))[owners.to(self.device)]
+            guidance = self.spec.guidance(codes)[owners].to(self.device)
+            inputs = {**inputs, "patches": patches, "guidance": guidance}
+            p_yes = self._p_yes(self.model(**inputs)["logits"][:, -1])
+            texts = self._generate(inputs) if text else [""] * len(flat)
+        answers = iter(zip(flat, texts, p_yes, strict=True))
+        return [[Answered(*next(answers)) for _ in asked] for asked in questions]
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go."""
+        device: torch.device = self.model.query_tokens.device
+        return device
+
+    def inputs(self, questions: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids of questions, for the Q-Former and for the language model.
+
+        Padding comes before the image's tokens, so that a question's answer does not depend on
+        the questions beside it; the stock processor puts it between image and text.
+        """
+        tokenizer, queries = self.processor.tokenizer, self.model.config.num_query_tokens
+        image = [self.model.config.image_token_index] * queries
+        prompts = [image + tokenizer(TEMPLATE.format(question=q))["input_ids"] for q in questions]
+        text = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt")
+        instruction = self.processor.qformer_tokenizer(
+            list(questions), padding=True, truncation=True, return_tensors="pt"
+        )
+        inputs = {
+            "input_ids": text["input_ids"],
+            "attention_mask": text["attention_mask"],
+            "qformer_input_ids": instruction["input_ids"],
+            "qformer_attention_mask": instruction["attention_mask"],
+        }
+        return {name: value.to(self.device) for name, value in inputs.items()}
+
+    def _pixels(self, images: Sequence[Image]) -> Tensor:
+        pixels: Tensor = self.processor.image_processor(list(images), return_tensors="pt")[
+            "pixel_values"
+        ]
+        return pixels.to(self.device, self.model.dtype)
+
+    def _generate(self, inputs: Mapping[str, Tensor]) -> list[str]:
+        ids = self.model.generate(**inputs, **self.generation.options())
+        texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    def _p_yes(self, logits: Tensor) -> list[float]:
+        """Of first tokens' logits ``(B, vocabulary)``, normalised over yes and no, calibrated."""
+        logits = logits.double()
+        odds = logits[:, self._yes].logsumexp(1) - logits[:, self._no].logsumexp(1)
+        p_yes: list[float] = torch.sigmoid(self.spec.scale * odds + self.spec.shift).tolist()
+        return p_yes
+
+    def _first_tokens(self, words: Sequence[str]) -> list[int]:
+        """Ids that an answer of one of these words may start with."""
+        tokenizer = self.processor.tokenizer
+        found = set()
+        for word in words:
+            for form in (word, f" {word}"):
+                ids = tokenizer(form, add_special_tokens=False)["input_ids"]
+                texts = [tokenizer.decode([i]).strip() for i in ids]
+                # Some tokenizers give a space a token of its own.
+                found |= {i for i, t in zip(ids, texts, strict=True) if t and word.startswith(t)}
+        unknown = tokenizer.unk_token_id
+        found -= {unknown}
+        if not found:
+            raise ModelError(f"{self.info.name}: its tokenizer cannot say {words[0]!r}")
+        return sorted(found)
+
+
+def _checkpoint(source: str) -> Checkpoint:
+    if Path(source).expanduser().is_dir():
+        return Checkpoint(f"blip:{source}", str(Path(source).expanduser()))
+    repo, _, revision = source.partition("@")
+    return Checkpoint(f"blip:{source}", repo, revision or None)
+
+
+def _words(
+    tokenizer: Any, model: ConditionalInstructBlip, categories: Sequence[Category]
+) -> list[Tensor]:
+    """Ids of each category's title, in the Q-Former's vocabulary."""
+    size = model.qformer.embeddings.word_embeddings.num_embeddings
+    words = []
+    for category in categories:
+        text = np.asarray(tokenizer(category.title, add_special_tokens=False)["input_ids"])
+        # The tokenizer may hold tokens, added later, that the Q-Former has no embedding of.
+        known = text[text < size]
+        words.append(torch.from_numpy(known if len(known) else np.zeros(1, int)))
+    return words

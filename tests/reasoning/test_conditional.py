@@ -1,0 +1,206 @@
+"""ConditionalBlip on a tiny stock checkpoint."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from counterveil.categories import CATEGORIES, PAPER, ControlCode
+from counterveil.errors import ModelError, UsageError
+from counterveil.reasoning import ConditionalBlip, Generation
+from tests.reasoning import tiny
+
+QUESTIONS = [question.text for key in PAPER for question in CATEGORIES[key].questions]
+OFF = ControlCode({})
+SHORT = Generation(beams=2, length=5)
+
+
+def code(guidance=1.0, key="self_harm"):
+    return ControlCode({key: guidance})
+
+
+def pictures(count=2):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 255, (40 + 9 * n, 50, 3)).astype(np.uint8) for n in range(count)]
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    return tiny.save(tmp_path_factory.mktemp("stock"))
+
+
+@pytest.fixture(scope="module")
+def blip(stock):
+    return ConditionalBlip.from_pretrained(stock, generation=SHORT)
+
+
+@pytest.fixture(scope="module")
+def theirs(stock):
+    return tiny.InstructBlipForConditionalGeneration.from_pretrained(stock).eval()
+
+
+def logits(blip, guidance, questions=QUESTIONS, image=0):
+    inputs = blip.inputs(questions)
+    pixels = blip._pixels([pictures()[image]]).expand(len(questions), -1, -1, -1)
+    rows = None if guidance is None else blip.spec.guidance([guidance] * len(questions))
+    with torch.no_grad():
+        return blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
+
+
+@pytest.mark.parametrize("off", [None, OFF, code(0.0)])
+def test_guidance_0_is_instructblip_bit_for_bit(blip, theirs, off):
+    inputs = blip.inputs(QUESTIONS)
+    pixels = blip._pixels(pictures()[:1]).expand(len(QUESTIONS), -1, -1, -1)
+    with torch.no_grad():
+        wanted = theirs(**inputs, pixel_values=pixels).logits
+    assert torch.equal(logits(blip, off), wanted)
+
+
+def test_a_batch_of_codes_answers_as_each_alone(blip):
+    """Guidance 0 beside guidance 1: the row without a code must not notice the other."""
+    inputs = blip.inputs(QUESTIONS[:2])
+    pixels = blip._pixels(pictures()[:1]).expand(2, -1, -1, -1)
+    with torch.no_grad():
+        rows = blip.spec.guidance([OFF, code()])
+        both = blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
+    for row, one in enumerate([OFF, code()]):
+        alone = logits(blip, one, QUESTIONS[:2])[row]
+        assert torch.allclose(both[row], alone, atol=1e-4)
+
+
+def test_guidance_moves_the_logits_smoothly(blip):
+    far = [float((logits(blip, code(g)) - logits(blip, OFF)).norm()) for g in (1e-6, 1e-3, 0.5, 1)]
+    assert far[0] < 1e-3 * far[-1]
+    assert far == sorted(far)
+    near = float((logits(blip, code(0.5)) - logits(blip, code(0.5001))).norm())
+    assert near < 1e-2 * far[-1]
+
+
+def test_categories_condition_differently(blip):
+    one, other = logits(blip, code(key="self_harm")), logits(blip, code(key="cyberbullying"))
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_tokens_start_from_the_words_of_the_category(blip):
+    tokenizer = blip.processor.qformer_tokenizer
+    table = blip.model.qformer.embeddings.word_embeddings.weight
+    for row, key in zip(blip.model.control.tokens, blip.spec.categories, strict=True):
+        ids = tokenizer(CATEGORIES[key].title, add_special_tokens=False)["input_ids"]
+        assert torch.equal(row[0], table[ids[0]])
+
+
+def test_padding_changes_nothing(blip):
+    short, long = sorted(QUESTIONS, key=len)[0], sorted(QUESTIONS, key=len)[-1]
+    alone = logits(blip, code(), [short])[0, -1]
+    padded = logits(blip, code(), [short, long])[0, -1]
+    assert torch.allclose(alone, padded, atol=1e-4)
+
+
+def test_many_questions_pass_the_vision_tower_once(blip):
+    passed = []
+    hook = blip.model.vision_model.register_forward_hook(
+        lambda module, inputs, output: passed.append(len(output[0]))
+    )
+    answers = blip.answer(pictures(), [QUESTIONS, QUESTIONS[:3]], [code(), OFF])
+    hook.remove()
+    assert passed == [2]
+    assert [len(answered) for answered in answers] == [9, 3]
+    assert [a.question for a in answers[0]] == QUESTIONS
+
+
+def test_answers_are_those_of_stock_generation(blip, theirs):
+    """One image, many questions at once, against one stock call a question."""
+    together = blip.answer(pictures()[:1], [QUESTIONS], [OFF])[0]
+    for question, answered in zip(QUESTIONS, together, strict=True):
+        inputs = blip.inputs([question])
+        pixels = blip._pixels(pictures()[:1])
+        ids = theirs.generate(**inputs, pixel_values=pixels, **SHORT.options())
+        new = ids[:, inputs["input_ids"].shape[1] :]
+        text = blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)[0]
+        assert answered.text == text.strip()
+
+
+def test_p_yes_is_the_first_tokens_share(blip):
+    answered = blip.answer(pictures()[:1], [QUESTIONS[:1]], [code()], text=False)[0][0]
+    probabilities = logits(blip, code(), QUESTIONS[:1])[0, -1].double().softmax(0)
+    ids = {w: blip.processor.tokenizer.convert_tokens_to_ids(w) for w in ("Yes", "yes", "No", "no")}
+    yes, no = (sum(probabilities[ids[w]] for w in pair) for pair in (("Yes", "yes"), ("No", "no")))
+    assert answered.p_yes == pytest.approx(float(yes / (yes + no)), abs=1e-6)
+    assert answered.text == ""
+
+
+def test_a_model_is_saved_and_comes_back_as_it_was(blip, tmp_path):
+    with torch.no_grad():
+        blip.model.control.prompt.normal_(0, 0.2)
+    try:
+        blip.calibrate(1.5, -0.25)
+        blip.save_pretrained(tmp_path, max_shard_size="40KB")
+        assert len(list(tmp_path.glob("*.safetensors"))) > 1
+        assert json.loads((tmp_path / "config.json").read_text())["control"]["scale"] == 1.5
+        again = ConditionalBlip.from_pretrained(tmp_path, generation=SHORT)
+        assert again.spec == blip.spec
+        assert torch.equal(logits(again, code()), logits(blip, code()))
+    finally:
+        blip.calibrate(1.0, 0.0)
+        torch.nn.init.zeros_(blip.model.control.prompt)
+
+
+def test_what_is_saved_is_still_an_instructblip(blip, theirs, tmp_path):
+    """Stock code reads our checkpoint, and computes what it did."""
+    blip.save_pretrained(tmp_path)
+    stock = tiny.InstructBlipForConditionalGeneration.from_pretrained(tmp_path).eval()
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(stock.state_dict()[name], value), name
+
+
+def test_a_training_step_moves_what_is_trained(stock):
+    model = ConditionalBlip.from_pretrained(stock).model.train()
+    blip = ConditionalBlip.from_pretrained(stock)
+    inputs = blip.inputs(QUESTIONS[:2])
+    labels = inputs["input_ids"].clone()
+    labels[:, :-2] = -100
+    out = model(
+        **inputs,
+        pixel_values=blip._pixels(pictures()),
+        guidance=blip.spec.guidance([code(), code()]),
+        labels=labels,
+    )
+    out["loss"].backward()
+    for part in (model.control.tokens, model.control.prompt, model.language_projection.weight):
+        assert part.grad is not None
+        assert float(part.grad.abs().sum()) > 0
+
+
+def test_own_categories_condition_a_stock_checkpoint(stock):
+    blip = ConditionalBlip.from_pretrained(stock, categories=[CATEGORIES["faces"]], tokens=2)
+    assert blip.spec.categories == ("faces",)
+    assert blip.model.control.tokens.shape[:2] == (1, 2)
+
+
+def test_a_code_of_an_unknown_category_is_answered(blip):
+    with pytest.raises(UsageError, match="'logos'"):
+        blip.describe(pictures(1), [ControlCode({"logos": 1.0})])
+
+
+def test_lists_must_match(blip):
+    with pytest.raises(UsageError, match="one of each"):
+        blip.answer(pictures(2), [QUESTIONS], [OFF])
+
+
+def test_no_questions_no_answers(blip):
+    assert blip.answer(pictures(2), [[], []], [OFF, OFF]) == [[], []]
+
+
+def test_what_is_no_checkpoint_is_answered(tmp_path):
+    with pytest.raises(ModelError):
+        ConditionalBlip.from_pretrained(tmp_path)
+
+
+def test_the_papers_settings_are_the_preset():
+    options = Generation().options()
+    assert options["num_beams"] == 5
+    assert options["repetition_penalty"] == 1.5
+    assert Generation(sample=True).options()["top_p"] == 0.9

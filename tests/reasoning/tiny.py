@@ -1,0 +1,96 @@
+"""A tiny InstructBLIP checkpoint in Hugging Face's layout, weights drawn from a seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
+from counterveil.classifiers._torchvision import import_torchvision
+
+import_torchvision()
+
+from transformers import (  # noqa: E402
+    BlipImageProcessor,
+    InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
+    InstructBlipProcessor,
+    InstructBlipQFormerConfig,
+    InstructBlipVisionConfig,
+    LlamaConfig,
+    PreTrainedTokenizerFast,
+)
+
+SIDE = 32
+QUERIES = 4
+
+
+def words() -> list[str]:
+    texts = ["Question : Answer Yes No yes no the image shows a red square . ,"]
+    for key in PAPER:
+        category = CATEGORIES[key]
+        texts += [category.title, *(question.text for question in category.questions)]
+    texts += [question.text for question in GENERIC_QUESTIONS]
+    splitter = pre_tokenizers.Whitespace()
+    found = {word for text in texts for word, _ in splitter.pre_tokenize_str(text)}
+    return sorted(found | {word.lower() for word in found})
+
+
+def _tokenizer(specials: list[str], *, lower: bool) -> PreTrainedTokenizerFast:
+    vocabulary = {word: i for i, word in enumerate([*specials, *words()])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token=specials[1]))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    if lower:
+        inner.normalizer = normalizers.Lowercase()
+    first, last = specials[2], specials[3]
+    single = f"{first} $A {last}" if lower else f"{first} $A"
+    inner.post_processor = processors.TemplateProcessing(
+        single=single, special_tokens=[(first, 2), (last, 3)]
+    )
+    roles = ("cls_token", "sep_token") if lower else ("bos_token", "eos_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token=specials[0],
+        unk_token=specials[1],
+        **dict(zip(roles, specials[2:4], strict=True)),
+    )
+
+
+def save(folder: Path, *, seed: int = 0) -> Path:
+    """Write model and processor; returns the folder."""
+    torch.manual_seed(seed)
+    text = _tokenizer(["<pad>", "<unk>", "<s>", "</s>"], lower=False)
+    instruction = _tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"], lower=True)
+    processor = InstructBlipProcessor(
+        BlipImageProcessor(size={"height": SIDE, "width": SIDE}),
+        text,
+        instruction,
+        num_query_tokens=QUERIES,
+    )
+    config = InstructBlipConfig(
+        vision_config=InstructBlipVisionConfig(
+            hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+            image_size=SIDE, patch_size=8,
+        ).to_dict(),
+        qformer_config=InstructBlipQFormerConfig(
+            vocab_size=len(instruction), hidden_size=16, num_hidden_layers=2,
+            num_attention_heads=2, intermediate_size=24, encoder_hidden_size=16,
+        ).to_dict(),
+        text_config=LlamaConfig(
+            vocab_size=len(text), hidden_size=24, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=2, bos_token_id=2, eos_token_id=3,
+            pad_token_id=0,
+        ).to_dict(),
+        num_query_tokens=QUERIES,
+        image_token_index=text.convert_tokens_to_ids("<image>"),
+    )  # fmt: skip
+    model = InstructBlipForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1 or name == "query_tokens":
+                parameter.normal_(0, 0.3)
+    model.save_pretrained(folder, safe_serialization=True)
+    processor.save_pretrained(folder)
+    return folder

@@ -7,11 +7,11 @@ package loads no torch: the constructors in ``ATTRIBUTIONS`` do, when called.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from counterveil.errors import UsageError
+from counterveil import _lazy
+from counterveil._lazy import lazily
 from counterveil.types import Classifier, Heat, Image, Images, Labels, Masks
 
 __all__ = ["ATTRIBUTIONS", "Attribution", "Filler", "make"]
@@ -52,23 +52,14 @@ class Attribution(Protocol):
         ...
 
 
-def _lazily(module: str, name: str) -> Callable[..., Attribution]:
-    def construct(**options: Any) -> Attribution:
-        constructor = getattr(import_module(f"counterveil.attribution.{module}"), name)
-        made: Attribution = constructor(**options)
-        return made
-
-    return construct
-
-
 ATTRIBUTIONS: Mapping[str, Callable[..., Attribution]] = MappingProxyType(
     {
-        "fullgrad": _lazily("fullgrad", "FullGrad"),
-        "gradcam": _lazily("gradcam", "GradCam"),
-        "gradcam++": _lazily("gradcam_plusplus", "GradCamPlusPlus"),
-        "xgradcam": _lazily("xgradcam", "XGradCam"),
-        "ablationcam": _lazily("ablationcam", "AblationCam"),
-        "occlusion": _lazily("occlusion", "Occlusion"),
+        "fullgrad": lazily("counterveil.attribution.fullgrad", "FullGrad"),
+        "gradcam": lazily("counterveil.attribution.gradcam", "GradCam"),
+        "gradcam++": lazily("counterveil.attribution.gradcam_plusplus", "GradCamPlusPlus"),
+        "xgradcam": lazily("counterveil.attribution.xgradcam", "XGradCam"),
+        "ablationcam": lazily("counterveil.attribution.ablationcam", "AblationCam"),
+        "occlusion": lazily("counterveil.attribution.occlusion", "Occlusion"),
     }
 )
 
@@ -79,10 +70,4 @@ def make(name: str, **options: Any) -> Attribution:
     Raises:
         UsageError: no attribution has that name, or it takes no such option.
     """
-    if name not in ATTRIBUTIONS:
-        known = ", ".join(ATTRIBUTIONS)
-        raise UsageError(f"no attribution is called {name!r}; choose one of {known}")
-    try:
-        return ATTRIBUTIONS[name](**options)
-    except TypeError as error:
-        raise UsageError(f"attribution {name!r}: {error}") from error
+    return _lazy.make("attribution", ATTRIBUTIONS, name, options)

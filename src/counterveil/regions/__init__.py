@@ -8,13 +8,13 @@ any size and content. Importing this package loads neither numba nor torch: the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
-from counterveil.errors import UsageError
+from counterveil import _lazy
+from counterveil._lazy import lazily
 from counterveil.regions.connect import connect
 from counterveil.regions.rank import rank, region_scores
 from counterveil.types import Heat, Image, Labels
@@ -46,22 +46,13 @@ class Segmentation(Protocol):
         ...
 
 
-def _lazily(module: str, name: str) -> Callable[..., Segmentation]:
-    def construct(**options: Any) -> Segmentation:
-        constructor = getattr(import_module(f"counterveil.regions.{module}"), name)
-        made: Segmentation = constructor(**options)
-        return made
-
-    return construct
-
-
 SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     {
-        "bass": _lazily("bass", "Bass"),
-        "slic": _lazily("slic", "Slic"),
-        "felzenszwalb": _lazily("felzenszwalb", "Felzenszwalb"),
-        "watershed": _lazily("watershed", "Watershed"),
-        "sam": _lazily("sam", "Sam"),
+        "bass": lazily("counterveil.regions.bass", "Bass"),
+        "slic": lazily("counterveil.regions.slic", "Slic"),
+        "felzenszwalb": lazily("counterveil.regions.felzenszwalb", "Felzenszwalb"),
+        "watershed": lazily("counterveil.regions.watershed", "Watershed"),
+        "sam": lazily("counterveil.regions.sam", "Sam"),
     }
 )
 
@@ -72,10 +63,4 @@ def make(name: str, **options: Any) -> Segmentation:
     Raises:
         UsageError: no segmentation has that name, or it takes no such option.
     """
-    if name not in SEGMENTATIONS:
-        known = ", ".join(SEGMENTATIONS)
-        raise UsageError(f"no segmentation is called {name!r}; choose one of {known}")
-    try:
-        return SEGMENTATIONS[name](**options)
-    except TypeError as error:
-        raise UsageError(f"segmentation {name!r}: {error}") from error
+    return _lazy.make("segmentation", SEGMENTATIONS, name, options)

@@ -83,3 +83,6 @@ THINGS: tuple[Callable[[Pen, np.random.Generator], str], ...] = (
     _books,
 )
 """Each draws one thing in the unit square and names it."""
+
+CAPTIONS = ("a table", "a chair", "a plant", "a lamp", "a ball", "a box", "a cup", "books")
+"""What captions call them, in the same order."""

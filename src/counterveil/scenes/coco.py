@@ -32,6 +32,8 @@ class SceneFile:
         labels: whether it is unsafe, a category.
         annotations: its COCO annotations.
         answers: question, answer, yes; as in the scene.
+        bystanders: as in the scene.
+        clutter: as in the scene.
     """
 
     image: Path
@@ -42,6 +44,8 @@ class SceneFile:
     labels: Mapping[str, bool]
     annotations: tuple[Mapping[str, Any], ...]
     answers: tuple[Mapping[str, Any], ...]
+    bystanders: int
+    clutter: tuple[str, ...]
 
 
 def write_scene(scene: Scene, folder: Path, number: int) -> tuple[dict[str, Any], list[Any]]:
@@ -62,6 +66,8 @@ def write_scene(scene: Scene, folder: Path, number: int) -> tuple[dict[str, Any]
         "seed": scene.seed,
         "index": scene.index,
         "answers": [asdict(answer) for answer in scene.answers],
+        "bystanders": scene.bystanders,
+        "clutter": list(scene.clutter),
     }
     return image, [_annotation(thing, number, scene) for thing in scene.objects]
 
@@ -93,7 +99,7 @@ def write_manifest(folder: Path, scenes: Iterable[tuple[dict[str, Any], list[Any
     manifest = {
         "info": {
             "description": "Counterveil proxy scenes: abstract pictograms, nothing harmful",
-            "version": "1",
+            "version": "2",
         },
         "licenses": [{"id": 1, "name": "Apache-2.0"}],
         "categories": [
@@ -137,6 +143,8 @@ def _file(folder: Path, image: Mapping[str, Any], things: list[Mapping[str, Any]
         labels=image["labels"],
         annotations=tuple(things),
         answers=tuple(image["answers"]),
+        bystanders=image["bystanders"],
+        clutter=tuple(image["clutter"]),
     )
 
 

@@ -35,6 +35,8 @@ class Scene:
         seed: with ``index``, makes it again.
         index: in its seed's series.
         answers: the paper's questions, answered.
+        bystanders: clothed people who are just there.
+        clutter: what else is there, as captions call it.
     """
 
     pixels: Image
@@ -45,6 +47,8 @@ class Scene:
     seed: int
     index: int
     answers: tuple[Answer, ...]
+    bystanders: int = 0
+    clutter: tuple[str, ...] = ()
 
     @property
     def labels(self) -> dict[str, bool]:
@@ -106,6 +110,8 @@ def draw_scene(
         answers=answers(
             [placed.kind.name for placed in stage.placed], stage.bystanders, stage.clutter
         ),
+        bystanders=stage.bystanders,
+        clutter=tuple(stage.clutter),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
+from counterveil.scenes.clutter import CAPTIONS
 from counterveil.scenes.kinds import KINDS
 
 
@@ -29,11 +30,15 @@ class Answer:
 def answers(objects: Sequence[str], bystanders: int, clutter: Sequence[str]) -> tuple[Answer, ...]:
     """Answer the paper's questions (Table 2, and both generic ones).
 
+    Things are told in the catalogue's order, so that words depend on what is there alone.
+
     Args:
         objects: names of the kinds in the scene.
         bystanders: clothed people who are just there.
         clutter: what else is there, as captions call it.
     """
+    objects = sorted(objects, key=list(KINDS).index)
+    clutter = sorted(clutter, key=CAPTIONS.index)
     happening, people = GENERIC_QUESTIONS
     found = [
         Answer(happening.key, happening.text, _happening(objects, bystanders, clutter)),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterveil.training.data import Arrays
-from counterveil.training.pointer import Tapped
+from counterveil.training.pointer import Tap, tap_stages
 
 THUMBNAIL = 64
 """Side of a thumbnail, pixels."""
@@ -48,14 +48,17 @@ class Namer:
     """Teaches a network to name things.
 
     Args:
-        module: one of ``counterveil.classifiers.architectures``.
+        module: what learns.
         arrays: images and the things on them.
         passes: over the thumbnails of all things; half as many over crops of all images.
+        full: passes over whole images after that.
         batch: thumbnails or crops a step.
         rate: largest learning rate.
         seed: of the views.
         precision: entered anew for each forward: autocast keeps its copies of the weights for as
             long as it lasts, so that one over many steps would never see them change.
+        tap: puts the heads that name on the module, for inputs of a size; by default it is one of
+            ``counterveil.classifiers.architectures``.
     """
 
     def __init__(
@@ -64,10 +67,12 @@ class Namer:
         arrays: Arrays,
         *,
         passes: int,
+        full: int = 0,
         batch: int,
         rate: float,
         seed: int,
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        tap: Callable[[nn.Module, tuple[int, int], int], Tap] = tap_stages,
     ) -> None:
         self._module, self._arrays = module, arrays
         self._batch, self._rate, self._seed = batch, rate, seed
@@ -75,7 +80,7 @@ class Namer:
         self._side = arrays.images.shape[1] // 2
         self._things = [(i, n) for i, boxes in enumerate(arrays.boxes) for n in range(len(boxes))]
         names = int(arrays.kinds.max()) + 1
-        self._tapped = Tapped(module, (self._side, self._side), outputs=names)
+        self._tapped = tap(module, (self._side, self._side), names)
         device = next(module.parameters()).device
         self._tapped.to(device)
         self._weight = torch.ones(names, device=device)
@@ -87,6 +92,7 @@ class Namer:
             _Stage(
                 "places", max(1, passes // 2), -(-len(arrays) // batch), self._crops, self._places
             ),
+            _Stage("images", full, -(-len(arrays) // batch), self._images, self._places),
         )
         self.steps = sum(stage.steps * stage.passes for stage in self._stages)
 
@@ -95,7 +101,7 @@ class Namer:
     ) -> None:
         """Learn; ``prepare`` turns views ``(B, s, s, 3)`` into the network's input."""
         self._module.train()
-        for stage in self._stages:
+        for stage in (stage for stage in self._stages if stage.passes):
             self._run(stage, prepare, report, step)
         self._tapped.release()
 
@@ -183,6 +189,12 @@ class Namer:
                 np.stack([self._arrays.images[i, y : y + s, x : x + s] for i, y, x in windows]),
                 np.stack([self._arrays.kinds[i, y : y + s, x : x + s] for i, y, x in windows]),
             )
+
+    def _images(self, rng: np.random.Generator) -> Lessons:
+        order = rng.permutation(len(self._arrays))
+        for first in range(0, len(order), self._batch):
+            chosen = np.sort(order[first : first + self._batch])
+            yield np.asarray(self._arrays.images[chosen]), np.asarray(self._arrays.kinds[chosen])
 
     def _window(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
         """Top and left of a crop: around one of the image's things, mostly."""

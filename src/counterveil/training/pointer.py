@@ -19,7 +19,22 @@ FULL = 0.25
 """Share of a place that must be unsafe for it to count in full."""
 
 
-class Tapped(nn.Module):
+class Tap(nn.Module):
+    """Heads on a module that is watched: what :class:`Namer` learns to name with."""
+
+    def watch(self, module: nn.Module, images: Tensor) -> Tensor:
+        """The module's output for images ``(B, 3, h, w)``; what the heads need is kept."""
+        raise NotImplementedError
+
+    def logits(self) -> list[Tensor]:
+        """``(B, outputs, h, w)`` of each head, for what was watched last."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Let go of the module."""
+
+
+class Tapped(Tap):
     """A head of ``outputs`` logits a place on each of the last two stages.
 
     Args:
@@ -39,25 +54,30 @@ class Tapped(nn.Module):
         self.heads = nn.ModuleList(nn.Conv2d(kept.shape[1], outputs, 1) for kept in self._maps)
 
     def watch(self, module: nn.Module, images: Tensor) -> Tensor:
-        """The module's output; its stages' maps are kept for :meth:`logits`."""
+        """The module's output; its stages' maps are kept."""
         self._maps.clear()
         output: Tensor = module(images)
         return output
 
     def logits(self) -> list[Tensor]:
-        """``(B, outputs, h, w)`` of each stage, for what was watched last."""
+        """Of each stage."""
         kept = list(self._maps)
         self._maps.clear()
         return [head(maps.float()) for head, maps in zip(self.heads, kept, strict=True)]
 
     def release(self) -> None:
-        """Let go of the module."""
+        """Take the hooks off."""
         for hook in self._hooks:
             hook.remove()
         self._maps.clear()
 
     def _keep(self, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
         self._maps.append(output)
+
+
+def tap_stages(module: nn.Module, size: tuple[int, int], outputs: int) -> Tap:
+    """Heads on the last two stages."""
+    return Tapped(module, size, outputs=outputs)
 
 
 class Pointer(Tapped):

@@ -13,7 +13,7 @@ SRC = Path(__file__).parents[1] / "src" / "counterveil"
 
 HOUSE = (
     "errors", "types", "_plain", "_schema", "_tables", "_lazy", "images", "categories", "veil",
-    "classifiers", "attribution", "regions", "search", "reasoning", "record", "pipeline",
+    "classifiers", "attribution", "regions", "search", "reasoning", "record", "wording", "pipeline",
     "profiles", "report", "inputs", "outputs", "scenes", "training", "evaluation",
     "store", "batch", "service", "cli", "__main__",
 )  # fmt: skip
@@ -27,7 +27,8 @@ ONLY = {
     "veil": {"errors", "types"},
     "search": {"errors", "types", "veil"},
     "record": {"errors", "types", "_plain", "_schema"},
-    "report": {"errors", "types", "record"},
+    "wording": {"record"},
+    "report": {"errors", "types", "record", "wording"},
     "images": {"errors", "types"},
     "regions": {"errors", "types", "_lazy", "classifiers"},
 }
@@ -35,8 +36,10 @@ ONLY = {
 
 RUN_TIME = set(HOUSE[: HOUSE.index("scenes")]) | {"store", "batch", "service"}
 HEAVY = {"torch", "torchvision", "transformers", "numba", "skimage"}
-WITHOUT_TORCH = {"errors", "types", "_plain", "_schema", "_tables", "_lazy", "images", "categories",
-                 "veil", "search", "record", "report", "inputs", "outputs", "store"}  # fmt: skip
+WITHOUT_TORCH = {
+    "errors", "types", "_plain", "_schema", "_tables", "_lazy", "images", "categories", "veil",
+    "search", "record", "wording", "report", "inputs", "outputs", "store",
+}  # fmt: skip
 
 LINES_A_FILE = 300
 LINES_A_FUNCTION = 60

@@ -48,7 +48,15 @@ def full() -> Record:
             ),
         ),
         rationale=Rationale(
-            "A mark.", (Answer("Any?", "Yes.", 0.9, True),), {"self_harm": 1.0}, "m"
+            "Flagged.",
+            "A mark.",
+            (
+                Answer("self_harm", "Any?", "Yes.", 0.9, 0.1, True),
+                Answer("self_harm", "Else?", "", None, reason="refused"),
+            ),
+            {"self_harm": 1.0},
+            "m",
+            "Your image.",
         ),
         outputs=Outputs(VeiledOutput("a.veiled.png", SHA, "black"), Output("a.mask.png", SHA)),
         models=(ModelInfo("proxy:x", "1", SHA), ModelInfo("python:a:b")),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from counterveil import attribution, classifiers, regions, search, veil
+from counterveil import attribution, classifiers, reasoning, regions, search, veil
 from counterveil._tables import check_names, read_table
 from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
 from counterveil.errors import UsageError
@@ -21,7 +21,7 @@ from counterveil.types import Heat, Image, Labels
 FINER = 1 / 28
 """Side of the pieces a veil is given back by, as a part of the image's shorter side."""
 
-_WORDS = ("attribution", "segmentation", "search", "fill", "notice")
+_WORDS = ("attribution", "segmentation", "search", "fill", "notice", "reasoner")
 _NUMBERS = ("target", "max_regions", "max_forwards", "max_frames", "side")
 
 
@@ -37,6 +37,7 @@ class Profile:
         search: name in ``counterveil.search.SEARCHES``.
         fill: as ``counterveil.veil.fill`` reads it.
         notice: a sentence for every record made under this profile.
+        reasoner: spec, as ``counterveil.reasoning.load`` reads it; empty: no rationale.
         settings: how far the search goes.
     """
 
@@ -47,6 +48,7 @@ class Profile:
     search: str = "minimal"
     fill: str = "black"
     notice: str = ""
+    reasoner: str = ""
     settings: Settings = field(default_factory=Settings)
 
 
@@ -58,6 +60,7 @@ class Overrides:
     segmentation: str | None = None
     search: str | None = None
     fill: str | None = None
+    reasoner: str | None = None
     target: float | None = None
     max_regions: int | None = None
     max_forwards: int | None = None
@@ -150,7 +153,7 @@ def from_profile(
 
     Raises:
         UsageError: a name is unknown.
-        ModelError: a classifier cannot be loaded.
+        ModelError: a classifier or the reasoner cannot be loaded.
         MissingExtraError: a classifier needs an extra that is not installed.
     """
     chosen = name if isinstance(name, Profile) else profile(name)
@@ -162,6 +165,7 @@ def from_profile(
         settings=chosen.settings,
         profile=chosen.name,
         notice=chosen.notice,
+        reasoner=reasoning.load(chosen.reasoner, device=device) if chosen.reasoner else None,
     )
 
 

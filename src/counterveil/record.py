@@ -170,16 +170,27 @@ class Answer:
     """One moderator question answered.
 
     Attributes:
+        category: key of the category that asks.
         question: as asked.
-        answer: the model's sentence.
-        p_yes: probability of yes, in ``[0, 1]``.
-        grounded: the answer changes when what it rests on is veiled.
+        answer: the model's sentence; empty where it gave none.
+        p_yes: probability of yes, in ``[0, 1]``; ``None``: not assessed, neither yes nor no.
+        p_yes_veiled: the same of the veiled image; ``None`` where it was not asked or assessed.
+        grounded: yes before and no after: the answer rests on what is veiled.
+        reason: why it was not assessed.
     """
 
+    category: str
     question: str
     answer: str
-    p_yes: float
-    grounded: bool
+    p_yes: float | None
+    p_yes_veiled: float | None = None
+    grounded: bool = False
+    reason: str = ""
+
+    @property
+    def yes(self) -> bool:
+        """More likely yes than no."""
+        return self.p_yes is not None and self.p_yes >= 0.5
 
 
 @dataclass(frozen=True)
@@ -187,16 +198,20 @@ class Rationale:
     """Why the image was flagged, in words.
 
     Attributes:
-        text: the description.
-        answers: to the moderator questions of the flagged categories.
+        text: for a moderator, made from the record's fields around the model's words.
+        description: the model's own words on the image; empty where it gave none.
+        answers: to the moderator's questions.
         control: guidance of each category, in ``[0, 1]``, that the words were conditioned on.
         model: name of the model that wrote them.
+        statement: of reasons, for the person who posted the image; empty: nothing was flagged.
     """
 
     text: str
+    description: str = ""
     answers: tuple[Answer, ...] = ()
     control: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
+    statement: str = ""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def theirs(stock):
 
 def logits(blip, guidance, questions=QUESTIONS, image=0):
     inputs = blip.inputs(questions)
-    pixels = blip._pixels([pictures()[image]]).expand(len(questions), -1, -1, -1)
+    pixels = blip.pixels([pictures()[image]]).expand(len(questions), -1, -1, -1)
     rows = None if guidance is None else blip.spec.guidance([guidance] * len(questions))
     with torch.no_grad():
         return blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
@@ -53,7 +53,7 @@ def logits(blip, guidance, questions=QUESTIONS, image=0):
 @pytest.mark.parametrize("off", [None, OFF, code(0.0)])
 def test_guidance_0_is_instructblip_bit_for_bit(blip, theirs, off):
     inputs = blip.inputs(QUESTIONS)
-    pixels = blip._pixels(pictures()[:1]).expand(len(QUESTIONS), -1, -1, -1)
+    pixels = blip.pixels(pictures()[:1]).expand(len(QUESTIONS), -1, -1, -1)
     with torch.no_grad():
         wanted = theirs(**inputs, pixel_values=pixels).logits
     assert torch.equal(logits(blip, off), wanted)
@@ -62,7 +62,7 @@ def test_guidance_0_is_instructblip_bit_for_bit(blip, theirs, off):
 def test_a_batch_of_codes_answers_as_each_alone(blip):
     """Guidance 0 beside guidance 1: the row without a code must not notice the other."""
     inputs = blip.inputs(QUESTIONS[:2])
-    pixels = blip._pixels(pictures()[:1]).expand(2, -1, -1, -1)
+    pixels = blip.pixels(pictures()[:1]).expand(2, -1, -1, -1)
     with torch.no_grad():
         rows = blip.spec.guidance([OFF, code()])
         both = blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
@@ -116,7 +116,7 @@ def test_answers_are_those_of_stock_generation(blip, theirs):
     together = blip.answer(pictures()[:1], [QUESTIONS], [OFF])[0]
     for question, answered in zip(QUESTIONS, together, strict=True):
         inputs = blip.inputs([question])
-        pixels = blip._pixels(pictures()[:1])
+        pixels = blip.pixels(pictures()[:1])
         ids = theirs.generate(**inputs, pixel_values=pixels, **SHORT.options())
         new = ids[:, inputs["input_ids"].shape[1] :]
         text = blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)[0]
@@ -164,7 +164,7 @@ def test_a_training_step_moves_what_is_trained(stock):
     labels[:, :-2] = -100
     out = model(
         **inputs,
-        pixel_values=blip._pixels(pictures()),
+        pixel_values=blip.pixels(pictures()),
         guidance=blip.spec.guidance([code(), code()]),
         labels=labels,
     )

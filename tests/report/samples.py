@@ -69,8 +69,16 @@ def unverified() -> Record:
 
 
 def reasoned() -> Record:
-    answer = Answer("Are there marks?", "Yes, on the forearm.", 0.93, True)
-    return record(rationale=Rationale("A forearm.", (answer,), {"self_harm": 0.97}, "blip"))
+    answers = (
+        Answer("self_harm", "Are there marks?", "Yes, on the forearm.", 0.93, 0.02, True),
+        Answer("self_harm", "Is there a blade?", "Yes, a blade.", 0.8, 0.7),
+        Answer("self_harm", "Is there a skull?", "No.", 0.04),
+        Answer("faces", "Is there a face?", "", None, reason="the server did not answer in time"),
+    )
+    rationale = Rationale(
+        "Flagged as Self-harm.", "A forearm.", answers, {"self_harm": 0.97}, "blip", "Your image."
+    )
+    return record(rationale=rationale)
 
 
 def failed(name: str = "broken.png", error: str = "truncated; ask for an intact copy") -> Record:

@@ -125,7 +125,14 @@ def test_a_hostile_name_stays_a_name():
         outputs=outputs,
         warnings=(HOSTILE,),
         profile=HOSTILE,
-        rationale=Rationale(HOSTILE, (Answer(HOSTILE, HOSTILE, 0.5, True),), {}, HOSTILE),
+        rationale=Rationale(
+            HOSTILE,
+            HOSTILE,
+            (Answer("x", HOSTILE, HOSTILE, 0.5, 0.1, True, HOSTILE),),
+            {},
+            HOSTILE,
+            HOSTILE,
+        ),
         models=(ModelInfo(HOSTILE, HOSTILE, HOSTILE),),
         created=HOSTILE,
         categories=(category(title=HOSTILE),),
@@ -165,7 +172,8 @@ def test_every_state_is_told_on_its_card(page):
     assert set(cards) == set(STATES)
     text = Reader(page).text
     for words in ("Not examined", "Whole image veiled", "Do not treat this file as safe.",
-                  "Not flagged", "In part", "Yes, on the forearm.", "grounded",
+                  "Not flagged", "In part", "Yes, on the forearm.", "what is veiled",
+                  "what is still in sight", "not assessed: the server did not answer in time",
                   "Proxy profile: for drawn scenes only", "Picture left out",
                   "No picture: nothing was released", SHA):  # fmt: skip
         assert words in text, words

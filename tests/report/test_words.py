@@ -8,6 +8,7 @@ import pytest
 
 from counterveil.record import Outputs, VeiledOutput
 from counterveil.report import words
+from counterveil.wording import percent
 from tests.report.samples import (
     FOUND,
     STATES,
@@ -96,4 +97,4 @@ def test_a_headline_names_all_who_flagged_and_says_when_only_a_part_was_judged()
      (1.0, "100.0 %")],
 )  # fmt: skip
 def test_a_score_is_never_rounded_to_a_certainty(value, text):
-    assert words.percent(value) == text
+    assert percent(value) == text

@@ -58,14 +58,23 @@ def load(argument: str, *, device: str = "cpu") -> Classifier:
         UsageError: the spec is malformed, or names what is not there.
         ModelError: importing or calling failed, or what came back cannot score.
     """
+    return checked(_classifier(make(argument, device=device), f"python:{argument}"))
+
+
+def make(argument: str, *, device: str = "cpu") -> Any:
+    """What ``factory()`` of ``module:factory`` returns.
+
+    Raises:
+        UsageError: the spec is malformed, or names what is not there.
+        ModelError: importing or calling failed.
+    """
     spec = f"python:{argument}"
     module, _, name = argument.partition(":")
     if not module or not name:
         raise UsageError(f"{spec!r} must read python:module:factory")
     factory = _find(spec, module, name)
     with _translated(spec, "could not be made"):
-        made = factory(device=device) if _takes_device(factory) else factory()
-    return checked(_classifier(made, spec))
+        return factory(device=device) if _takes_device(factory) else factory()
 
 
 def _find(spec: str, module: str, name: str) -> Callable[..., Any]:

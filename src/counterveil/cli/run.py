@@ -26,6 +26,9 @@ def run(
     fill: Annotated[
         str | None, typer.Option(help="black, white, grey, #rrggbb; blur and pixelate for viewing.")
     ] = None,
+    reasoner: Annotated[
+        str | None, typer.Option(help="Who writes the rationale, as blip:REPO; '' for nobody.")
+    ] = None,
     max_regions: Annotated[int | None, typer.Option(min=1, help="Most regions veiled.")] = None,
     max_forwards: Annotated[
         int | None, typer.Option(min=2, help="Most images scored for one counterfactual.")
@@ -59,6 +62,7 @@ def run(
         segmentation=segmentation,
         search=search,
         fill=fill,
+        reasoner=reasoner,
         max_regions=max_regions,
         max_forwards=max_forwards,
         target=target,

@@ -11,24 +11,24 @@ import numpy as np
 
 from counterveil.errors import CounterveilError, UsageError
 from counterveil.images import load
-from counterveil.pipeline.explain import Explainer, Explanation
+from counterveil.pipeline.explain import Explanation
+from counterveil.pipeline.job import Job
 from counterveil.pipeline.parts import Methods, Settings, Watch
-from counterveil.pipeline.release import Release, release
-from counterveil.pipeline.scale import enlarge, shrink
+from counterveil.pipeline.rationale import explain, not_assessed
 from counterveil.pipeline.timing import Stopwatch
+from counterveil.reasoning.base import Reasoner
 from counterveil.record import (
     CategoryResult,
     CounterfactualResult,
     Output,
     Outputs,
+    Rationale,
     Record,
     Source,
     VeiledOutput,
     utc_now,
 )
-from counterveil.search.combine import Demand, combine
-from counterveil.types import Image, Mask, Photo
-from counterveil.veil import fill as fill_named
+from counterveil.types import Image, ModelInfo, Photo
 
 _HASHED_AT_MOST = 1 << 31
 """Bytes of a refused file that are still read for its hash: a refusal must stay cheap."""
@@ -60,6 +60,7 @@ class Counterveil:
         settings: how far to go.
         profile: the name records carry.
         notice: a sentence for every record, such as what these classifiers are not for.
+        reasoner: writes the rationale; ``None`` leaves records without one.
 
     Raises:
         UsageError: nothing to watch for, or one key twice.
@@ -73,6 +74,7 @@ class Counterveil:
         settings: Settings | None = None,
         profile: str = "custom",
         notice: str = "",
+        reasoner: Reasoner | None = None,
     ) -> None:
         keys = [watch.category.key for watch in watches]
         if not keys or len(set(keys)) < len(keys):
@@ -82,6 +84,7 @@ class Counterveil:
         self.settings = settings or Settings()
         self.profile = profile
         self.notice = notice
+        self.reasoner = reasoner
 
     def examine(
         self, source: Path | str | bytes, *, name: str | None = None, stem: str | None = None
@@ -115,19 +118,22 @@ class Counterveil:
         flagged = [
             w for w, s in zip(self.watches, before, strict=True) if s >= w.category.threshold
         ]
-        job = _Job(self, photo, flagged, stopwatch)
+        job = Job(photo, self.watches, flagged, self.methods, self.settings, stopwatch)
         job.run()
+        results = self._results(job, before)
+        rationale, doubt = self._rationale(job, results, stopwatch)
         record = Record(
-            status="partial" if photo.frames > len(frames) else "ok",
+            status="partial" if photo.frames > len(frames) or doubt else "ok",
             profile=self.profile,
             source=_source(frames, worst, name),
             created=utc_now(),
-            categories=tuple(self._results(job, before)),
+            categories=results,
+            rationale=rationale,
             outputs=self._outputs(stem, job),
             whole_image_veiled=job.whole,
-            models=tuple(watch.classifier.info for watch in self.watches),
+            models=self._models(),
             timing_ms=stopwatch.milliseconds(),
-            warnings=tuple(self._warnings(frames, worst, job)),
+            warnings=(*self._warnings(frames, worst, job), *([doubt] if doubt else [])),
         )
         return Examination(
             record, job.released.veiled.data, job.released.mask.data, job.explanations
@@ -139,7 +145,35 @@ class Counterveil:
     def _scores(self, image: Image) -> np.ndarray:
         return np.array([float(w.classifier.score(image[None])[0]) for w in self.watches])
 
-    def _results(self, job: _Job, before: np.ndarray) -> list[CategoryResult]:
+    def _models(self) -> tuple[ModelInfo, ...]:
+        models = [watch.classifier.info for watch in self.watches]
+        return (*models, self.reasoner.info) if self.reasoner else tuple(models)
+
+    def _rationale(
+        self, job: Job, results: Sequence[CategoryResult], stopwatch: Stopwatch
+    ) -> tuple[Rationale | None, str]:
+        """The rationale, and what is to be warned of; no failure here loses the veil."""
+        if self.reasoner is None:
+            return None, ""
+        try:
+            with stopwatch("reason"):
+                rationale = explain(
+                    self.reasoner,
+                    job.photo.pixels,
+                    job.released.pixels,
+                    [watch.category for watch in self.watches],
+                    results,
+                    asked=self.settings.questions,
+                    whole=job.whole,
+                )
+        except CounterveilError as error:
+            return None, f"no rationale was written: {error}"
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}; please report it"
+            return None, f"no rationale was written: unexpected {text}"
+        return rationale, not_assessed(rationale)
+
+    def _results(self, job: Job, before: np.ndarray) -> tuple[CategoryResult, ...]:
         results = []
         for watch, score in zip(self.watches, before, strict=True):
             category = watch.category
@@ -154,9 +188,9 @@ class Counterveil:
                     classifier=watch.classifier.info.name,
                 )
             )
-        return results
+        return tuple(results)
 
-    def _counterfactual(self, job: _Job, watch: Watch, before: float) -> CounterfactualResult:
+    def _counterfactual(self, job: Job, watch: Watch, before: float) -> CounterfactualResult:
         key, threshold = watch.category.key, watch.category.threshold
         after = job.released.scores[key]
         explanation = job.explanations.get(key)
@@ -182,7 +216,7 @@ class Counterveil:
             forwards=explanation.forwards,
         )
 
-    def _outputs(self, stem: str, job: _Job) -> Outputs:
+    def _outputs(self, stem: str, job: Job) -> Outputs:
         released = job.released
         fill = job.fill
         return Outputs(
@@ -192,7 +226,7 @@ class Counterveil:
             Output(f"{stem}.mask.png", released.mask.sha256),
         )
 
-    def _warnings(self, frames: Sequence[Photo], worst: int, job: _Job) -> list[str]:
+    def _warnings(self, frames: Sequence[Photo], worst: int, job: Job) -> list[str]:
         warnings = [self.notice] if self.notice else []
         total = frames[0].frames
         if total > 1:
@@ -201,81 +235,6 @@ class Counterveil:
                 f"{frames[worst].frame}, which scored worst, is released"
             )
         return [*warnings, *job.warnings]
-
-
-class _Job:
-    """The veil of one frame: found, united, released; or the whole image veiled."""
-
-    def __init__(
-        self, parent: Counterveil, photo: Photo, flagged: Sequence[Watch], stopwatch: Stopwatch
-    ) -> None:
-        self._parent = parent
-        self._photo = photo
-        self._flagged = flagged
-        self._stopwatch = stopwatch
-        self.explanations: dict[str, Explanation] = {}
-        self.warnings: list[str] = []
-        self.mask: Mask = np.zeros((photo.height, photo.width), bool)
-        self.irreducible = True
-        self.whole = False
-        self.fill = parent.methods.fill
-        self.released: Release
-
-    def run(self) -> None:
-        """Search small first, then at full resolution, then give up and veil everything."""
-        if not self._flagged:
-            self._release()
-            return
-        small = shrink(self._photo.pixels, self._parent.settings.side)
-        for image in [small] if small is self._photo.pixels else [small, self._photo.pixels]:
-            if self._search(image) and self._release():
-                return
-        self.whole = True
-        self.mask = np.ones_like(self.mask)
-        if self.fill.reversible_risk:
-            self.fill = fill_named("black")  # a blur of everything hides nothing for certain
-        self.warnings.append(
-            "no counterfactual was found within the budget, so the whole image is veiled"
-        )
-        self._release()
-
-    def _search(self, image: Image) -> bool:
-        """Explain each flagged category and unite the veils; whether all were found."""
-        parent = self._parent
-        explainer = Explainer(image, parent.methods, parent.settings, self._stopwatch)
-        self.explanations = {w.category.key: explainer.explain(w) for w in self._flagged}
-        found = [explanation.counterfactual for explanation in self.explanations.values()]
-        if any(counterfactual.outcome != "found" for counterfactual in found):
-            return False
-        mask, self.irreducible = found[0].mask, found[0].irreducible
-        if len(found) > 1:
-            mask = self._unite(image)
-        self.mask = enlarge(mask, self._photo.height, self._photo.width)
-        return True
-
-    def _unite(self, image: Image) -> Mask:
-        explanations = list(self.explanations.values())
-        demands = [
-            Demand(w.classifier.score, self.explanations[w.category.key].counterfactual.target)
-            for w in self._flagged
-        ]
-        with self._stopwatch("search"):
-            combined = combine(
-                image,
-                [explanation.counterfactual.mask for explanation in explanations],
-                demands,
-                explanations[0].finer,
-                fill=self._parent.methods.fill,
-                forwards=self._parent.settings.budget.forwards,
-            )
-        self.irreducible = combined.irreducible
-        return combined.mask
-
-    def _release(self) -> bool:
-        parent = self._parent
-        with self._stopwatch("release"):
-            self.released = release(self._photo.pixels, self.mask, self.fill, parent.watches)
-        return self.released.safe
 
 
 def _source(frames: Sequence[Photo], worst: int, name: str) -> Source:

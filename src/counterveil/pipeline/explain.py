@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from counterveil.attribution import Attribution
-from counterveil.errors import UnsupportedModelError
 from counterveil.pipeline.parts import Methods, Named, Settings, Watch
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.regions import region_scores
@@ -50,6 +49,7 @@ class Counted:
         return getattr(self._classifier, name)
 
     def score(self, images: np.ndarray) -> Scores:
+        """As the classifier scores."""
         self.images += len(images)
         scores: Scores = self._classifier.score(images)  # type: ignore[attr-defined]
         return scores
@@ -73,7 +73,7 @@ class Explainer:
         counted = Counted(watch.classifier)
         chosen, warnings = self._choose(watch)
         heat, labels = self._heat_and_labels(chosen, counted)
-        finer = self._finer_labels(heat)
+        finer = self._finer_labels()
         threshold = watch.category.threshold
         with self._stopwatch("search"):
             counterfactual = self._methods.search.method(
@@ -129,13 +129,10 @@ class Explainer:
             self._labels = labels
         return labels
 
-    def _finer_labels(self, heat: Heat) -> Labels | None:
+    def _finer_labels(self) -> Labels | None:
         if self._methods.finer is None:
             return None
         if self._finer is None:
             with self._stopwatch("regions"):
                 self._finer = self._methods.finer(self._image)
         return self._finer
-
-
-__all__ = ["Explainer", "Explanation", "UnsupportedModelError"]

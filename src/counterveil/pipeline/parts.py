@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from counterveil.attribution import Attribution
 from counterveil.categories import Category
@@ -66,6 +66,8 @@ class Settings:
             full resolution, and what ships is verified there.
         guided: whether the attribution guides the partition (finer where it is hot).
         limits: of untrusted files.
+        questions: whose questions the reasoner is asked: those of all categories, so that it can
+            disagree with the classifiers, or of the flagged ones.
     """
 
     target: float = 0.1
@@ -74,3 +76,4 @@ class Settings:
     side: int = 512
     guided: bool = False
     limits: Limits = field(default_factory=Limits)
+    questions: Literal["all", "flagged"] = "all"

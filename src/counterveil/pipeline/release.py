@@ -28,12 +28,14 @@ class Release:
     """A veiled image as it will be written, scored from those very bytes.
 
     Attributes:
-        veiled: the file, PNG.
+        pixels: of the veiled image.
+        veiled: its file, PNG.
         mask: the mask's file, 8-bit PNG, 255 = veiled.
         scores: P(unsafe) of each category on the decoded file.
         safe: every category scores below its threshold.
     """
 
+    pixels: Image
     veiled: File
     mask: File
     scores: dict[str, float]
@@ -55,7 +57,7 @@ def release(pixels: Image, mask: Mask, fill: Fill, watches: Sequence[Watch]) -> 
         raise VerificationError("a pixel outside the mask changed; the fill is at fault")
     scores = {w.category.key: float(w.classifier.score(decoded[None])[0]) for w in watches}
     safe = all(scores[w.category.key] < w.category.threshold for w in watches)
-    return Release(_file(data), _file(encode_mask(mask)), scores, safe)
+    return Release(decoded, _file(data), _file(encode_mask(mask)), scores, safe)
 
 
 def _file(data: bytes) -> File:

@@ -1,18 +1,42 @@
-"""Reasoning: words about an image, conditioned on what its classifiers flagged."""
+"""Reasoners by spec; importing this loads no torch.
+
+| spec | what |
+|---|---|
+| ``proxy:scenes`` | shipped, for proxy scenes only |
+| ``blip:REPO_OR_FOLDER`` | an InstructBLIP checkpoint, or one of ours |
+| ``python:module:factory`` | anything that answers |
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+
+from counterveil.errors import UsageError
+from counterveil.reasoning.base import Answered, Considered, Grounded, Reasoner, consider
 
 if TYPE_CHECKING:
     from counterveil.reasoning.ciit import ConditionalInstructBlip
-    from counterveil.reasoning.conditional import Answered, ConditionalBlip, Generation
+    from counterveil.reasoning.conditional import ConditionalBlip, Generation
     from counterveil.reasoning.prior import ControlSpec
 
-__all__ = ["Answered", "ConditionalBlip", "ConditionalInstructBlip", "ControlSpec", "Generation"]
+__all__ = [
+    "LOADERS",
+    "Answered",
+    "ConditionalBlip",
+    "ConditionalInstructBlip",
+    "Considered",
+    "ControlSpec",
+    "Generation",
+    "Grounded",
+    "Reasoner",
+    "consider",
+    "load",
+]
 
 _HOMES = {
-    "Answered": "conditional",
     "ConditionalBlip": "conditional",
     "Generation": "conditional",
     "ConditionalInstructBlip": "ciit",
@@ -20,10 +44,43 @@ _HOMES = {
 }
 
 
+def _lazily(module: str) -> Callable[..., Reasoner]:
+    def construct(argument: str, *, device: str = "cpu") -> Reasoner:
+        loader = import_module(f"counterveil.reasoning.{module}").load
+        reasoner: Reasoner = loader(argument, device=device)
+        return reasoner
+
+    return construct
+
+
+LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
+    {
+        "proxy": _lazily("proxy"),
+        "blip": _lazily("conditional"),
+        "python": _lazily("external"),
+    }
+)
+
+
+def load(spec: str, *, device: str = "cpu") -> Reasoner:
+    """The reasoner of a spec.
+
+    Raises:
+        UsageError: the spec's scheme is unknown.
+        ModelError: the model cannot be found, loaded or run.
+        MissingExtraError: it needs an extra that is not installed.
+    """
+    scheme, colon, argument = spec.partition(":")
+    if not colon or scheme not in LOADERS:
+        raise UsageError(
+            f"{spec!r} is no reasoner spec; it reads scheme:argument, "
+            f"with one of the schemes {', '.join(LOADERS)}"
+        )
+    return LOADERS[scheme](argument, device=device)
+
+
 def __getattr__(name: str) -> Any:
     """Opened when asked for: transformers is slow to import."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

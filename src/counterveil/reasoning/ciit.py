@@ -177,6 +177,7 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
         patches: Tensor | None = None,
         guidance: Tensor | None = None,
         labels: Tensor | None = None,
+        owners: Tensor | None = None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
         """Logits ``(B, n, vocabulary)``, and the loss where there are labels.
@@ -190,11 +191,14 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
             patches: what :meth:`see` made of them.
             guidance: ``(B, categories)``.
             labels: ``(B, n)``, -100 where nothing is learnt: all but the answer (equation 3).
+            owners: ``(B,)``, which image each row is about, where there are fewer images.
             kwargs: for the language model.
         """
         if patches is None:
             assert pixel_values is not None
             patches = self.see(pixel_values)
+        if owners is not None:
+            patches = patches[owners]
         prompt = self.prompt(patches, qformer_input_ids, qformer_attention_mask, guidance)
         embedded = self._embedded(input_ids, prompt)
         kwargs.pop("num_items_in_batch", None)

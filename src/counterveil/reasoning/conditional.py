@@ -14,11 +14,11 @@ from torch import Tensor
 from counterveil.categories import CATEGORIES, PAPER, Category, ControlCode
 from counterveil.classifiers._checkpoint import Checkpoint
 from counterveil.errors import ModelError, UsageError
+from counterveil.reasoning.base import DESCRIBE, Answered
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.prior import ControlSpec
 from counterveil.types import Image, ModelInfo
 
-DESCRIBE = "What is happening in the image?"
 YES, NO = ("yes", "Yes"), ("no", "No")
 """Words whose first tokens count as that answer."""
 TEMPLATE = "Question: {question} Answer:"
@@ -62,21 +62,6 @@ class Generation:
 
 
 PAPER_GENERATION = Generation()
-
-
-@dataclass(frozen=True)
-class Answered:
-    """One question answered.
-
-    Attributes:
-        question: as asked.
-        text: the model's words.
-        p_yes: calibrated probability of yes, from the first token's logits, in ``[0, 1]``.
-    """
-
-    question: str
-    text: str
-    p_yes: float
 
 
 class ConditionalBlip:
@@ -145,8 +130,7 @@ class ConditionalBlip:
             processor.num_query_tokens = model.config.num_query_tokens
         if model.spec is None:
             chosen = [CATEGORIES[key] for key in PAPER] if categories is None else categories
-            spec = ControlSpec(tuple(category.key for category in chosen), tokens)
-            model.add_control(spec, _words(processor.qformer_tokenizer, model, chosen))
+            condition(model, processor, chosen, tokens=tokens)
         if "device_map" not in options:
             model = model.to(device)
         return cls(model, processor, info=checkpoint.info(), generation=generation)
@@ -213,13 +197,18 @@ class ConditionalBlip:
         owners = torch.tensor([i for i, asked in enumerate(questions) for _ in asked])
         inputs = self.inputs(flat)
         with torch.inference_mode():
-            patches = self.model.see(self._pixels(images))[owners.to(self.device)]
+            patches = self.model.see(self.pixels(images))[owners.to(self.device)]
             guidance = self.spec.guidance(codes)[owners].to(self.device)
             inputs = {**inputs, "patches": patches, "guidance": guidance}
             p_yes = self._p_yes(self.model(**inputs)["logits"][:, -1])
             texts = self._generate(inputs) if text else [""] * len(flat)
         answers = iter(zip(flat, texts, p_yes, strict=True))
         return [[Answered(*next(answers)) for _ in asked] for asked in questions]
+
+    @property
+    def knows(self) -> tuple[str, ...]:
+        """Keys of the categories that its codes can speak of."""
+        return self.spec.categories
 
     @property
     def device(self) -> torch.device:
@@ -248,7 +237,8 @@ class ConditionalBlip:
         }
         return {name: value.to(self.device) for name, value in inputs.items()}
 
-    def _pixels(self, images: Sequence[Image]) -> Tensor:
+    def pixels(self, images: Sequence[Image]) -> Tensor:
+        """The vision tower's input ``(B, 3, h, w)``."""
         pixels: Tensor = self.processor.image_processor(list(images), return_tensors="pt")[
             "pixel_values"
         ]
@@ -281,6 +271,23 @@ class ConditionalBlip:
         if not found:
             raise ModelError(f"{self.info.name}: its tokenizer cannot say {words[0]!r}")
         return sorted(found)
+
+
+def load(argument: str, *, device: str = "cpu") -> ConditionalBlip:
+    """The reasoner of ``blip:REPO_OR_FOLDER``.
+
+    Raises:
+        ModelError: it cannot be found or read.
+    """
+    return ConditionalBlip.from_pretrained(argument, device=device)
+
+
+def condition(
+    model: ConditionalInstructBlip, processor: Any, categories: Sequence[Category], *, tokens: int
+) -> None:
+    """Give an InstructBLIP a control code, started from the words of the categories' titles."""
+    spec = ControlSpec(tuple(category.key for category in categories), tokens)
+    model.add_control(spec, _words(processor.qformer_tokenizer, model, categories))
 
 
 def _checkpoint(source: str) -> Checkpoint:

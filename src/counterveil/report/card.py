@@ -7,9 +7,10 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from counterveil.record import CategoryResult, Output, Record
+from counterveil.record import Answer, CategoryResult, Output, Record
 from counterveil.report import words
 from counterveil.report.view import View
+from counterveil.wording import percent, title
 
 _BADGES = {
     "error": "Error",
@@ -58,6 +59,18 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class AnswerRow:
+    """One moderator question; probabilities as they are shown."""
+
+    question: str
+    text: str
+    before: str
+    after: str
+    rests: str
+    state: str
+
+
+@dataclass(frozen=True)
 class Card:
     """Everything that the template of a card reads.
 
@@ -67,6 +80,7 @@ class Card:
         filters: names of the filters that show it.
         base: the veiled picture; ``None`` where there is none, or it was left out.
         overlays: what can be laid over it.
+        answers: to the moderator's questions: yes first, then what was not assessed.
         left_out: the veiled picture exists and was left out of the page.
         record: for the fields that are shown as they are.
     """
@@ -82,6 +96,7 @@ class Card:
     base: Picture | None
     overlays: tuple[Picture, ...]
     files: tuple[File, ...]
+    answers: tuple[AnswerRow, ...]
     left_out: bool
     record: Record
 
@@ -108,6 +123,7 @@ def card(record: Record, view: View | None, number: int) -> Card:
         base=None if view is None else _base(view, name, record),
         overlays=() if view is None else _overlays(view, record),
         files=_files(record),
+        answers=_answers(record),
         left_out=view is None and record.outputs is not None,
         record=record,
     )
@@ -142,16 +158,38 @@ def _visible(character: str) -> str:
 def _bar(category: CategoryResult) -> Bar:
     result = category.counterfactual
     return Bar(
-        title=words.title(category),
-        before=words.percent(category.score),
-        after=words.percent(result.score_after) if category.flagged else None,
-        threshold=words.percent(category.threshold),
+        title=title(category),
+        before=percent(category.score),
+        after=percent(result.score_after) if category.flagged else None,
+        threshold=percent(category.threshold),
         x_before=round(100 * category.score, 2),
         x_after=round(100 * result.score_after, 2),
         x_threshold=round(100 * category.threshold, 2),
         flagged=category.flagged,
         verified=result.verified,
     )
+
+
+def _answers(record: Record) -> tuple[AnswerRow, ...]:
+    if record.rationale is None:
+        return ()
+    order = {"yes": 0, "missed": 1, "no": 2}
+    rows = [_answer(answer) for answer in record.rationale.answers]
+    return tuple(sorted(rows, key=lambda row: order[row.state]))
+
+
+def _answer(answer: Answer) -> AnswerRow:
+    after = "" if answer.p_yes_veiled is None else percent(answer.p_yes_veiled)
+    if answer.p_yes is None:
+        reason = f"not assessed: {answer.reason or 'no reason was given'}"
+        return AnswerRow(answer.question, reason, "", after, "", "missed")
+    rests = ""
+    if answer.grounded:
+        rests = "what is veiled"
+    elif after:
+        rests = "what is still in sight"
+    state = "yes" if answer.yes else "no"
+    return AnswerRow(answer.question, answer.answer, percent(answer.p_yes), after, rests, state)
 
 
 def _base(view: View, name: str, record: Record) -> Picture:
@@ -170,7 +208,7 @@ def _overlays(view: View, record: Record) -> tuple[Picture, ...]:
     overlays = (
         ("heat", "Heat map", "where the classifier looked, on a coarse grid", view.heat),
         ("regions", "Regions", f"boundaries of {total} regions outside the veil", view.regions),
-        ("mask", "Mask", f"the veil, {words.percent(area)} of the image", view.mask),
+        ("mask", "Mask", f"the veil, {percent(area)} of the image", view.mask),
     )
     return tuple(Picture(_uri(data), key, label, alt) for key, label, alt, data in overlays if data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from counterveil.record import CategoryResult, Record
+from counterveil.wording import count, list_of, percent, title
 
 _HOW = {
     "fullgrad": "FullGrad",
@@ -17,11 +18,6 @@ _HOW = {
     "watershed": "Compact Watershed",
     "sam": "SAM",
 }
-
-
-def title(category: CategoryResult) -> str:
-    """The category's name for people."""
-    return category.title or category.key
 
 
 def state(record: Record) -> str:
@@ -45,7 +41,7 @@ def verified(record: Record) -> bool:
 
 def headline(record: Record) -> str:
     """What became of the image, in a few words."""
-    names = _list([title(category) for category in record.flagged])
+    names = list_of([title(category) for category in record.flagged])
     what = {
         "error": "Not examined",
         "unverified": "Not verified: do not treat as safe",
@@ -156,7 +152,7 @@ def _verdict(record: Record) -> str:
     if not record.categories:
         return "Nothing was verified."
     if missed:
-        scores = _list(
+        scores = list_of(
             [
                 f"{title(c)} at {percent(c.counterfactual.score_after)} "
                 f"(threshold {percent(c.threshold)})"
@@ -170,24 +166,6 @@ def _verdict(record: Record) -> str:
 def name(method: str) -> str:
     """A method's name as its paper writes it."""
     return _HOW.get(method, method or "an unnamed method")
-
-
-def percent(value: float) -> str:
-    """A share or probability, never rounded to a certainty that it is not."""
-    if 0 < value < 0.001:
-        return "under 0.1 %"
-    if 0.999 < value < 1:
-        return "over 99.9 %"
-    return f"{100 * value:.1f} %"
-
-
-def count(number: int, thing: str) -> str:
-    """``1 region``, ``2 regions``."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
-def _list(items: list[str]) -> str:
-    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def _stop(text: str) -> str:

@@ -1,0 +1,104 @@
+"""The veil of one frame: found, united, released; or the whole image veiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from counterveil.pipeline.explain import Explainer, Explanation
+from counterveil.pipeline.parts import Methods, Settings, Watch
+from counterveil.pipeline.release import Release, release
+from counterveil.pipeline.scale import enlarge, shrink
+from counterveil.pipeline.timing import Stopwatch
+from counterveil.search.combine import Demand, combine
+from counterveil.types import Image, Mask, Photo
+from counterveil.veil import fill as fill_named
+
+
+class Job:
+    """Veils one frame.
+
+    Args:
+        photo: the frame.
+        watches: what the released file is scored for.
+        flagged: those of them that flagged the frame.
+        methods: how counterfactuals are found.
+        settings: how far to go.
+        stopwatch: told what is under way.
+    """
+
+    def __init__(
+        self,
+        photo: Photo,
+        watches: Sequence[Watch],
+        flagged: Sequence[Watch],
+        methods: Methods,
+        settings: Settings,
+        stopwatch: Stopwatch,
+    ) -> None:
+        self._watches, self._methods, self._settings = watches, methods, settings
+        self.photo = photo
+        self._flagged = flagged
+        self._stopwatch = stopwatch
+        self.explanations: dict[str, Explanation] = {}
+        self.warnings: list[str] = []
+        self.mask: Mask = np.zeros((photo.height, photo.width), bool)
+        self.irreducible = True
+        self.whole = False
+        self.fill = methods.fill
+        self.released: Release
+
+    def run(self) -> None:
+        """Search small first, then at full resolution, then give up and veil everything."""
+        if not self._flagged:
+            self._release()
+            return
+        small = shrink(self.photo.pixels, self._settings.side)
+        for image in [small] if small is self.photo.pixels else [small, self.photo.pixels]:
+            if self._search(image) and self._release():
+                return
+        self.whole = True
+        self.mask = np.ones_like(self.mask)
+        if self.fill.reversible_risk:
+            self.fill = fill_named("black")  # a blur of everything hides nothing for certain
+        self.warnings.append(
+            "no counterfactual was found within the budget, so the whole image is veiled"
+        )
+        self._release()
+
+    def _search(self, image: Image) -> bool:
+        """Explain each flagged category and unite the veils; whether all were found."""
+        explainer = Explainer(image, self._methods, self._settings, self._stopwatch)
+        self.explanations = {w.category.key: explainer.explain(w) for w in self._flagged}
+        found = [explanation.counterfactual for explanation in self.explanations.values()]
+        if any(counterfactual.outcome != "found" for counterfactual in found):
+            return False
+        mask, self.irreducible = found[0].mask, found[0].irreducible
+        if len(found) > 1:
+            mask = self._unite(image)
+        self.mask = enlarge(mask, self.photo.height, self.photo.width)
+        return True
+
+    def _unite(self, image: Image) -> Mask:
+        explanations = list(self.explanations.values())
+        demands = [
+            Demand(w.classifier.score, self.explanations[w.category.key].counterfactual.target)
+            for w in self._flagged
+        ]
+        with self._stopwatch("search"):
+            combined = combine(
+                image,
+                [explanation.counterfactual.mask for explanation in explanations],
+                demands,
+                explanations[0].finer,
+                fill=self._methods.fill,
+                forwards=self._settings.budget.forwards,
+            )
+        self.irreducible = combined.irreducible
+        return combined.mask
+
+    def _release(self) -> bool:
+        with self._stopwatch("release"):
+            self.released = release(self.photo.pixels, self.mask, self.fill, self._watches)
+        return self.released.safe

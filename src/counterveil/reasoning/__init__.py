@@ -4,6 +4,7 @@
 |---|---|
 | ``proxy:scenes`` | shipped, for proxy scenes only |
 | ``blip:REPO_OR_FOLDER`` | an InstructBLIP checkpoint, or one of ours |
+| ``chat:URL#MODEL`` | any OpenAI-compatible server, extra ``chat`` |
 | ``python:module:factory`` | anything that answers |
 """
 
@@ -57,6 +58,7 @@ LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
     {
         "proxy": _lazily("proxy"),
         "blip": _lazily("conditional"),
+        "chat": _lazily("chat"),
         "python": _lazily("external"),
     }
 )

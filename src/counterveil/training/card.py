@@ -76,6 +76,7 @@ A binary image classifier, {category or "from an image folder"}: output 1 is *un
 
 {settings}
 - data: sha256 of names, labels and splits {digest}
+- shift of the logit, for the likelihood of the validation images: {metrics["shift"]:.3f}
 - images: {metrics["counts"]["train"]} to train, {metrics["counts"]["validation"]} to choose by
 - torch {torch.__version__.split("+")[0]}, counterveil {__version__}
 """

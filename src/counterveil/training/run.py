@@ -11,11 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from counterveil.classifiers.base import TorchClassifier
 from counterveil.classifiers.resnet import from_file
 from counterveil.training import card
+from counterveil.training.calibration import shift, shifted
 from counterveil.training.classifier import Recipe, Trainer
 from counterveil.training.data import SPLITS, Arrays, Source, SplitName, decode, find
-from counterveil.training.metrics import accuracy_by_group, veiled_safe
+from counterveil.training.metrics import accuracy_by_group, scores, veiled_safe
+from counterveil.types import ModelInfo
 
 Report = Callable[[str], None]
 
@@ -58,13 +61,32 @@ def train(
         naming = trainer.namer.steps if trainer.namer else 0
         bar.total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
         trainer.run()
-    card.write_weights(out, trainer.best, recipe=recipe, spec=trainer.spec, digest=source.digest)
+    by = _write(out, trainer, arrays["validation"], recipe, source)
     recipe = replace(recipe, start=Path(recipe.start).name)
-    metrics = _metrics(out, recipe, arrays, trainer)
+    metrics = {"shift": by, **_metrics(out, recipe, arrays, trainer)}
     card.write_metrics(out, metrics)
     card.write_card(out, recipe=recipe, category=category, metrics=metrics, digest=source.digest)
     out.with_suffix(".checkpoint").unlink()
     report(f"wrote {out}: {metrics['test']['all']:.4f} right on the test split")
+
+
+def _write(
+    out: Path, trainer: Trainer, validation: Arrays, recipe: Recipe, source: Source
+) -> float:
+    """Write the best weights, their score set right; returns by how much."""
+    trainer.module.load_state_dict(trainer.best)
+    classifier = TorchClassifier(
+        trainer.module, info=ModelInfo("training"), spec=trainer.spec, device=recipe.device
+    )
+    by = shift(scores(classifier, validation), validation.unsafe)
+    card.write_weights(
+        out,
+        shifted(trainer.best, trainer.module, by),
+        recipe=recipe,
+        spec=trainer.spec,
+        digest=source.digest,
+    )
+    return by
 
 
 def _metrics(

@@ -1,0 +1,262 @@
+"""The chat client and our own route, over real HTTP, with the official client in between."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import openai
+import pytest
+import uvicorn
+
+from counterveil import reasoning
+from counterveil.categories import ControlCode
+from counterveil.errors import UsageError
+from counterveil.images import load
+from counterveil.reasoning import ConditionalBlip
+from counterveil.reasoning.base import DESCRIBE
+from counterveil.reasoning.chat import ChatReasoner, ChatSettings, data_url, prior
+from counterveil.service.chat import app
+from tests.reasoning import tiny
+from tests.reasoning.test_conditional import OFF, QUESTIONS, SHORT, code, pictures
+
+QUICK = ChatSettings(timeout=5, retries=0)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def blip(tmp_path_factory):
+    folder = tiny.save(tmp_path_factory.mktemp("stock"))
+    return ConditionalBlip.from_pretrained(folder, generation=SHORT)
+
+
+@pytest.fixture(scope="module")
+def url(blip):
+    port = free_port()
+    config = uvicorn.Config(app(blip), host="127.0.0.1", port=port, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}/v1"
+    server.should_exit = True
+    thread.join()
+
+
+@contextmanager
+def answering(*replies, wait=0.0):
+    """A server that gives canned replies, in order, then the last again; keeps what it got."""
+    got = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, reply = replies[min(len(got), len(replies) - 1)]
+            got.append(body)
+            time.sleep(wait)
+            data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", got
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def said(content, *, refusal=None, finish="stop", logprobs=None):
+    message = {"role": "assistant", "content": content, "refusal": refusal}
+    choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": logprobs}
+    return 200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
+                 "choices": [choice]}  # fmt: skip
+
+
+def verdict(answer="yes", explanation="A square.", **options):
+    return said(json.dumps({"answer": answer, "explanation": explanation}), **options)
+
+
+def ask(url, questions=("Is it red?",), control=OFF, settings=QUICK):
+    reasoner = ChatReasoner(url, "m", settings=settings, key="k")
+    return reasoner.answer(pictures(1), [list(questions)], [control])[0]
+
+
+def test_our_route_answers_as_the_reasoner_does(blip, url):
+    asked, codes = [[DESCRIBE, *QUESTIONS], QUESTIONS[:2]], [code(0.7), OFF]
+    here = blip.answer(pictures(), asked, codes)
+    there = ChatReasoner(url, "tiny", settings=QUICK).answer(pictures(), asked, codes)
+    assert there[0][0].text == here[0][0].text
+    for mine, theirs in zip(here[0][1:] + here[1], there[0][1:] + there[1], strict=True):
+        assert theirs.question == mine.question
+        assert theirs.p_yes == pytest.approx(mine.p_yes, abs=1e-3)
+        assert theirs.yes == mine.yes
+
+
+def test_the_official_client_is_served(url):
+    client = openai.OpenAI(base_url=url, api_key="none")
+    assert [model.id for model in client.models.list()]
+    image = data_url(pictures(1)[0], 100)
+    parts = [
+        {"type": "text", "text": DESCRIBE},
+        {"type": "image_url", "image_url": {"url": image}},
+    ]
+    reply = client.chat.completions.create(
+        model="tiny", messages=[{"role": "user", "content": parts}]
+    )
+    assert reply.choices[0].message.role == "assistant"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("only words", "got 0 images"),
+        ([{"type": "image_url", "image_url": {"url": "https://example.org/x.png"}},
+          {"type": "text", "text": "?"}], "nothing is fetched"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+          {"type": "text", "text": "?"}], "image"),
+        ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,*"}},
+          {"type": "text", "text": "?"}], "base64"),
+    ],
+)  # fmt: skip
+def test_what_the_route_cannot_use_is_refused_in_words(url, content, words):
+    client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
+    with pytest.raises(openai.BadRequestError, match=words):
+        client.chat.completions.create(
+            model="tiny", messages=[{"role": "user", "content": content}]
+        )
+
+
+def test_a_code_that_the_model_does_not_know_is_refused_with_the_reason(url):
+    answered = ask(url, control=ControlCode({"unheard_of": 1.0}))[0]
+    assert answered.p_yes is None
+    assert "unheard_of" in answered.reason
+
+
+def test_p_yes_comes_from_the_log_probabilities_of_the_verdict():
+    tops = [{"token": "yes", "logprob": np.log(0.6)}, {"token": "no", "logprob": np.log(0.2)},
+            {"token": "maybe", "logprob": np.log(0.2)}]  # fmt: skip
+    words = ['{"answer', '": "', "yes", '", "explanation": "yes no"}']
+    content = [{"token": w, "logprob": 0.0, "top_logprobs": tops if w == "yes" else []}
+               for w in words]  # fmt: skip
+    with answering(verdict(logprobs={"content": content})) as (url, _):
+        assert ask(url)[0].p_yes == pytest.approx(0.75)
+
+
+def test_without_log_probabilities_it_is_what_the_server_said():
+    with answering(verdict("no")) as (url, got):
+        answered = ask(url)[0]
+    assert (answered.p_yes, answered.text) == (0.0, "No. A square.")
+    assert got[0]["response_format"]["json_schema"]["strict"]
+    assert got[0]["logprobs"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (said("I cannot help with that."), "not the JSON"),
+        (said('{"answer": "perhaps", "explanation": ""}'), "neither yes nor no"),
+        (said('{"answer": "yes"}'), "not the JSON"),
+        (said('["yes"]'), "not the JSON"),
+        (said(None, refusal="I will not."), "I will not."),
+        (said("{}", finish="content_filter"), "no answer"),
+        ((200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
+                "choices": []}), "no answer"),
+        ((401, {"error": {"message": "bad key"}}), "AuthenticationError"),
+        ((500, {"error": {"message": "broken"}}), "InternalServerError"),
+        ((200, b"<html>"), "malformed"),
+        ((200, {"choices": [{"message": None}]}), "malformed"),
+        ((200, {"choices": "none"}), "malformed"),
+    ],
+)  # fmt: skip
+def test_anything_but_an_answer_is_no_answer(reply, words):
+    with answering(reply) as (url, _):
+        answered = ask(url)[0]
+    assert answered.p_yes is None
+    assert answered.text == ""
+    assert words in answered.reason
+    assert answered.reason
+    assert not answered.yes
+
+
+def test_a_server_that_is_not_there_is_no_answer():
+    answered = ask(f"http://127.0.0.1:{free_port()}/v1")[0]
+    assert answered.p_yes is None
+    assert "APIConnectionError" in answered.reason
+
+
+def test_a_server_that_is_too_slow_is_no_answer():
+    with answering(verdict(), wait=1.0) as (url, _):
+        answered = ask(url, settings=ChatSettings(timeout=0.2, retries=0))[0]
+    assert "APITimeoutError" in answered.reason
+
+
+def test_a_busy_server_is_asked_again():
+    busy = (429, {"error": {"message": "slow down"}})
+    with answering(busy, verdict()) as (url, got):
+        assert ask(url, settings=ChatSettings(retries=2))[0].yes
+    assert len(got) == 2
+
+
+def test_one_failure_loses_no_other_answer():
+    broken = (500, {"error": {"message": "broken"}})
+    settings = ChatSettings(retries=0, concurrency=1)
+    with answering(broken, verdict()) as (url, _):
+        answers = ask(url, ("A?", "B?", "C?"), settings=settings)
+    assert [answered.p_yes for answered in answers] == [None, 1.0, 1.0]
+    assert [answered.question for answered in answers] == ["A?", "B?", "C?"]
+
+
+def test_a_description_is_asked_for_as_it_is():
+    with answering(said("A red square.")) as (url, got):
+        answered = ask(url, (DESCRIBE,))[0]
+    assert answered.text == "A red square."
+    assert "response_format" not in got[0]
+
+
+def test_images_are_sent_at_the_size_asked_for():
+    image = np.zeros((300, 900, 3), np.uint8)
+    raw = base64.b64decode(data_url(image, 90).partition(",")[2])
+    assert load(raw)[0].pixels.shape == (30, 90, 3)
+    raw = base64.b64decode(data_url(image, 4000).partition(",")[2])
+    assert load(raw)[0].pixels.shape == (300, 900, 3)
+
+
+def test_the_prior_in_words_tells_what_flagged_and_that_it_may_be_wrong():
+    text = prior(ControlCode({"self_harm": 0.97, "cyberbullying": 0.0}))
+    assert "Self-harm 97%" in text
+    assert "sometimes wrong" in text
+    assert "Cyberbullying" not in text
+    assert "Classifiers" not in prior(OFF)
+
+
+def test_a_spec_names_url_model_and_side():
+    reasoner = reasoning.load("chat:http://localhost:1/v1#org/model:7b@512")
+    assert reasoner.info.name == "chat:http://localhost:1/v1#org/model:7b"
+    assert reasoner.settings.side == 512
+    assert reasoning.load("chat:http://localhost:1/v1#name@latest").info.name.endswith("@latest")
+
+
+@pytest.mark.parametrize("spec", ["chat:localhost#m", "chat:http://localhost/v1", "chat:"])
+def test_a_spec_without_url_or_model_is_refused(spec):
+    with pytest.raises(UsageError, match="must read chat:URL#MODEL"):
+        reasoning.load(spec)

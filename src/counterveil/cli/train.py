@@ -7,12 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Train a classifier.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.callback()
-def _train() -> None:
-    """Train a classifier."""
+app = typer.Typer(
+    help="Train a classifier or a reasoner.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()
@@ -70,6 +67,67 @@ def classifier(
         category=category,
         unsafe=unsafe,
         size=size,
+        resume=resume,
+        report=lambda line: typer.echo(line, err=True),
+    )
+
+
+@app.command()
+def reasoner(
+    data: Annotated[Path, typer.Argument(help="Scenes, or questions and answers as FILE.jsonl.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    start: Annotated[
+        str, typer.Option(help="An InstructBLIP (folder or hub), or small: for the scenes.")
+    ],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images that FILE.jsonl speaks of.")
+    ] = None,
+    unreviewed: Annotated[
+        bool, typer.Option("--unreviewed", help="Learn answers that nobody has reviewed, too.")
+    ] = False,
+    epochs: Annotated[int, typer.Option(min=1)] = 2,
+    batch: Annotated[int, typer.Option(min=1, help="Images a step and device.")] = 16,
+    rate: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-5,
+    questions: Annotated[
+        int, typer.Option(min=1, help="Asked of an image each time that it is seen.")
+    ] = 4,
+    naming: Annotated[
+        int, typer.Option(min=0, help="small: passes in which the vision tower learns to name.")
+    ] = 24,
+    language: Annotated[
+        int, typer.Option(min=0, help="small: steps in which the language model learns to speak.")
+    ] = 1500,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
+    deepspeed: Annotated[
+        Path | None, typer.Option(help="A DeepSpeed configuration, for several GPUs.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+) -> None:
+    """Train a reasoner; writes model, metrics and a card."""
+    import torch
+
+    from counterveil.training.reasoner.lessons import Mix
+    from counterveil.training.reasoner.run import ReasonerRecipe, train
+
+    recipe = ReasonerRecipe(
+        start=start,
+        epochs=epochs,
+        batch=batch,
+        rate=rate,
+        mix=Mix(questions=questions),
+        naming=naming,
+        language=language,
+        seed=seed,
+        precision=_precision(precision, "cuda" if torch.cuda.is_available() else "cpu"),
+        deepspeed=str(deepspeed or ""),
+    )
+    train(
+        data,
+        out,
+        recipe,
+        images=images,
+        unreviewed=unreviewed,
         resume=resume,
         report=lambda line: typer.echo(line, err=True),
     )

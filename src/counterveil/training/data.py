@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -157,22 +157,37 @@ def _scene_item(scene: coco.SceneFile, category: str, own: bool) -> Item:
     return Item(scene.image, unsafe, scene.kind if own else "other", things)
 
 
-def _image_folder(folder: Path, unsafe: str) -> Source:
+def image_folder(folder: Path) -> Iterator[tuple[Path, SplitName, str, Path]]:
+    """The files of an ImageFolder: path, split, class, and the folder that holds the classes.
+
+    Raises:
+        UsageError: it holds no class folders.
+    """
     split = all((folder / name).is_dir() for name in SPLITS)
     roots: list[tuple[SplitName | None, Path]] = (
         [(name, folder / name) for name in SPLITS] if split else [(None, folder)]
     )
-    items: dict[SplitName, list[Item]] = {name: [] for name in SPLITS}
     for name, root in roots:
         classes = sorted(p for p in root.glob("*") if p.is_dir() and p.name != MASKS)
-        if unsafe not in [path.name for path in classes] or len(classes) < 2:
-            names = ", ".join(path.name for path in classes) or "none"
-            raise UsageError(f"{root}: needs a folder a class, one of them {unsafe!r}; has {names}")
+        if not classes:
+            raise UsageError(f"{root}: needs a folder a class; has none")
         for path in sorted(p for c in classes for p in c.rglob("*") if p.is_file()):
-            bad = path.relative_to(root).parts[0] == unsafe
-            place = name or _split_of(path.relative_to(root).as_posix())
-            group = "unsafe" if bad else "safe"
-            items[place].append(Item(path, bad, group, mask=_mask_of(path, root, bad)))
+            relative = path.relative_to(root)
+            yield path, name or _split_of(relative.as_posix()), relative.parts[0], root
+
+
+def _image_folder(folder: Path, unsafe: str) -> Source:
+    items: dict[SplitName, list[Item]] = {name: [] for name in SPLITS}
+    classes: dict[Path, set[str]] = {}
+    for path, split, name, root in image_folder(folder):
+        classes.setdefault(root, set()).add(name)
+        bad = name == unsafe
+        group = "unsafe" if bad else "safe"
+        items[split].append(Item(path, bad, group, mask=_mask_of(path, root, bad)))
+    for root, names in classes.items():
+        if unsafe not in names or len(names) < 2:
+            has = ", ".join(sorted(names))
+            raise UsageError(f"{root}: needs a folder a class, one of them {unsafe!r}; has {has}")
     masked = all(item.mask for item in items["train"] if item.unsafe)
     return _source(items, masks=masked, kinds=False)
 

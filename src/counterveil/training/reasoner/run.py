@@ -18,6 +18,7 @@ from counterveil.reasoning import ConditionalBlip
 from counterveil.reasoning.proxy import GENERATION
 from counterveil.training.data import ANY, decode, find
 from counterveil.training.naming import Namer
+from counterveil.training.reasoner import instruct as instruct_data
 from counterveil.training.reasoner import small
 from counterveil.training.reasoner.examples import Example, scene_examples
 from counterveil.training.reasoner.language import teach_language
@@ -76,10 +77,21 @@ def train(
     out: Path,
     recipe: ReasonerRecipe,
     *,
+    images: Path | None = None,
+    unreviewed: bool = False,
     resume: bool,
     report: Report,
 ) -> None:
     """Train a reasoner and write it, with metrics and a card.
+
+    Args:
+        data: scenes, or the JSON lines of :mod:`counterveil.training.reasoner.instruct`.
+        out: folder to write.
+        recipe: how.
+        images: the folder that the JSON lines speak of; theirs where ``None``.
+        unreviewed: learn proposals that nobody has reviewed, too.
+        resume: go on from the last checkpoint.
+        report: told a line now and then.
 
     The vision tower and the language model are frozen; the Q-Former, the control embeddings and
     the projection learn (the paper's recipe, and InstructBLIP's).
@@ -88,7 +100,7 @@ def train(
         UsageError: the folder or an option is not usable.
         ModelError: the checkpoint to start from cannot be had.
     """
-    examples = _examples(data)
+    examples = _examples(data, images, unreviewed=unreviewed)
     out.mkdir(parents=True, exist_ok=True)
     if recipe.start == SMALL:
         blip = _small(data, out / "start", recipe, resume=resume, report=report)
@@ -172,9 +184,13 @@ def freeze(model: torch.nn.Module) -> None:
         parameter.requires_grad_(not frozen)
 
 
-def _examples(data: Path) -> dict[str, list[Example]]:
+def _examples(data: Path, images: Path | None, *, unreviewed: bool) -> dict[str, list[Example]]:
     examples: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
-    for example in scene_examples(data):
+    if data.is_file():
+        found = instruct_data.examples(data, images or data.parent, unreviewed=unreviewed)
+    else:
+        found = scene_examples(data)
+    for example in found:
         examples[example.split].append(example)
     for split in ("train", "validation"):
         if not examples[split]:

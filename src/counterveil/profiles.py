@@ -23,6 +23,7 @@ FINER = 1 / 28
 
 _WORDS = ("attribution", "segmentation", "search", "fill", "notice", "reasoner")
 _NUMBERS = ("target", "max_regions", "max_forwards", "max_frames", "side")
+_SWITCHES = ("objects",)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Overrides:
     max_forwards: int | None = None
     max_frames: int | None = None
     side: int | None = None
+    objects: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """Only what is wanted otherwise."""
@@ -207,15 +209,33 @@ def _settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
         settings,
         target=given.get("target", settings.target),
         side=given.get("side", settings.side),
+        objects=given.get("objects", settings.objects),
         budget=budget,
         limits=limits,
     )
 
 
 def _read(path: Path) -> Profile:
-    categories = read_toml(path, beside=[*_WORDS, *_NUMBERS])
+    categories = read_toml(path, beside=[*_WORDS, *_NUMBERS, *_SWITCHES])
     values = {k: v for k, v in read_table(path).items() if k != "category"}
-    check_names(values, [*_WORDS, *_NUMBERS])
+    check_names(values, [*_WORDS, *_NUMBERS, *_SWITCHES])
+    _check_kinds(values, path)
     words = {name: value for name, value in values.items() if name in _WORDS}
     base = Profile(path.stem, categories)
     return replace(base, **words, settings=_settings(base.settings, values))
+
+
+def _check_kinds(values: Mapping[str, Any], path: Path) -> None:
+    for name, value in values.items():
+        if name in _WORDS:
+            fits, wanted = isinstance(value, str), "a string"
+        elif name in _SWITCHES:
+            fits, wanted = isinstance(value, bool), "true or false"
+        elif name == "target":
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            fits, wanted = fits and 0 < value <= 1, "a number above 0 and at most 1"
+        else:
+            fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
+            wanted = "a whole number above 0"
+        if not fits:
+            raise UsageError(f"{path}: key {name!r} must be {wanted}, got {value!r}")

@@ -76,12 +76,15 @@ class CounterfactualResult:
         depth: regions on the prefix at which the decision first flipped.
         regions_total: regions of the partition.
         regions_veiled: how many of them are veiled.
-        area_fraction: of the image, in ``[0, 1]``.
+        area_fraction: veiled part of the image, in ``[0, 1]``.
+        completed_fraction: the part of it that the decision does not need: the rest of the
+            objects on which the needed part lies.
         score_before: P(unsafe) of the image as it came.
         score_after: P(unsafe) of the written file, from its own bytes.
         target: the score that the search had to stay below.
         verified: ``score_after`` is below the category's threshold.
-        irreducible: no veiled part can be given back without the score reaching the target.
+        irreducible: of what the decision needs, no part can be given back without the score
+            reaching the target.
         forwards: images scored.
         attribution: name of the attribution map; empty where none was needed.
         segmentation: name of the partition.
@@ -97,6 +100,7 @@ class CounterfactualResult:
     regions_total: int = 0
     regions_veiled: int = 0
     area_fraction: float = 0.0
+    completed_fraction: float = 0.0
     verified: bool = False
     irreducible: bool = False
     forwards: int = 0

@@ -74,6 +74,53 @@ def test_the_score_after_is_that_of_the_written_bytes():
     )
 
 
+class Left(Sees):
+    """Sees a colour in the left half of the image alone."""
+
+    def score(self, images):
+        return super().score(images[:, :, : images.shape[2] // 2])
+
+
+def bar():
+    image = square()
+    image[30:54, 40:104] = RED
+    return image
+
+
+def test_the_rest_of_an_object_is_veiled_too_and_told_apart():
+    inside = np.zeros(bar().shape[:2], bool)
+    inside[30:54, 40:90] = True
+    examination = counterveil(watch("left", Left(RED))).examine(encode_png(bar()))
+    result = examination.record.categories[0].counterfactual
+    assert veil_of(examination)[inside].mean() > 0.95
+    assert result.verified
+    assert result.irreducible
+    core = counterveil(watch("left", Left(RED)), settings=Settings(objects=False))
+    alone = core.examine(encode_png(bar()))
+    assert veil_of(alone)[inside].mean() < 0.8
+    assert (veil_of(examination) >= veil_of(alone)).all()
+    assert alone.record.categories[0].counterfactual.completed_fraction == 0
+    rest = veil_of(examination).mean() - veil_of(alone).mean()
+    assert result.completed_fraction == pytest.approx(rest)
+
+
+class Startled(Left):
+    """Finds black at the far end of the bar unsafe."""
+
+    def score(self, images):
+        black = (images[:, 30:54, 92:100].sum(axis=-1) == 0).mean(axis=(1, 2))
+        return np.where(black > 0.5, 0.9, super().score(images))
+
+
+def test_a_whole_object_whose_veil_provokes_the_classifier_is_not_completed():
+    pipeline = counterveil(watch("left", Startled(RED)), segmentation="slic")
+    examination = pipeline.examine(encode_png(bar()))
+    result = examination.record.categories[0].counterfactual
+    assert result.outcome == "found"
+    assert result.verified
+    assert result.completed_fraction == 0
+
+
 def test_a_safe_image_is_released_as_it_is():
     image = square(BLUE)
     examination = counterveil(RED_WATCH).examine(encode_png(image))

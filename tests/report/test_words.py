@@ -98,3 +98,10 @@ def test_a_headline_names_all_who_flagged_and_says_when_only_a_part_was_judged()
 )  # fmt: skip
 def test_a_score_is_never_rounded_to_a_certainty(value, text):
     assert percent(value) == text
+
+
+def test_what_the_decision_does_not_need_is_told_apart():
+    result = replace(FOUND, completed_fraction=0.05)
+    said = " ".join(words.sentences(record(categories=(category(result),))))
+    assert "5.0 % of the image is the rest of the objects" in said
+    assert "What the decision needs is irreducible" in said

@@ -36,6 +36,10 @@ def run(
     target: Annotated[
         float | None, typer.Option(help="Veil until the score is below this; 0.5 = a mere flip.")
     ] = None,
+    objects: Annotated[
+        bool | None,
+        typer.Option("--objects/--no-objects", help="Veil whole objects, or what must be veiled."),
+    ] = None,
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="Most frames of an animated file to assess.")
     ] = None,
@@ -67,6 +71,7 @@ def run(
         max_forwards=max_forwards,
         target=target,
         max_frames=max_frames,
+        objects=objects,
     )
     counterveil = from_profile(profile, overrides=overrides, device=device)
     with Folder(out) as folder:

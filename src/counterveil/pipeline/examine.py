@@ -211,6 +211,7 @@ class Counterveil:
             result,
             outcome="not_found" if job.whole else result.outcome,
             area_fraction=float(job.mask.mean()),
+            completed_fraction=job.completed,
             score_before=before,
             irreducible=job.irreducible and not job.whole,
             forwards=explanation.forwards,

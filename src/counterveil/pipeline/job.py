@@ -11,6 +11,7 @@ from counterveil.pipeline.parts import Methods, Settings, Watch
 from counterveil.pipeline.release import Release, release
 from counterveil.pipeline.scale import enlarge, shrink
 from counterveil.pipeline.timing import Stopwatch
+from counterveil.regions.figure import figure
 from counterveil.search.combine import Demand, combine
 from counterveil.types import Image, Mask, Photo
 from counterveil.veil import fill as fill_named
@@ -44,6 +45,7 @@ class Job:
         self.explanations: dict[str, Explanation] = {}
         self.warnings: list[str] = []
         self.mask: Mask = np.zeros((photo.height, photo.width), bool)
+        self.completed = 0.0
         self.irreducible = True
         self.whole = False
         self.fill = methods.fill
@@ -56,9 +58,10 @@ class Job:
             return
         small = shrink(self.photo.pixels, self._settings.side)
         for image in [small] if small is self.photo.pixels else [small, self.photo.pixels]:
-            if self._search(image) and self._release():
+            core = self._search(image)
+            if core is not None and self._release_first(image, core):
                 return
-        self.whole = True
+        self.whole, self.completed = True, 0.0
         self.mask = np.ones_like(self.mask)
         if self.fill.reversible_risk:
             self.fill = fill_named("black")  # a blur of everything hides nothing for certain
@@ -67,18 +70,34 @@ class Job:
         )
         self._release()
 
-    def _search(self, image: Image) -> bool:
-        """Explain each flagged category and unite the veils; whether all were found."""
+    def _search(self, image: Image) -> Mask | None:
+        """Explain each flagged category and unite the veils; ``None`` where one was not found."""
         explainer = Explainer(image, self._methods, self._settings, self._stopwatch)
         self.explanations = {w.category.key: explainer.explain(w) for w in self._flagged}
         found = [explanation.counterfactual for explanation in self.explanations.values()]
         if any(counterfactual.outcome != "found" for counterfactual in found):
-            return False
-        mask, self.irreducible = found[0].mask, found[0].irreducible
+            return None
         if len(found) > 1:
-            mask = self._unite(image)
-        self.mask = enlarge(mask, self.photo.height, self.photo.width)
-        return True
+            return self._unite(image)
+        self.irreducible = found[0].irreducible
+        return found[0].mask
+
+    def _release_first(self, image: Image, core: Mask) -> bool:
+        """Release with whole objects veiled where that is safe, else with the core alone."""
+        for mask in [self._objects(image, core), core] if self._completes else [core]:
+            self.mask = enlarge(mask, self.photo.height, self.photo.width)
+            self.completed = float((mask & ~core).mean())
+            if self._release():
+                return True
+        return False
+
+    @property
+    def _completes(self) -> bool:
+        return self._settings.objects and self._methods.finer is not None
+
+    def _objects(self, image: Image, core: Mask) -> Mask:
+        with self._stopwatch("objects"):
+            return figure(image, core, next(iter(self.explanations.values())).finer)
 
     def _unite(self, image: Image) -> Mask:
         explanations = list(self.explanations.values())

@@ -65,6 +65,8 @@ class Settings:
         side: longest side, in pixels, at which the search works; masks are brought back to
             full resolution, and what ships is verified there.
         guided: whether the attribution guides the partition (finer where it is hot).
+        objects: whether the veil is completed to whole objects by their looks, so that what the
+            classifier does not need is not left in sight; only where ``Methods.finer`` is given.
         limits: of untrusted files.
         questions: whose questions the reasoner is asked: those of all categories, so that it can
             disagree with the classifiers, or of the flagged ones.
@@ -75,5 +77,6 @@ class Settings:
     budget: Budget = field(default_factory=Budget)
     side: int = 512
     guided: bool = False
+    objects: bool = True
     limits: Limits = field(default_factory=Limits)
     questions: Literal["all", "flagged"] = "all"

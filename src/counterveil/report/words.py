@@ -129,10 +129,17 @@ def _file(record: Record) -> list[str]:
         )
     elif record.flagged:
         area = max(category.counterfactual.area_fraction for category in record.flagged)
+        rest = max(category.counterfactual.completed_fraction for category in record.flagged)
         said.append(f"The veil covers {percent(area)} of the image.")
-        if all(category.counterfactual.irreducible for category in record.flagged):
+        if rest:
             said.append(
-                "It is irreducible: no part of it can be given back alone without a score "
+                f"{percent(rest)} of the image is the rest of the objects on which the needed "
+                "part lies: the decision does not need it, the eye does."
+            )
+        if all(category.counterfactual.irreducible for category in record.flagged):
+            what = "What the decision needs" if rest else "It"
+            said.append(
+                f"{what} is irreducible: no part of it can be given back alone without a score "
                 "rising over what the search had to stay below."
             )
     if record.outputs is not None and record.flagged:

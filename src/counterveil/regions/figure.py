@@ -1,0 +1,186 @@
+"""From a part of an object to the object, by its looks.
+
+A minimal veil hides what a classifier needs of an object and may leave the rest in sight. As in
+GrabCut, a minimum cut parts what looks like the seed from what looks like the rest of the image;
+here on superpixels, with the veil as the seed, object by object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int
+from scipy.ndimage import binary_dilation, distance_transform_edt, label
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+from skimage.color import rgb2lab
+
+from counterveil.types import Image, Labels, Mask
+
+Chosen = Bool[np.ndarray, " cells"]
+
+_CERTAIN = 1e4
+"""Energy that outweighs any outline, a pixel of which is 1."""
+_SCALE = 1000
+"""Energies become whole numbers, as the maximum flow wants them."""
+_RARE = 1e-4
+"""Density of a colour that is nowhere."""
+
+
+@dataclass(frozen=True)
+class FigureSettings:
+    """What counts as the same object.
+
+    Attributes:
+        reach: how far an object may go beyond its seed, in square roots of the seed's area.
+        alike: CIELAB distance up to which colours are alike.
+        doubt: log-odds that the looks of a cell must overcome.
+        most: largest log-odds that the looks can say.
+        gap: parts this far from each other are still one object, as a part of the image's
+            shorter side.
+    """
+
+    reach: float = 1.2
+    alike: float = 7.0
+    doubt: float = 0.5
+    most: float = 3.0
+    gap: float = 1 / 56
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Superpixels, cut along the seed's outline.
+
+    Attributes:
+        at: number of the cell at each pixel.
+        area: pixels.
+        colour: mean, CIELAB.
+    """
+
+    at: Int[np.ndarray, "height width"]
+    area: Float64[np.ndarray, " cells"]
+    colour: Float64[np.ndarray, "cells 3"]
+
+    @classmethod
+    def of(cls, lab: np.ndarray, partition: Labels, seeds: Labels) -> _Cells:
+        """Cells of an image ``(H, W, 3)`` whose seeds are numbered."""
+        both = partition.astype(np.int64) * (int(seeds.max()) + 1) + seeds
+        at = np.unique(both, return_inverse=True)[1].reshape(both.shape)
+        area = np.bincount(at.ravel()).astype(float)
+        sums = [np.bincount(at.ravel(), channel.ravel()) for channel in np.moveaxis(lab, -1, 0)]
+        return cls(at, area, np.stack(sums, axis=1) / area[:, None])
+
+    def share(self, mask: Mask) -> Float64[np.ndarray, " cells"]:
+        """How much of each cell lies inside a mask."""
+        share: np.ndarray = np.bincount(self.at.ravel(), mask.ravel()) / self.area
+        return share
+
+
+def figure(
+    image: Image, seed: Mask, partition: Labels, *, settings: FigureSettings | None = None
+) -> Mask:
+    """The objects that a seed lies on; at least the seed itself.
+
+    Args:
+        image: RGB.
+        seed: parts of objects.
+        partition: superpixels that follow the objects' outlines.
+        settings: what counts as the same object.
+
+    References:
+        Rother et al., "GrabCut", 2004; Boykov and Jolly, "Interactive graph cuts", 2001.
+    """
+    settings = settings or FigureSettings()
+    gap = max(1, round(settings.gap * min(seed.shape)))
+    parts, count = label(binary_dilation(seed, iterations=gap))
+    seeds = np.where(seed, parts, 0).astype(np.int32)
+    cells = _Cells.of(rgb2lab(image), partition, seeds)
+    found = seed.copy()
+    for number in range(1, count + 1):
+        found |= _object(cells, seeds, number, gap, settings)
+    return found
+
+
+def _object(cells: _Cells, seeds: Labels, number: int, gap: int, settings: FigureSettings) -> Mask:
+    """The object of one seed; what lies in another seed is left to that one."""
+    seed = seeds == number
+    near = distance_transform_edt(~seed) <= settings.reach * np.sqrt(seed.sum())
+    inside = cells.share(seed) > 0.5
+    taken = cells.share((seeds > 0) & ~seed) > 0.5
+    open_to = (cells.share(near) > 0.5) & ~inside & ~taken
+    beyond = ~inside & ~open_to & ~taken
+    odds = np.log(_density(cells, inside, settings) + _RARE)
+    odds -= np.log(_density(cells, beyond, settings) + _RARE) + settings.doubt
+    odds = np.clip(odds, -settings.most, settings.most)
+    chosen = _cut(cells, odds, inside, open_to, settings)
+    return _joined(chosen[cells.at] & ~((seeds > 0) & ~seed), seed, gap)
+
+
+def _density(
+    cells: _Cells, among: Chosen, settings: FigureSettings
+) -> Float64[np.ndarray, " cells"]:
+    """How common each cell's colour is among some cells."""
+    if not among.any():
+        return np.zeros(len(cells.area))
+    apart = ((cells.colour[:, None] - cells.colour[None, among]) ** 2).sum(axis=2)
+    weight = cells.area[among] / cells.area[among].sum()
+    density: np.ndarray = np.exp(-0.5 * apart / settings.alike**2) @ weight
+    return density
+
+
+def _cut(
+    cells: _Cells,
+    odds: Float64[np.ndarray, " cells"],
+    inside: Chosen,
+    open_to: Chosen,
+    settings: FigureSettings,
+) -> Chosen:
+    """The minimum cut between the seed and what is out of its reach.
+
+    What a cell's looks say weighs as much as the outline of a square of its area.
+    """
+    edges, length = _edges(cells)
+    apart = ((cells.colour[edges[0]] - cells.colour[edges[1]]) ** 2).sum(axis=1)
+    alike = length * np.exp(-0.5 * apart / settings.alike**2)
+    say = 4 * np.sqrt(cells.area) * np.abs(odds)
+    out = ~inside & ~open_to
+    to_object = np.where(inside, _CERTAIN, np.where(open_to & (odds > 0), say, 0))
+    to_rest = np.where(out, _CERTAIN, np.where(open_to & (odds < 0), say, 0))
+    count = len(cells.area)
+    source, sink, nodes = count, count + 1, np.arange(count)
+    rows = np.concatenate([*edges, np.full(count, source), nodes])
+    columns = np.concatenate([*edges[::-1], nodes, np.full(count, sink)])
+    energy = np.concatenate([alike, alike, to_object, to_rest])
+    whole = (energy * _SCALE).round().astype(np.int32)
+    graph = coo_matrix((whole, (rows, columns)), shape=(count + 2, count + 2)).tocsr()
+    left = graph - maximum_flow(graph, source, sink).flow
+    left.data = np.maximum(left.data, 0)
+    left.eliminate_zeros()
+    reached = breadth_first_order(left, source, return_predecessors=False)
+    chosen = np.zeros(count + 2, bool)
+    chosen[reached] = True
+    return chosen[:count]
+
+
+def _edges(cells: _Cells) -> tuple[Int[np.ndarray, "2 edges"], Int[np.ndarray, " edges"]]:
+    """Neighbouring cells, and the length of their common boundary."""
+    at = cells.at
+    pairs = np.concatenate(
+        [
+            np.stack([at[:, :-1].ravel(), at[:, 1:].ravel()]),
+            np.stack([at[:-1].ravel(), at[1:].ravel()]),
+        ],
+        axis=1,
+    )
+    pairs = np.sort(pairs[:, pairs[0] != pairs[1]], axis=0)
+    edges, length = np.unique(pairs, axis=1, return_counts=True)
+    return edges, length
+
+
+def _joined(found: Mask, seed: Mask, gap: int) -> Mask:
+    """What hangs together with the seed, small gaps aside."""
+    whole = found | seed
+    parts = label(binary_dilation(whole, iterations=gap))[0]
+    joined: Mask = whole & np.isin(parts, np.unique(parts[seed]))
+    return joined

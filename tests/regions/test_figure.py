@@ -1,0 +1,97 @@
+"""From a part of an object to the object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from counterveil import regions
+from counterveil.regions.figure import figure
+
+SIDE = 96
+BAR = (slice(40, 56), slice(12, 84))
+
+
+def picture(objects=((BAR, (200, 60, 40)),), noise=4, seed=0):
+    rng = np.random.default_rng(seed)
+    image = np.full((SIDE, SIDE, 3), (90, 140, 90), int)
+    for place, colour in objects:
+        image[place] = colour
+    return np.clip(image + rng.integers(-noise, noise + 1, image.shape), 0, 255).astype(np.uint8)
+
+
+def partition(image):
+    return regions.make("bass", size=5)(image)
+
+
+def inside(*places):
+    mask = np.zeros((SIDE, SIDE), bool)
+    for place in places:
+        mask[place] = True
+    return mask
+
+
+def test_the_rest_of_an_object_is_found_and_little_else():
+    image, truth = picture(), inside(BAR)
+    seed = inside((slice(40, 56), slice(30, 64)))
+    found = figure(image, seed, partition(image))
+    assert (found & truth).sum() > 0.97 * truth.sum()
+    assert (found & ~truth).sum() < 0.05 * truth.sum()
+
+
+def test_parts_with_an_outline_between_them_are_one_object():
+    image = picture()
+    image[40:56, 46:48] = 10
+    image[40:56, 60:62] = 10
+    seed = inside((slice(40, 56), slice(14, 48)))
+    found = figure(image, seed, partition(image))
+    assert found[inside((slice(40, 56), slice(62, 68)))].mean() > 0.95
+
+
+def test_another_object_of_another_colour_is_left():
+    other = (slice(58, 74), slice(12, 84))
+    image = picture(((BAR, (200, 60, 40)), (other, (40, 60, 200))))
+    found = figure(image, inside((slice(40, 56), slice(30, 60))), partition(image))
+    assert found[inside(other)].mean() < 0.05
+
+
+def test_the_same_colour_out_of_reach_is_left():
+    far = (slice(4, 12), slice(80, 92))
+    image = picture(((BAR, (200, 60, 40)), (far, (200, 60, 40))))
+    found = figure(image, inside((slice(40, 56), slice(30, 40))), partition(image))
+    assert not found[inside(far)].any()
+
+
+def test_each_of_two_objects_is_completed():
+    left, right = (slice(10, 26), slice(8, 40)), (slice(60, 80), slice(50, 88))
+    image = picture(((left, (200, 60, 40)), (right, (240, 220, 40))))
+    seed = inside((slice(10, 26), slice(8, 22)), (slice(60, 80), slice(64, 80)))
+    found = figure(image, seed, partition(image))
+    assert found[inside(left, right)].mean() > 0.95
+    assert found.mean() < 1.15 * inside(left, right).mean()
+
+
+def test_a_seed_on_plain_ground_does_not_flood_the_image():
+    image = picture(())
+    seed = inside((slice(40, 56), slice(36, 58)))
+    assert figure(image, seed, partition(image)).mean() < 6 * seed.mean()
+
+
+@pytest.mark.parametrize("seed", [np.zeros((SIDE, SIDE), bool), np.ones((SIDE, SIDE), bool)])
+def test_nothing_and_everything_stay_as_they_are(seed):
+    image = picture()
+    assert (figure(image, seed, partition(image)) == seed).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31))
+def test_the_seed_is_always_part_of_it_and_the_result_repeats(number):
+    rng = np.random.default_rng(number)
+    image = rng.integers(0, 256, (40, 52, 3)).astype(np.uint8)
+    labels = regions.make("slic", segments=40)(image)
+    seed = rng.random((40, 52)) < rng.uniform(0, 0.3)
+    found = figure(image, seed, labels)
+    assert (found | seed == found).all()
+    assert (figure(image, seed, labels) == found).all()

@@ -256,9 +256,7 @@ class Trainer:
                 if veiler:
                     shape = arrays.objects[rng.choice(shapes)] > 0
                     unsafe = bool(arrays.unsafe[index])
-                    images[place], veil = veiler(
-                        images[place], objects, unsafe, shape, arrays.kinds[index]
-                    )
+                    images[place], veil = veiler(images[place], objects, unsafe, shape)
                 if objects.any():
                     lessons[place] = lesson(objects, veil)
                     wanted[place] = lessons[place].max()

@@ -4,19 +4,18 @@ A network that has never seen a veil may take it for anything. And one that is o
 "unsafe" learns to recognise an object by its most telling part, so that a search stops when
 that part is hidden and leaves the rest in sight. So: veils over safe parts keep the label,
 veils over every unsafe object turn it, and in between the target falls with what is left
-visible of the most visible object. Many veils hide just the core of a thing, where what tells is
-likely to be, so that what sticks out from under a veil is learnt to be suspect.
+visible of the most visible object.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import binary_dilation, label
+from scipy.ndimage import binary_dilation
 from scipy.spatial import cKDTree
 
-HIDDEN = 0.06
+HIDDEN = 0.10
 """Visible share of the most visible object up to which an image is safe."""
-SHOWN = 0.30
+SHOWN = 0.40
 """Visible share from which it is as unsafe as ever."""
 
 
@@ -73,12 +72,7 @@ class Veiler:
         self._partitions = [_partition(height, width, rng) for _ in range(partitions)]
 
     def __call__(
-        self,
-        image: np.ndarray,
-        objects: np.ndarray,
-        unsafe: bool,
-        shape: np.ndarray | None,
-        things: np.ndarray | None = None,
+        self, image: np.ndarray, objects: np.ndarray, unsafe: bool, shape: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Veil one image, perhaps.
 
@@ -87,7 +81,6 @@ class Veiler:
             objects: ``(h, w)``: 0, or the number of the unsafe object there.
             unsafe: its label.
             shape: another image's unsafe pixels, so that a veil's outline tells nothing.
-            things: ``(h, w)``: 0, or the kind of the thing there, safe or not, where known.
 
         Returns:
             The image and its veil, ``(h, w)`` bool.
@@ -102,7 +95,7 @@ class Veiler:
             # Where the objects are is not known, so only a veil too small to hide one is safe.
             veil = self._some(cells, np.zeros(objects.shape, bool), most=0.1)
         else:
-            veil = self._over_safe(cells, shape, things)
+            veil = self._over_safe(cells, shape)
         return np.where(veil[..., None], self._fill(), image), veil
 
     def _over_unsafe(self, cells: np.ndarray, objects: np.ndarray) -> np.ndarray:
@@ -111,13 +104,11 @@ class Veiler:
         touched = np.zeros(int(cells.max()) + 1, bool)
         touched[np.unique(cells[inside])] = True
         elsewhere = self._some(cells, touched[cells], most=0.4)
-        if mode < 0.2:
+        if mode < 0.25:
             return elsewhere
-        if mode < 0.5:
+        if mode < 0.65:
             around = touched[cells] if self._rng.random() < 0.5 else self._grown(inside)
             return around | elsewhere if self._rng.random() < 0.4 else around
-        if mode < 0.8:
-            return self._cores(objects)
         some = self._rng.random(len(touched)) < self._rng.uniform(0.2, 0.95)
         veil: np.ndarray = (touched & some)[cells]
         if self._rng.random() < 0.4:
@@ -126,34 +117,12 @@ class Veiler:
             veil |= objects == int(self._rng.integers(1, int(objects.max()) + 1))
         return veil
 
-    def _over_safe(
-        self, cells: np.ndarray, shape: np.ndarray | None, things: np.ndarray | None
-    ) -> np.ndarray:
-        if things is not None and things.any() and self._rng.random() < 0.2:
-            return self._cores(label(things > 0)[0])
+    def _over_safe(self, cells: np.ndarray, shape: np.ndarray | None) -> np.ndarray:
         veil = self._some(cells, np.zeros(cells.shape, bool), most=0.5)
         if shape is not None and shape.any() and self._rng.random() < 0.6:
             grown = self._grown(shape)
             return grown if self._rng.random() < 0.6 else grown | veil
         return veil
-
-    def _cores(self, objects: np.ndarray) -> np.ndarray:
-        """Of each object, the part nearest to its middle or to some point of it; or all of it."""
-        veil = np.zeros(objects.shape, bool)
-        for number in range(1, int(objects.max()) + 1):
-            rows, columns = np.nonzero(objects == number)
-            if not len(rows):
-                continue
-            if self._rng.random() < 0.15:
-                veil[rows, columns] = True
-                continue
-            at = int(self._rng.integers(len(rows)))
-            middle = self._rng.random() < 0.6
-            row, column = (rows.mean(), columns.mean()) if middle else (rows[at], columns[at])
-            distance = np.hypot(rows - row, columns - column)
-            near = distance <= np.quantile(distance, self._rng.uniform(0.25, 0.9))
-            veil[rows[near], columns[near]] = True
-        return self._grown(veil)
 
     def _some(self, cells: np.ndarray, forbidden: np.ndarray, *, most: float) -> np.ndarray:
         chosen = self._rng.random(int(cells.max()) + 1) < self._rng.uniform(0, most)

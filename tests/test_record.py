@@ -33,8 +33,8 @@ SHA = "0123456789abcdef" * 4
 
 def full() -> Record:
     counterfactual = CounterfactualResult(
-        "found", 0.97, 0.1, 0.5, 3, 25, 2, 0.125, 0.025, True, True, 40, "fullgrad", "bass", "minimal",
-        "black",
+        "found", 0.97, 0.1, 0.5, 3, 25, 2, 0.125, 0.025, True, True, 40, "fullgrad", "bass",
+        "minimal", "black",
     )  # fmt: skip
     return Record(
         status="ok",

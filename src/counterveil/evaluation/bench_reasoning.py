@@ -1,0 +1,86 @@
+"""The bench ``reasoning``: what a reasoner says of the scenes, under several codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from counterveil import profiles
+from counterveil.evaluation import reasoning as measure
+from counterveil.evaluation.interval import Estimate
+from counterveil.images import encode_png, load
+from counterveil.pipeline import Counterveil
+from counterveil.reasoning import load as load_reasoner
+from counterveil.scenes import Scene
+from counterveil.types import Mask
+
+SEED = 2025
+"""Of the scenes measured on; none of them was trained on, whatever the seed (split ``test``)."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many scenes a category.
+
+    Attributes:
+        scenes: asked about.
+        veiled: of them, veiled by our own pipeline for the grounding.
+    """
+
+    scenes: int
+    veiled: int
+
+
+FULL = Size(scenes=600, veiled=60)
+QUICK = Size(scenes=40, veiled=6)
+
+
+def steps(size: Size) -> int:
+    """How often ``step`` will be called."""
+    return 3 * (len(measure.CONDITIONS) * size.scenes + size.scenes + size.veiled)
+
+
+def run(size: Size, *, reasoner: str, device: str, step: Callable[[], None]) -> dict[str, Any]:
+    """Measure; the result is plain data, every estimate with its 95 % interval."""
+    asked = load_reasoner(reasoner, device=device)
+    drawn = measure.scenes(size.scenes, seed=SEED)
+    said = {
+        condition.name: measure.ask(asked, drawn, condition, texts=True, step=step)
+        for condition in measure.CONDITIONS
+    }
+    right = said["right code"]
+    error, bins = measure.calibration([one for some in said.values() for one in some])
+    pipeline = profiles.from_profile("proxy", device=device)
+    few = [one for at, one in enumerate(right) if at % size.scenes < size.veiled]
+    grounding = {
+        "veil of the truth": measure.grounding(asked, right, _truth, step=step),
+        "our own veil": measure.grounding(asked, few, _ours(pipeline), step=step),
+    }
+    return {
+        "reasoner": asked.info.name,
+        "coarse": {name: _plain(measure.coarse(some)) for name, some in said.items()},
+        "fine": {name: _plain(measure.fine(some)) for name, some in said.items()},
+        "wolf": _plain(measure.wolf(said["wrong code"])),
+        "calibration": {"error": error, "bins": bins},
+        "grounding": _plain(grounding),
+        "samples": list(measure.samples(said, 6)),
+    }
+
+
+def _truth(scene: Scene) -> Mask:
+    return scene.mask()
+
+
+def _ours(pipeline: Counterveil) -> measure.Veil:
+    def veil(scene: Scene) -> Mask:
+        mask = pipeline.examine(encode_png(scene.pixels)).mask
+        assert mask is not None
+        found: Mask = load(mask)[0].pixels[..., 0] > 127
+        return found
+
+    return veil
+
+
+def _plain(rows: dict[str, Estimate]) -> dict[str, Any]:
+    return {name: value.to_dict() for name, value in rows.items()}

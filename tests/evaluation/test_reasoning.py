@@ -1,0 +1,147 @@
+"""The measures of a reasoner, on reasoners whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from counterveil.evaluation import reasoning as measure
+from counterveil.reasoning.base import DESCRIBE, OPEN, Answered
+from counterveil.types import ModelInfo
+
+COUNT = 48
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return measure.scenes(COUNT, seed=3)
+
+
+class Knows:
+    """Tells the truth of scenes that it recognises by their pixels; sure to a degree."""
+
+    info = ModelInfo("python:tests:knows", "1")
+    knows = None
+
+    def __init__(self, drawn, sure=0.97):
+        self._answers = {scene.pixels.tobytes(): scene.answers for scene in drawn}
+        self._sure = sure
+
+    def answer(self, images, questions, codes, *, text=True):
+        return [[self._one(image, q, code) for q in asked]
+                for image, asked, code in zip(images, questions, codes, strict=True)]  # fmt: skip
+
+    def _one(self, image, question, code):
+        for answer in self._answers.get(image.tobytes(), ()):
+            if answer.question == question:
+                p = None if question in OPEN else self._sure if answer.yes else 1 - self._sure
+                return Answered(question, answer.answer, p)
+        return Answered(question, "No.", 1 - self._sure)
+
+
+class Parrot(Knows):
+    """Says what the code says, whatever the image shows."""
+
+    def _one(self, image, question, code):
+        if question in OPEN:
+            return Answered(question, "The image shows an empty place.", None)
+        flagged = {q.text for key, q in measure.QUESTIONS if code.guidance.get(key, 0) > 0}
+        return Answered(question, "", 0.9 if question in flagged else 0.1)
+
+
+class Silent(Knows):
+    def _one(self, image, question, code):
+        return Answered(question, "", None, "refused")
+
+
+def asked(reasoner, drawn, at=0):
+    steps = []
+    said = measure.ask(
+        reasoner, drawn, measure.CONDITIONS[at], texts=True, step=lambda: steps.append(1)
+    )
+    assert len(steps) == len(drawn)
+    return said
+
+
+def test_scenes_are_half_unsafe_and_half_not(drawn):
+    assert len(drawn) == 3 * COUNT
+    assert np.mean([any(scene.labels.values()) for scene in drawn]) == 0.5
+    assert {scene.kind for scene in drawn} == {"unsafe", "safe", "lookalike"}
+    assert {scene.split for scene in drawn} == {"test"}
+
+
+def test_who_knows_the_truth_is_right_everywhere(drawn):
+    said = asked(Knows(drawn), drawn)
+    assert all(row.mean == 1 for row in measure.coarse(said).values())
+    assert measure.fine(said)["mean"].mean == 1
+    assert measure.calibration(said)[0] == pytest.approx(0.03, abs=1e-6)
+    wolf = measure.wolf(asked(Knows(drawn), drawn, at=3))
+    assert all(row.mean == 1 for row in wolf.values())
+    gone = measure.grounding(Knows(drawn), said, lambda s: s.mask(), step=lambda: None)
+    assert gone.mean == 1
+    assert gone.n > 40
+
+
+def test_a_parrot_is_found_out(drawn):
+    assert measure.wolf(asked(Parrot(drawn), drawn, at=3))["self_harm"].mean == 0
+    said = asked(Parrot(drawn), drawn)
+    # With the right code a parrot looks clever; only the wrong one tells.
+    assert measure.fine(said)["mean"].mean > 0.9
+    assert measure.coarse(said)["self_harm, unsafe"].mean == 0
+    gone = measure.grounding(Parrot(drawn), said, lambda s: s.mask(), step=lambda: None)
+    assert gone.mean == 0
+
+
+def test_no_answer_is_never_a_right_one(drawn):
+    said = asked(Silent(drawn), drawn)
+    assert measure.fine(said)["mean"].mean == 0
+    assert measure.calibration(said) == (0, [])
+
+
+def test_codes_say_what_their_condition_says(drawn):
+    right, half, none, wrong = measure.CONDITIONS
+    for scene in drawn:
+        true = {key for key, bad in scene.labels.items() if bad}
+        assert set(right.code(scene).flagged) == set(half.code(scene).flagged) == true
+        assert all(value == 0.5 for value in half.code(scene).guidance.values())
+        assert not none.code(scene).flagged
+        assert wrong.code(scene).flagged
+        assert not set(wrong.code(scene).flagged) & true
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("The image shows a bare blade and a cup.", {"self_harm"}),
+        ("The image shows a comb, a banana and a person.", set()),
+        (
+            "Somebody is making a rude gesture and hurting a forearm.",
+            {"cyberbullying", "self_harm"},
+        ),
+        ("The image shows a forearm with a bracelet.", set()),
+        ("The image shows a bare mannequin standing.", {"sexually_explicit"}),
+        ("The image shows a clothed mannequin standing.", set()),
+        ("", set()),
+    ],
+)  # fmt: skip
+def test_words_speak_of_a_category_by_a_stated_rule(text, wanted):
+    assert measure.judged([text]) == wanted
+
+
+def test_balanced_accuracy_counts_both_sides_alike():
+    right = np.array([True] * 9 + [False])
+    positive = np.array([False] * 8 + [True, True])
+    assert measure.balanced(right, positive).mean == pytest.approx(0.75)
+    assert np.isnan(measure.balanced(right, np.zeros(10, bool)).mean)
+
+
+def test_samples_stand_side_by_side(drawn):
+    by = {c.name: asked(Knows(drawn), drawn, at) for at, c in enumerate(measure.CONDITIONS)}
+    rows = list(measure.samples(by, 3))
+    assert len(rows) == 3
+    assert set(rows[0]) == {"scene", "truth", *(c.name for c in measure.CONDITIONS)}
+    assert rows[0]["truth"] == rows[0]["no code"]
+
+
+def test_the_description_is_among_the_open_questions():
+    assert DESCRIBE in OPEN

@@ -21,7 +21,8 @@ from counterveil.errors import UsageError
 from counterveil.images import load
 from counterveil.reasoning import ConditionalBlip
 from counterveil.reasoning.base import DESCRIBE
-from counterveil.reasoning.chat import ChatReasoner, ChatSettings, data_url, prior
+from counterveil.reasoning.chat import ChatReasoner, ChatSettings, data_url
+from counterveil.reasoning.prompts import prior
 from counterveil.service.chat import app
 from tests.reasoning import tiny
 from tests.reasoning.test_conditional import OFF, QUESTIONS, SHORT, code, pictures

@@ -94,3 +94,54 @@ def save(folder: Path, *, seed: int = 0) -> Path:
     model.save_pretrained(folder, safe_serialization=True)
     processor.save_pretrained(folder)
     return folder
+
+
+CHAT = (
+    "{% for message in messages %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }} {% endif %}"
+    "{% endfor %}{% endfor %}Answer :"
+)
+
+
+def save_chat(folder: Path, *, seed: int = 0) -> Path:
+    """Write a tiny LLaVA with a chat template; returns the folder."""
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPVisionConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
+
+    torch.manual_seed(seed)
+    text = _tokenizer(["<pad>", "<unk>", "<s>", "</s>"], lower=False)
+    text.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+            image_size=SIDE, patch_size=8,
+        ).to_dict(),
+        text_config=LlamaConfig(
+            vocab_size=len(text), hidden_size=24, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=2, bos_token_id=2, eos_token_id=3,
+            pad_token_id=0,
+        ).to_dict(),
+        image_token_index=text.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+    )  # fmt: skip
+    model = LlavaForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.3)
+    model.save_pretrained(folder, safe_serialization=True)
+    processor = LlavaProcessor(
+        CLIPImageProcessor(size={"height": SIDE, "width": SIDE}, do_center_crop=False),
+        text,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=CHAT,
+        num_additional_image_tokens=1,
+    )
+    processor.save_pretrained(folder)
+    return folder

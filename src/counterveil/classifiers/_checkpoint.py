@@ -63,11 +63,16 @@ class Checkpoint:
         repo, _, rest = argument.partition("#")
         if not repo or not rest:
             raise UsageError(f"{scheme}:{argument!r} must read {scheme}:REPO_OR_FOLDER#...")
-        spec = f"{scheme}:{argument}"
+        return cls.of(scheme, repo, spec=f"{scheme}:{argument}"), rest
+
+    @classmethod
+    def of(cls, scheme: str, repo: str, *, spec: str = "") -> Checkpoint:
+        """The checkpoint of a folder or of ``REPO[@REVISION]``."""
+        spec = spec or f"{scheme}:{repo}"
         if Path(repo).expanduser().is_dir():
-            return cls(spec, str(Path(repo).expanduser())), rest
+            return cls(spec, str(Path(repo).expanduser()))
         repo, _, revision = repo.partition("@")
-        return cls(spec, repo, revision or None), rest
+        return cls(spec, repo, revision or None)
 
     def load(self, auto: Any, **options: Any) -> Any:
         """What ``auto.from_pretrained`` gives, never running code from the checkpoint.

@@ -4,6 +4,7 @@
 |---|---|
 | ``proxy:scenes`` | shipped, for proxy scenes only |
 | ``blip:REPO_OR_FOLDER`` | an InstructBLIP checkpoint, or one of ours |
+| ``hf:REPO_OR_FOLDER`` | any Hugging Face image-text-to-text model, told of the code in words |
 | ``chat:URL#MODEL`` | any OpenAI-compatible server, extra ``chat`` |
 | ``python:module:factory`` | anything that answers |
 """
@@ -58,6 +59,7 @@ LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
     {
         "proxy": _lazily("proxy"),
         "blip": _lazily("conditional"),
+        "hf": _lazily("hub"),
         "chat": _lazily("chat"),
         "python": _lazily("external"),
     }

@@ -14,24 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from counterveil.categories import CATEGORIES, ControlCode
+from counterveil.categories import ControlCode
 from counterveil.errors import MissingExtraError, UsageError
 from counterveil.images import encode_png
 from counterveil.reasoning.base import OPEN, Answered
+from counterveil.reasoning.prompts import YES_NO, prior
 from counterveil.types import Image, ModelInfo
-
-SYSTEM = (
-    "You assist a content moderator who must not be misled. Look at the image and say what it "
-    "shows, in one plain sentence, neither more nor less."
-)
-CONTROL = "control: "
-"""Starts the line of a prompt that holds the code as JSON, for servers that read it."""
-_BELIEF = (
-    "Classifiers rated this image: {ratings}. They are often right and sometimes wrong: where the "
-    "image does not show it, say so."
-)
-YES_NO = "Answer whether it is so, yes or no, and with one sentence on what the image shows."
-"""Follows a moderator's question."""
 
 _SCHEMA: Mapping[str, Any] = {
     "type": "json_schema",
@@ -166,18 +154,6 @@ class ChatReasoner:
             return Answered(question, "", None, f"the server's reply is malformed ({error})")
 
 
-def prior(code: ControlCode) -> str:
-    """p(z|c) in words: what the classifiers said, and that they may be wrong.
-
-    Guidance 0 says nothing of them.
-    """
-    if not code.flagged:
-        return SYSTEM
-    ratings = ", ".join(f"{_title(key)} {code.guidance[key]:.0%}" for key in code.flagged)
-    guided = {key: round(code.guidance[key], 4) for key in code.flagged}
-    return "\n".join([SYSTEM, _BELIEF.format(ratings=ratings), CONTROL + json.dumps(guided)])
-
-
 def read(question: str, reply: Any, *, free: bool) -> Answered:
     """A server's reply as an answer; anything unexpected is no answer."""
     choice = reply.choices[0] if reply.choices else None
@@ -249,10 +225,6 @@ def load(argument: str, *, device: str = "cpu") -> ChatReasoner:
             f"chat:{argument!r} must read chat:URL#MODEL, such as chat:http://localhost:8000/v1#name"
         )
     return ChatReasoner(url, name, settings=settings)
-
-
-def _title(key: str) -> str:
-    return CATEGORIES[key].title if key in CATEGORIES else key
 
 
 def _reason(error: Exception) -> str:

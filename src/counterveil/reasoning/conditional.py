@@ -17,11 +17,9 @@ from counterveil.errors import ModelError, UsageError
 from counterveil.reasoning.base import DESCRIBE, Answered
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.prior import ControlSpec
+from counterveil.reasoning.prompts import TEMPLATE
+from counterveil.reasoning.yesno import YesNo
 from counterveil.types import Image, ModelInfo
-
-YES, NO = ("yes", "Yes"), ("no", "No")
-"""Words whose first tokens count as that answer."""
-TEMPLATE = "Question: {question} Answer:"
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class ConditionalBlip:
         self.info = info
         self.generation = generation
         self.spec: ControlSpec = model.spec
-        self._yes, self._no = (self._first_tokens(words) for words in (YES, NO))
+        self._yes_no = YesNo(processor.tokenizer, info.name)
 
     @classmethod
     def from_pretrained(
@@ -120,7 +118,7 @@ class ConditionalBlip:
         Raises:
             ModelError: the checkpoint cannot be found or read.
         """
-        checkpoint = _checkpoint(str(source))
+        checkpoint = Checkpoint.of("blip", str(source))
         from transformers import InstructBlipProcessor
 
         options.setdefault("dtype", torch.float32)
@@ -251,26 +249,9 @@ class ConditionalBlip:
 
     def _p_yes(self, logits: Tensor) -> list[float]:
         """Of first tokens' logits ``(B, vocabulary)``, normalised over yes and no, calibrated."""
-        logits = logits.double()
-        odds = logits[:, self._yes].logsumexp(1) - logits[:, self._no].logsumexp(1)
+        odds = self._yes_no.log_odds(logits)
         p_yes: list[float] = torch.sigmoid(self.spec.scale * odds + self.spec.shift).tolist()
         return p_yes
-
-    def _first_tokens(self, words: Sequence[str]) -> list[int]:
-        """Ids that an answer of one of these words may start with."""
-        tokenizer = self.processor.tokenizer
-        found = set()
-        for word in words:
-            for form in (word, f" {word}"):
-                ids = tokenizer(form, add_special_tokens=False)["input_ids"]
-                texts = [tokenizer.decode([i]).strip() for i in ids]
-                # Some tokenizers give a space a token of its own.
-                found |= {i for i, t in zip(ids, texts, strict=True) if t and word.startswith(t)}
-        unknown = tokenizer.unk_token_id
-        found -= {unknown}
-        if not found:
-            raise ModelError(f"{self.info.name}: its tokenizer cannot say {words[0]!r}")
-        return sorted(found)
 
 
 def load(argument: str, *, device: str = "cpu") -> ConditionalBlip:
@@ -288,13 +269,6 @@ def condition(
     """Give an InstructBLIP a control code, started from the words of the categories' titles."""
     spec = ControlSpec(tuple(category.key for category in categories), tokens)
     model.add_control(spec, _words(processor.qformer_tokenizer, model, categories))
-
-
-def _checkpoint(source: str) -> Checkpoint:
-    if Path(source).expanduser().is_dir():
-        return Checkpoint(f"blip:{source}", str(Path(source).expanduser()))
-    repo, _, revision = source.partition("@")
-    return Checkpoint(f"blip:{source}", repo, revision or None)
 
 
 def _words(

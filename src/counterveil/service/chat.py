@@ -25,7 +25,7 @@ from counterveil.categories import ControlCode
 from counterveil.errors import CounterveilError, UsageError
 from counterveil.images import Limits, load
 from counterveil.reasoning.base import Answered, Reasoner
-from counterveil.reasoning.chat import CONTROL, YES_NO
+from counterveil.reasoning.prompts import CONTROL, YES_NO
 from counterveil.types import Image
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from counterveil.reasoning.ciit import IGNORED
-from counterveil.reasoning.conditional import TEMPLATE, ConditionalBlip
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.prompts import TEMPLATE
 from counterveil.scenes import KINDS
 from counterveil.scenes.clutter import CAPTIONS
 from counterveil.scenes.truth import answers

@@ -9,7 +9,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
 from counterveil.reasoning.ciit import ConditionalInstructBlip
-from counterveil.reasoning.conditional import TEMPLATE, ConditionalBlip, condition
+from counterveil.reasoning.conditional import ConditionalBlip, condition
+from counterveil.reasoning.prompts import TEMPLATE
 from counterveil.reasoning.proxy import GENERATION
 from counterveil.scenes import KINDS
 from counterveil.scenes.clutter import CAPTIONS as CLUTTER

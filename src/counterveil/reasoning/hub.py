@@ -1,0 +1,138 @@
+"""Any Hugging Face image-text-to-text model as a reasoner: ``hf:REPO``.
+
+``hf:Salesforce/instructblip-vicuna-13b`` is InstructBLIP without a code, as in the paper's Table 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterveil.categories import ControlCode
+from counterveil.classifiers import _torchvision
+from counterveil.classifiers._checkpoint import Checkpoint
+from counterveil.errors import UsageError
+from counterveil.reasoning.base import OPEN, Answered
+from counterveil.reasoning.prompts import TEMPLATE, YES_NO, prior
+from counterveil.reasoning.yesno import YesNo
+from counterveil.types import Image
+
+TOKENS = 60
+"""Most new tokens of an answer."""
+
+
+class HubReasoner:
+    """Asks a model of the hub; the code reaches it in words, where it can be chatted with.
+
+    Args:
+        checkpoint: where its files are.
+        device: where it runs.
+        conditioned: tell it of the code; without, it is the unconditioned baseline.
+        batch: most questions in one forward.
+        options: for transformers' ``from_pretrained``: ``dtype``, ``device_map``, ...
+
+    Raises:
+        ModelError: it cannot be found or read, or cannot say yes or no.
+    """
+
+    knows = None
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "cpu",
+        conditioned: bool = True,
+        batch: int = 8,
+        **options: Any,
+    ) -> None:
+        _torchvision.import_torchvision()
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        options.setdefault("dtype", torch.float32)
+        self.model = checkpoint.load(AutoModelForImageTextToText, use_safetensors=True, **options)
+        self.model = self.model.eval() if "device_map" in options else self.model.eval().to(device)
+        self.processor = checkpoint.load(AutoProcessor)
+        self.processor.tokenizer.padding_side = "left"  # the answers start in one column
+        self.info = checkpoint.info()
+        self._conditioned, self._batch = conditioned, batch
+        self._yes_no = YesNo(self.processor.tokenizer, self.info.name)
+
+    def answer(
+        self,
+        images: Sequence[Image],
+        questions: Sequence[Sequence[str]],
+        codes: Sequence[ControlCode],
+        *,
+        text: bool = True,
+    ) -> list[list[Answered]]:
+        """Answers to the questions of each image.
+
+        Args:
+            images: RGB ``(H, W, 3)`` uint8, of any sizes.
+            questions: of each image.
+            codes: of each image.
+            text: write the answers out; without, one token is generated.
+        """
+        jobs = [
+            (image, question, code)
+            for image, asked, code in zip(images, questions, codes, strict=True)
+            for question in asked
+        ]
+        answers: list[Answered] = []
+        for start in range(0, len(jobs), self._batch):
+            answers += self._ask(jobs[start : start + self._batch], text=text)
+        flat = iter(answers)
+        return [[next(flat) for _ in asked] for asked in questions]
+
+    def _ask(self, jobs: Sequence[tuple[Image, str, ControlCode]], *, text: bool) -> list[Answered]:
+        prompts = [self._prompt(question, code) for _, question, code in jobs]
+        inputs = self.processor(
+            images=[image for image, _, _ in jobs], text=prompts, padding=True, return_tensors="pt"
+        ).to(self.model.device)
+        with torch.inference_mode():
+            out = self.model.generate(
+                **inputs,
+                max_new_tokens=TOKENS if text else 1,
+                do_sample=False,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        p_yes = torch.sigmoid(self._yes_no.log_odds(out.logits[0])).tolist()
+        words = self._words(out, inputs["input_ids"]) if text else [""] * len(jobs)
+        return [
+            Answered(question, said, None if question in OPEN else p)
+            for (_, question, _), said, p in zip(jobs, words, p_yes, strict=True)
+        ]
+
+    def _prompt(self, question: str, code: ControlCode) -> str:
+        if getattr(self.processor, "chat_template", None) is None:
+            return TEMPLATE.format(question=question)
+        asked = question if question in OPEN else f"{question}\n{YES_NO}"
+        told = f"{prior(code)}\n\n{asked}" if self._conditioned else asked
+        content = [{"type": "image"}, {"type": "text", "text": told}]
+        prompt: str = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+        return prompt
+
+    def _words(self, out: Any, prompt: Tensor) -> list[str]:
+        """What was generated; some models return the prompt before it."""
+        new = out.sequences[:, -len(out.logits) :]
+        texts = self.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+
+def load(argument: str, *, device: str = "cpu") -> HubReasoner:
+    """The reasoner of ``hf:REPO_OR_FOLDER[@REVISION]``.
+
+    Raises:
+        UsageError: no repository is named.
+        ModelError: it cannot be found or read.
+    """
+    if not argument:
+        raise UsageError("hf: must name a repository or a folder, as hf:REPO")
+    return HubReasoner(Checkpoint.of("hf", argument), device=device)

@@ -32,3 +32,27 @@ def make(what: str, table: Mapping[str, Callable[..., T]], name: str, options: A
         return table[name](**options)
     except TypeError as error:
         raise UsageError(f"{what} {name!r}: {error}") from error
+
+
+def scheme(module: str) -> Callable[..., Any]:
+    """A scheme's ``load(argument, device=...)``, its module imported when called."""
+
+    def construct(argument: str, *, device: str = "cpu") -> Any:
+        return import_module(module).load(argument, device=device)
+
+    return construct
+
+
+def load(what: str, table: Mapping[str, Callable[..., T]], spec: str, *, device: str) -> T:
+    """What a spec ``scheme:argument`` names.
+
+    Raises:
+        UsageError: the spec's scheme is unknown.
+    """
+    name, colon, argument = spec.partition(":")
+    if not colon or name not in table:
+        raise UsageError(
+            f"{spec!r} is no {what} spec; it reads scheme:argument, "
+            f"with one of the schemes {', '.join(table)}"
+        )
+    return table[name](argument, device=device)

@@ -16,29 +16,20 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from counterveil.errors import UsageError
+from counterveil import _lazy
 from counterveil.types import Classifier
 
 __all__ = ["LOADERS", "load"]
 
 
-def _lazily(module: str) -> Callable[..., Classifier]:
-    def construct(argument: str, *, device: str = "cpu") -> Classifier:
-        loader = import_module(f"counterveil.classifiers.{module}").load
-        classifier: Classifier = loader(argument, device=device)
-        return classifier
-
-    return construct
-
-
 LOADERS: Mapping[str, Callable[..., Classifier]] = MappingProxyType(
     {
-        "proxy": _lazily("proxy"),
-        "resnet50": _lazily("resnet"),
-        "hub": _lazily("hub"),
-        "zeroshot": _lazily("zeroshot"),
-        "nudenet": _lazily("nudenet"),
-        "python": _lazily("external"),
+        "proxy": _lazy.scheme("counterveil.classifiers.proxy"),
+        "resnet50": _lazy.scheme("counterveil.classifiers.resnet"),
+        "hub": _lazy.scheme("counterveil.classifiers.hub"),
+        "zeroshot": _lazy.scheme("counterveil.classifiers.zeroshot"),
+        "nudenet": _lazy.scheme("counterveil.classifiers.nudenet"),
+        "python": _lazy.scheme("counterveil.classifiers.external"),
     }
 )
 
@@ -51,12 +42,6 @@ def load(spec: str, *, device: str = "cpu") -> Classifier:
         ModelError: the model cannot be found, loaded or run.
         MissingExtraError: it needs an extra that is not installed.
     """
-    scheme, colon, argument = spec.partition(":")
-    if not colon or scheme not in LOADERS:
-        raise UsageError(
-            f"{spec!r} is no classifier spec; it reads scheme:argument, "
-            f"with one of the schemes {', '.join(LOADERS)}"
-        )
-    classifier = LOADERS[scheme](argument, device=device)
+    classifier = _lazy.load("classifier", LOADERS, spec, device=device)
     checked: Classifier = import_module("counterveil.classifiers.checked").checked(classifier)
     return checked

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from counterveil.cli import bench, instruct, run, scenes, train
+from counterveil.cli import bench, instruct, reasoner, run, scenes, train
 from counterveil.errors import CounterveilError
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ app.command("run")(run.run)
 app.command("scenes")(scenes.scenes)
 app.add_typer(train.app, name="train")
 app.add_typer(instruct.app, name="instruct")
+app.add_typer(reasoner.app, name="reasoner")
 app.command("bench")(bench.bench)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 _PERCENT = {"found", "coverage", "precision", "obfuscation", "irreducible", "verified"}
@@ -35,25 +35,32 @@ def to_markdown(figures: Mapping[str, Any], *, quick: bool = False) -> str:
         "`test`, whose backgrounds no classifier has seen. Means, with 95 % bootstrap intervals "
         "in brackets.",
         "## Classifiers",
-        _table("category", figures["classifiers"], percent=True),
+        table("category", figures["classifiers"], percent=True),
         "## Counterfactuals",
         "The paper found 90.6, 82.0 and 72.8 % at a mean depth of 5.5, veiling 40.1 % of the "
         "image, on its own data.",
     ]
     for method, rows in figures["counterfactuals"].items():
-        parts += [f"### {method}", _table("category", rows)]
+        parts += [f"### {method}", table("category", rows)]
     parts += [
         "## Released files, default settings",
         "Measured on the written file's own bytes against the ground truth.",
-        _table("category", figures["released"]),
+        table("category", figures["released"]),
         "## Unsafe objects at the border",
     ]
     for key, rows in figures["edges"].items():
-        parts += [f"### {key}", _table("object at", rows)]
+        parts += [f"### {key}", table("object at", rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool = False) -> str:
+def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool = False) -> str:
+    """A Markdown table of estimates, a row each.
+
+    Args:
+        corner: title of the first column.
+        rows: of estimates as plain data, by row and column.
+        percent: shown as percent; else those columns that are shares.
+    """
     columns = list(next(iter(rows.values())))
     lines = [
         f"| {corner} | " + " | ".join(_TITLES.get(c, c) for c in columns) + " |",
@@ -72,6 +79,3 @@ def _cell(value: Mapping[str, float], *, percent: bool) -> str:
 
 def _number(value: float, *, percent: bool) -> str:
     return f"{100 * value:.1f} %" if percent else f"{value:.2f}"
-
-
-__all__: Sequence[str] = ["to_json", "to_markdown"]

@@ -16,7 +16,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from counterveil.errors import UsageError
+from counterveil import _lazy
 from counterveil.reasoning.base import Answered, Considered, Grounded, Reasoner, consider
 
 if TYPE_CHECKING:
@@ -46,22 +46,13 @@ _HOMES = {
 }
 
 
-def _lazily(module: str) -> Callable[..., Reasoner]:
-    def construct(argument: str, *, device: str = "cpu") -> Reasoner:
-        loader = import_module(f"counterveil.reasoning.{module}").load
-        reasoner: Reasoner = loader(argument, device=device)
-        return reasoner
-
-    return construct
-
-
 LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
     {
-        "proxy": _lazily("proxy"),
-        "blip": _lazily("conditional"),
-        "hf": _lazily("hub"),
-        "chat": _lazily("chat"),
-        "python": _lazily("external"),
+        "proxy": _lazy.scheme("counterveil.reasoning.proxy"),
+        "blip": _lazy.scheme("counterveil.reasoning.conditional"),
+        "hf": _lazy.scheme("counterveil.reasoning.hub"),
+        "chat": _lazy.scheme("counterveil.reasoning.chat"),
+        "python": _lazy.scheme("counterveil.reasoning.external"),
     }
 )
 
@@ -74,13 +65,7 @@ def load(spec: str, *, device: str = "cpu") -> Reasoner:
         ModelError: the model cannot be found, loaded or run.
         MissingExtraError: it needs an extra that is not installed.
     """
-    scheme, colon, argument = spec.partition(":")
-    if not colon or scheme not in LOADERS:
-        raise UsageError(
-            f"{spec!r} is no reasoner spec; it reads scheme:argument, "
-            f"with one of the schemes {', '.join(LOADERS)}"
-        )
-    return LOADERS[scheme](argument, device=device)
+    return _lazy.load("reasoner", LOADERS, spec, device=device)
 
 
 def __getattr__(name: str) -> Any:

@@ -73,19 +73,23 @@ class Lessons(Dataset):
         if veiled is not None:
             veil, truth = veiled
             image = np.where(veil[..., None], np.uint8(0), image)
-        guidance = self._spec.guidance([self._code(truth.flagged, rng)])[0]
+        code = code_of(truth.flagged, self._spec.categories, mix, rng)
+        guidance = self._spec.guidance([code])[0]
         known = truth.answers
         chosen = rng.permutation(len(known))[: mix.questions]
         return Lesson(image, tuple((known[i].question, known[i].answer) for i in chosen), guidance)
 
-    def _code(self, flagged: Sequence[str], rng: np.random.Generator) -> ControlCode:
-        """The truth as a classifier would tell it, nothing, or something else."""
-        draw, keys = rng.random(), self._spec.categories
-        if draw < self._mix.uncoded:
-            return ControlCode({})
-        if draw < self._mix.uncoded + self._mix.wrong:
-            flagged = [key for key in keys if rng.random() < 0.4]
-        return ControlCode({key: float(rng.uniform(0.5, 1)) for key in flagged if key in keys})
+
+def code_of(
+    flagged: Sequence[str], keys: Sequence[str], mix: Mix, rng: np.random.Generator
+) -> ControlCode:
+    """The truth as a classifier would tell it, nothing, or something else."""
+    draw = rng.random()
+    if draw < mix.uncoded:
+        return ControlCode({})
+    if draw < mix.uncoded + mix.wrong:
+        flagged = [key for key in keys if rng.random() < 0.4]
+    return ControlCode({key: float(rng.uniform(0.5, 1)) for key in flagged if key in keys})
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from counterveil.training.data import ANY, decode, find
 from counterveil.training.naming import Namer
 from counterveil.training.reasoner import instruct as instruct_data
 from counterveil.training.reasoner import small
+from counterveil.training.reasoner.calibration import calibrate
 from counterveil.training.reasoner.examples import Example, scene_examples
 from counterveil.training.reasoner.language import teach_language
 from counterveil.training.reasoner.lessons import Collator, Lessons, Mix
@@ -107,8 +108,11 @@ def train(
     else:
         blip = ConditionalBlip.from_pretrained(recipe.start, tokens=recipe.tokens)
     history = instruct(blip, examples, out, recipe, resume=resume, report=report)
+    scale, shift = calibrate(blip, examples["validation"], recipe.mix, seed=recipe.seed)
+    report(f"P(yes) calibrated: scale {scale:.3f}, shift {shift:.3f}")
     blip.save_pretrained(out)
-    _write(out / "metrics.json", {"recipe": asdict(recipe), "history": history})
+    metrics = {"recipe": asdict(recipe), "scale": scale, "shift": shift, "history": history}
+    _write(out / "metrics.json", metrics)
 
 
 def instruct(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_dilation
 
 from counterveil import regions
 from counterveil.regions.figure import figure
@@ -38,7 +39,7 @@ def test_the_rest_of_an_object_is_found_and_little_else():
     seed = inside((slice(40, 56), slice(30, 64)))
     found = figure(image, seed, partition(image))
     assert (found & truth).sum() > 0.97 * truth.sum()
-    assert (found & ~truth).sum() < 0.05 * truth.sum()
+    assert not (found & ~binary_dilation(truth, iterations=2)).any()
 
 
 def test_parts_with_an_outline_between_them_are_one_object():
@@ -54,7 +55,7 @@ def test_another_object_of_another_colour_is_left():
     other = (slice(58, 74), slice(12, 84))
     image = picture(((BAR, (200, 60, 40)), (other, (40, 60, 200))))
     found = figure(image, inside((slice(40, 56), slice(30, 60))), partition(image))
-    assert found[inside(other)].mean() < 0.05
+    assert found[inside(other)].mean() < 0.1
 
 
 def test_the_same_colour_out_of_reach_is_left():
@@ -70,7 +71,7 @@ def test_each_of_two_objects_is_completed():
     seed = inside((slice(10, 26), slice(8, 22)), (slice(60, 80), slice(64, 80)))
     found = figure(image, seed, partition(image))
     assert found[inside(left, right)].mean() > 0.95
-    assert found.mean() < 1.15 * inside(left, right).mean()
+    assert found.mean() < 1.3 * inside(left, right).mean()
 
 
 def test_a_seed_on_plain_ground_does_not_flood_the_image():

@@ -72,8 +72,8 @@ class Settings:
             disagree with the classifiers, or of the flagged ones.
     """
 
-    target: float = 0.1
-    slack: float = 0.02
+    target: float = 0.3
+    slack: float = 0.05
     budget: Budget = field(default_factory=Budget)
     side: int = 512
     guided: bool = False

@@ -30,22 +30,32 @@ _RARE = 1e-4
 
 @dataclass(frozen=True)
 class FigureSettings:
-    """What counts as the same object.
+    """What counts as the same object; found on validation scenes, as the default target was.
 
     Attributes:
-        reach: how far an object may go beyond its seed, in square roots of the seed's area.
+        rounds: of growing, each from what the last one found.
+        reach: how far an object may grow in a round, in square roots of its area.
         alike: CIELAB distance up to which colours are alike.
-        doubt: log-odds that the looks of a cell must overcome.
-        most: largest log-odds that the looks can say.
+        near: log-odds in favour of what touches the object, and
+        far: by how much they fall over a square root of its area: colours that are nowhere else
+            belong to it when they are close, such as a rim.
+        distinct: mean log-odds of the object's own colours from which it grows at all: what looks
+            like the rest of the image is no object.
+        most: largest log-odds that the looks of a cell can say.
         gap: parts this far from each other are still one object, as a part of the image's
             shorter side.
+        margin: added all around, as a part of the shorter side: outlines tell, too.
     """
 
-    reach: float = 1.2
+    rounds: int = 3
+    reach: float = 0.6
     alike: float = 7.0
-    doubt: float = 0.5
+    near: float = 1.0
+    far: float = 4.0
+    distinct: float = 2.5
     most: float = 3.0
     gap: float = 1 / 56
+    margin: float = 1 / 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +81,20 @@ class _Cells:
         sums = [np.bincount(at.ravel(), channel.ravel()) for channel in np.moveaxis(lab, -1, 0)]
         return cls(at, area, np.stack(sums, axis=1) / area[:, None])
 
+    def mean(self, values: np.ndarray) -> Float64[np.ndarray, " cells"]:
+        """Of a value a pixel, in each cell."""
+        mean: np.ndarray = np.bincount(self.at.ravel(), values.ravel()) / self.area
+        return mean
+
     def share(self, mask: Mask) -> Float64[np.ndarray, " cells"]:
         """How much of each cell lies inside a mask."""
-        share: np.ndarray = np.bincount(self.at.ravel(), mask.ravel()) / self.area
-        return share
+        return self.mean(mask)
 
 
 def figure(
     image: Image, seed: Mask, partition: Labels, *, settings: FigureSettings | None = None
 ) -> Mask:
-    """The objects that a seed lies on; at least the seed itself.
+    """The objects that a seed lies on, with a narrow margin; at least the seed itself.
 
     Args:
         image: RGB.
@@ -92,10 +106,24 @@ def figure(
         Rother et al., "GrabCut", 2004; Boykov and Jolly, "Interactive graph cuts", 2001.
     """
     settings = settings or FigureSettings()
+    lab, found = rgb2lab(image), seed
     gap = max(1, round(settings.gap * min(seed.shape)))
+    for _ in range(settings.rounds):
+        grown = _grown(lab, found, partition, gap, settings)
+        if (grown == found).all():
+            break
+        found = grown
+    margin = round(settings.margin * min(seed.shape))
+    whole: Mask = binary_dilation(found, iterations=margin) if margin else found.copy()
+    return whole
+
+
+def _grown(
+    lab: np.ndarray, seed: Mask, partition: Labels, gap: int, settings: FigureSettings
+) -> Mask:
     parts, count = label(binary_dilation(seed, iterations=gap))
     seeds = np.where(seed, parts, 0).astype(np.int32)
-    cells = _Cells.of(rgb2lab(image), partition, seeds)
+    cells = _Cells.of(lab, partition, seeds)
     found = seed.copy()
     for number in range(1, count + 1):
         found |= _object(cells, seeds, number, gap, settings)
@@ -104,14 +132,18 @@ def figure(
 
 def _object(cells: _Cells, seeds: Labels, number: int, gap: int, settings: FigureSettings) -> Mask:
     """The object of one seed; what lies in another seed is left to that one."""
-    seed = seeds == number
-    near = distance_transform_edt(~seed) <= settings.reach * np.sqrt(seed.sum())
+    seed: Mask = seeds == number
+    away = distance_transform_edt(~seed) / np.sqrt(seed.sum())
+    near = away <= settings.reach
     inside = cells.share(seed) > 0.5
     taken = cells.share((seeds > 0) & ~seed) > 0.5
     open_to = (cells.share(near) > 0.5) & ~inside & ~taken
     beyond = ~inside & ~open_to & ~taken
     odds = np.log(_density(cells, inside, settings) + _RARE)
-    odds -= np.log(_density(cells, beyond, settings) + _RARE) + settings.doubt
+    odds -= np.log(_density(cells, beyond, settings) + _RARE)
+    if float(odds[inside] @ cells.area[inside]) < settings.distinct * cells.area[inside].sum():
+        return seed
+    odds += settings.near - settings.far * cells.mean(away)
     odds = np.clip(odds, -settings.most, settings.most)
     chosen = _cut(cells, odds, inside, open_to, settings)
     return _joined(chosen[cells.at] & ~((seeds > 0) & ~seed), seed, gap)

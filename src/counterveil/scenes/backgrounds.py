@@ -17,8 +17,8 @@ Background = Callable[[np.random.Generator, int, int], np.ndarray]
 
 _PHOTOGRAPHS: Mapping[Split, tuple[str, ...]] = MappingProxyType(
     {
-        "train": ("chelsea", "coffee", "gravel", "moon", "coins"),
-        "validation": ("brick", "rocket"),
+        "train": ("chelsea", "coffee", "brick", "moon", "coins"),
+        "validation": ("gravel", "rocket"),
         "test": ("grass", "camera", "hubble_deep_field"),
     }
 )

@@ -96,7 +96,9 @@ def minimal(
     if finer is not None:
         limit = min(limit, float(score(fill(image, mask[None]))[0]) + goal.slack)
         mask, proven = _give_back(trial, mask, kept, finer, heat, limit)
-        mask = close_gaps(mask, finer)
+        closed = close_gaps(mask, finer)
+        if float(score(fill(image, closed[None]))[0]) < limit:
+            mask = closed
     return replace(
         result,
         outcome="found",
@@ -105,7 +107,7 @@ def minimal(
         depth=finder.depth,
         score_after=float(score(fill(image, mask[None]))[0]),
         irreducible=proven,
-        forwards=trial.forwards + (1 if finer is None else 2),
+        forwards=trial.forwards + (1 if finer is None else 3),
         target=limit,
     )
 

@@ -19,7 +19,7 @@ from counterveil.regions.bass.scales import coarsening, factors, refined, shrunk
 from counterveil.regions.connect import connect
 from counterveil.types import Heat, Image, Labels
 
-_ACROSS = 5  # regions along the side of a square image, where no size is given
+_ACROSS = 4  # regions along the side of a square image, where no size is given
 _SURPLUS = 0.5  # how far splits may overshoot a wanted count, as a share of it
 
 
@@ -44,7 +44,7 @@ class Bass:
 
     Attributes:
         size: side of a region at the start, in pixels of the full image; by default so that
-            there are about 25 on an image of any size (then more, or fewer, as it adapts).
+            there are about 16 on an image of any size (then more, or fewer, as it adapts).
         count: number of regions to return, at most one a pixel; it replaces ``size`` and
             ``acceptance``: the splits that explain most and the merges that cost least are
             made, as many as lead to the number.

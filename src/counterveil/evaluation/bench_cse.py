@@ -30,7 +30,7 @@ class Size:
     edge: int
 
 
-FULL = Size(accuracy=1000, flagged=195, edge=40)
+FULL = Size(accuracy=1000, flagged=195, edge=20)
 QUICK = Size(accuracy=80, flagged=12, edge=4)
 
 

@@ -6,6 +6,7 @@
 | ``blip:REPO_OR_FOLDER`` | an InstructBLIP checkpoint, or one of ours |
 | ``hf:REPO_OR_FOLDER`` | any Hugging Face image-text-to-text model, told of the code in words |
 | ``chat:URL#MODEL`` | any OpenAI-compatible server, extra ``chat`` |
+| ``worker:COMMAND`` | a peer in an environment of its own, asked by lines of JSON |
 | ``python:module:factory`` | anything that answers |
 """
 
@@ -52,6 +53,7 @@ LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
         "blip": _lazy.scheme("counterveil.reasoning.conditional"),
         "hf": _lazy.scheme("counterveil.reasoning.hub"),
         "chat": _lazy.scheme("counterveil.reasoning.chat"),
+        "worker": _lazy.scheme("counterveil.reasoning.worker"),
         "python": _lazy.scheme("counterveil.reasoning.external"),
     }
 )

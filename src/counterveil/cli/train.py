@@ -32,6 +32,9 @@ def classifier(
     veils: Annotated[
         bool, typer.Option(help="Train under veils, so that masked images are nothing strange.")
     ] = True,
+    grounds: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the scenes that get another ground.")
+    ] = 0.0,
     naming: Annotated[
         int, typer.Option(min=0, help="First learn to name the scenes' things, this many passes.")
     ] = 0,
@@ -55,6 +58,7 @@ def classifier(
         batch=batch,
         rate=rate,
         veils=veils,
+        grounds=grounds,
         naming=naming,
         seed=seed,
         precision=_precision(precision, device),

@@ -20,6 +20,7 @@ from counterveil.classifiers.base import InputSpec, TorchClassifier
 from counterveil.classifiers.resnet import from_file
 from counterveil.errors import ModelError, UsageError
 from counterveil.training.data import Arrays
+from counterveil.training.grounds import Grounds
 from counterveil.training.metrics import accuracy_by_group
 from counterveil.training.naming import Namer
 from counterveil.training.pointer import Pointer
@@ -40,6 +41,8 @@ class Recipe:
         decay: weight decay.
         average: share of the old in the moving average of the weights, a step; 0 = none.
         veils: train under veils.
+        grounds: share of the training images whose things are put on another ground; needs masks
+            of the things.
         naming: passes over thumbnails of things that the network first learns to name; needs
             masks.
         pointing: weight of the loss that teaches where the unsafe objects are; needs masks.
@@ -56,6 +59,7 @@ class Recipe:
     decay: float = 0.05
     average: float = 0.99
     veils: bool = True
+    grounds: float = 0.0
     naming: int = 0
     pointing: float = 4.0
     seed: int = 0
@@ -241,6 +245,7 @@ class Trainer:
         """Images ``(B, 3, h, w)``, what to learn at each pixel ``(B, h, w)``, and of each image."""
         arrays = self._train
         veiler = Veiler(*arrays.images.shape[1:3], rng=rng) if self.recipe.veils else None
+        grounds = Grounds(*self._size, rng=rng) if self.recipe.grounds else None
         shapes = np.flatnonzero(arrays.unsafe)
         order = rng.permutation(len(arrays))
         for first in range(0, len(order), self.recipe.batch):
@@ -252,6 +257,8 @@ class Trainer:
             wanted = arrays.unsafe[chosen].astype(np.float32)
             for place, index in enumerate(chosen):
                 objects = arrays.objects[index]
+                if grounds and rng.random() < self.recipe.grounds:
+                    images[place] = grounds(images[place], arrays.kinds[index] > 0)
                 veil = np.zeros(self._size, bool)
                 if veiler:
                     shape = arrays.objects[rng.choice(shapes)] > 0

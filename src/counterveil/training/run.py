@@ -45,7 +45,7 @@ def train(
     if not source.masks:
         recipe = replace(recipe, pointing=0.0)
     if not source.kinds:
-        recipe = replace(recipe, naming=0)
+        recipe = replace(recipe, naming=0, grounds=0.0)
     arrays = {split: _decoded(source, split, size, report) for split in SPLITS}
     with _bar("training") as bar:
         trainer = Trainer(

@@ -192,7 +192,8 @@ def test_scenes_are_trained_on_end_to_end(tmp_path):
     data = scene_folder(tmp_path / "scenes", 120, (64, 64))
     said = []
     train(
-        data, tmp_path / "any.safetensors", Recipe(**{**SMALL.__dict__, "naming": 1, "grounds": 0.5, "epochs": 1}),
+        data, tmp_path / "any.safetensors",
+        Recipe(**{**SMALL.__dict__, "naming": 1, "grounds": 0.5, "epochs": 1}),
         category="any", unsafe=None, size=64, resume=False, report=said.append,
     )  # fmt: skip
     metrics = json.loads((tmp_path / "any.metrics.json").read_text())

@@ -122,7 +122,7 @@ def test_the_readme_s_settings_are_read(tmp_path):
     file.write_text(block, "utf-8")
     read = profile(str(file))
     assert [category.key for category in read.categories] == ["logos", "ours"]
-    assert read.attribution == "gradcam" and read.settings.target == 0.1
+    assert read.attribution == "gradcam" and read.settings.target == 0.3
     assert set(tomllib.loads(block)) >= {"attribution", "segmentation", "search", "fill"}
 
 

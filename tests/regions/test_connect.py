@@ -1,3 +1,4 @@
+import jaxtyping
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,6 +70,14 @@ def test_equal_scores_keep_their_order():
     assert rank(np.array([1.0, 2.0, 1.0, 2.0])).tolist() == [1, 3, 0, 2]
 
 
-def test_a_map_of_another_shape_is_refused():
+@pytest.fixture
+def unchecked():
+    """As users call it: without the checks of the tests, which would come first."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_a_map_of_another_shape_is_refused(unchecked):
     with pytest.raises(UsageError, match="does not fit"):
         region_scores(np.zeros((2, 3), np.float32), np.zeros((3, 2), np.int32))

@@ -117,6 +117,7 @@ class Trainer:
                 passes=recipe.naming,
                 batch=2 * recipe.batch,
                 rate=recipe.rate,
+                grounds=recipe.grounds,
                 seed=recipe.seed,
                 precision=self._precision,
             )

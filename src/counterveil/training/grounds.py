@@ -45,7 +45,8 @@ class Grounds:
             things: ``(h, w)`` bool, kept with a rim of a pixel.
         """
         ground = self._grounds[int(self._rng.integers(len(self._grounds)))]
-        return np.where(binary_dilation(things)[..., None], image, ground)
+        changed: np.ndarray = np.where(binary_dilation(things)[..., None], image, ground)
+        return changed
 
 
 def _photograph(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -56,7 +57,8 @@ def _photograph(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     if rng.random() < 0.4:
         ground = 255 - ground
     middle = ground.mean()
-    return middle + (ground - middle) * float(rng.uniform(0.6, 1.8))
+    changed: np.ndarray = middle + (ground - middle) * float(rng.uniform(0.6, 1.8))
+    return changed
 
 
 def _noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:

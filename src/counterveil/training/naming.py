@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterveil.training.data import Arrays
+from counterveil.training.grounds import Grounds
 from counterveil.training.pointer import Tap, tap_stages
 
 THUMBNAIL = 64
@@ -54,6 +55,7 @@ class Namer:
         full: passes over whole images after that.
         batch: thumbnails or crops a step.
         rate: largest learning rate.
+        grounds: share of the crops and images whose things are put on another ground.
         seed: of the views.
         precision: entered anew for each forward: autocast keeps its copies of the weights for as
             long as it lasts, so that one over many steps would never see them change.
@@ -70,6 +72,7 @@ class Namer:
         full: int = 0,
         batch: int,
         rate: float,
+        grounds: float = 0.0,
         seed: int,
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
         tap: Callable[[nn.Module, tuple[int, int], int], Tap] = tap_stages,
@@ -78,6 +81,7 @@ class Namer:
         self._batch, self._rate, self._seed = batch, rate, seed
         self._precision = precision
         self._side = arrays.images.shape[1] // 2
+        self._share, self._size = grounds, (arrays.images.shape[1], arrays.images.shape[2])
         self._things = [(i, n) for i, boxes in enumerate(arrays.boxes) for n in range(len(boxes))]
         names = int(arrays.kinds.max()) + 1
         self._tapped = tap(module, (self._side, self._side), names)
@@ -181,20 +185,41 @@ class Namer:
         return np.asarray(view)
 
     def _crops(self, rng: np.random.Generator) -> Lessons:
+        s = self._side
+        grounds = Grounds(s, s, rng=rng) if self._share else None
         order = rng.permutation(len(self._arrays))
         for first in range(0, len(order), self._batch):
             windows = [(i, *self._window(int(i), rng)) for i in order[first : first + self._batch]]
-            s = self._side
-            yield (
+            yield self._grounded(
                 np.stack([self._arrays.images[i, y : y + s, x : x + s] for i, y, x in windows]),
                 np.stack([self._arrays.kinds[i, y : y + s, x : x + s] for i, y, x in windows]),
+                grounds,
+                rng,
             )
 
     def _images(self, rng: np.random.Generator) -> Lessons:
+        grounds = Grounds(*self._size, rng=rng) if self._share else None
         order = rng.permutation(len(self._arrays))
         for first in range(0, len(order), self._batch):
             chosen = np.sort(order[first : first + self._batch])
-            yield np.asarray(self._arrays.images[chosen]), np.asarray(self._arrays.kinds[chosen])
+            yield self._grounded(
+                np.asarray(self._arrays.images[chosen]),
+                np.asarray(self._arrays.kinds[chosen]),
+                grounds,
+                rng,
+            )
+
+    def _grounded(
+        self,
+        images: np.ndarray,
+        kinds: np.ndarray,
+        grounds: Grounds | None,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if grounds is not None:
+            for at in np.flatnonzero(rng.random(len(images)) < self._share):
+                images[at] = grounds(images[at], kinds[at] > 0)
+        return images, kinds
 
     def _window(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
         """Top and left of a crop: around one of the image's things, mostly."""

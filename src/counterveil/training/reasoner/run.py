@@ -243,6 +243,7 @@ def _teach_tower(blip: ConditionalBlip, data: Path, recipe: ReasonerRecipe, repo
         full=max(1, recipe.naming // 4),
         batch=128,
         rate=1e-3,
+        grounds=0.3,
         seed=recipe.seed,
         precision=recipe.autocast,
         tap=tap_tower,

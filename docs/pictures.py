@@ -44,14 +44,18 @@ def main() -> None:
     HERE.mkdir(exist_ok=True)
     proxy = counterveil.from_profile("proxy")
     columns = [pair(telling(key).pixels, proxy) for key in CATEGORY_KEYS]
-    Image.fromarray(beside(columns)).save(HERE / "before-after.png", optimize=True)
+    _save(Image.fromarray(beside(columns)), "before-after.png")
     photograph = data.astronaut()
     veiled = decode_clean(
         counterveil.from_profile("nudenet").examine(encode_png(photograph)).veiled
     )
-    Image.fromarray(beside([photograph, veiled])).resize((760, 380)).save(
-        HERE / "photograph.png", optimize=True
-    )
+    _save(Image.fromarray(beside([photograph, veiled])).resize((760, 380)), "photograph.png")
+
+
+def _save(picture: Image.Image, name: str) -> None:
+    """With few colours: these pictures are looked at, not measured."""
+    few = picture.quantize(200, dither=Image.Dither.NONE)
+    few.save(HERE / name, optimize=True)
 
 
 if __name__ == "__main__":

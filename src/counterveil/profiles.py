@@ -23,7 +23,7 @@ FINER = 1 / 28
 
 _WORDS = ("attribution", "segmentation", "search", "fill", "notice", "reasoner")
 _NUMBERS = ("target", "max_regions", "max_forwards", "max_frames", "side")
-_SWITCHES = ("objects",)
+_SWITCHES = ("objects", "answers")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ class Overrides:
     max_frames: int | None = None
     side: int | None = None
     objects: bool | None = None
+    answers: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """Only what is wanted otherwise."""
@@ -210,6 +211,7 @@ def _settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
         target=given.get("target", settings.target),
         side=given.get("side", settings.side),
         objects=given.get("objects", settings.objects),
+        answers=given.get("answers", settings.answers),
         budget=budget,
         limits=limits,
     )

@@ -78,7 +78,7 @@ class CounterfactualResult:
         regions_veiled: how many of them are veiled.
         area_fraction: veiled part of the image, in ``[0, 1]``.
         completed_fraction: the part of it that the decision does not need: the rest of the
-            objects on which the needed part lies.
+            objects on which the needed part lies, and what a reasoner's answers rested on.
         score_before: P(unsafe) of the image as it came.
         score_after: P(unsafe) of the written file, from its own bytes.
         target: the score that the search had to stay below.

@@ -9,7 +9,7 @@ import pytest
 
 from counterveil.categories import Category, Question
 from counterveil.errors import ModelError
-from counterveil.images import encode_png
+from counterveil.images import encode_png, load
 from counterveil.pipeline import Settings
 from counterveil.pipeline.parts import Watch
 from counterveil.reasoning.base import DESCRIBE, Answered
@@ -157,3 +157,34 @@ def test_an_image_veiled_whole_says_so():
     rationale = pipeline.examine(encode_png(np.zeros((64, 64, 3), np.uint8))).record.rationale
     assert "The veil covers the whole image" in rationale.text
     assert rationale.statement.startswith("Your image is hidden as a whole.")
+
+
+def test_what_is_still_answered_by_yes_is_veiled_where_that_is_wanted():
+    image = square(BLUE, image=square(), at=(60, 90))
+    plain = examined(Looks(), image)
+    more = examined(Looks(), image, settings=Settings(answers=True))
+    assert all(answer.grounded for answer in more.record.rationale.answers)
+    assert "takes away 2 of 2" in more.record.rationale.text
+    before, after = (load(e.mask)[0].pixels[..., 0] > 127 for e in (plain, more))
+    assert (after >= before).all()
+    assert after[64:80, 94:110].mean() > 0.9
+    result = more.record.categories[0].counterfactual
+    assert result.verified
+    assert result.area_fraction == pytest.approx(after.mean())
+    assert "answers" in more.record.timing_ms
+
+
+class Stubborn(Looks):
+    """Sees blue in everything."""
+
+    def _one(self, image, question):
+        if question == "Is there blue?":
+            return Answered(question, "Yes, blue.", 0.9)
+        return super()._one(image, question)
+
+
+def test_an_answer_that_no_veil_takes_away_is_told():
+    examination = examined(Stubborn(), settings=Settings(answers=True))
+    assert "no veil was found under which every answer is no" in examination.record.warnings
+    assert examination.record.categories[0].counterfactual.verified
+    assert "Still yes under the veil" in examination.record.rationale.text

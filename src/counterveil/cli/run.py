@@ -40,6 +40,12 @@ def run(
         bool | None,
         typer.Option("--objects/--no-objects", help="Veil whole objects, or what must be veiled."),
     ] = None,
+    answers: Annotated[
+        bool | None,
+        typer.Option(
+            "--answers/--no-answers", help="Veil more where the reasoner still answers yes."
+        ),
+    ] = None,
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="Most frames of an animated file to assess.")
     ] = None,
@@ -72,6 +78,7 @@ def run(
         target=target,
         max_frames=max_frames,
         objects=objects,
+        answers=answers,
     )
     counterveil = from_profile(profile, overrides=overrides, device=device)
     with Folder(out) as folder:

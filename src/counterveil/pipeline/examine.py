@@ -9,8 +9,10 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from counterveil.categories import ControlCode
 from counterveil.errors import CounterveilError, UsageError
 from counterveil.images import load
+from counterveil.pipeline.answers import answered_by
 from counterveil.pipeline.explain import Explanation
 from counterveil.pipeline.job import Job
 from counterveil.pipeline.parts import Methods, Settings, Watch
@@ -122,6 +124,9 @@ class Counterveil:
         job.run()
         results = self._results(job, before)
         rationale, doubt = self._rationale(job, results, stopwatch)
+        if self._veil_answers(job, rationale, stopwatch):
+            results = self._results(job, before)
+            rationale, doubt = self._rationale(job, results, stopwatch)
         record = Record(
             status="partial" if photo.frames > len(frames) or doubt else "ok",
             profile=self.profile,
@@ -172,6 +177,33 @@ class Counterveil:
             text = f"{type(error).__name__}: {error}; please report it"
             return None, f"no rationale was written: unexpected {text}"
         return rationale, not_assessed(rationale)
+
+    def _veil_answers(self, job: Job, rationale: Rationale | None, stopwatch: Stopwatch) -> bool:
+        """Veil what is still answered by yes, where that is wanted; whether more is veiled."""
+        if self.reasoner is None or rationale is None or job.whole or not self.settings.answers:
+            return False
+        still = [a.question for a in rationale.answers if a.yes and (a.p_yes_veiled or 0) >= 0.5]
+        if not still:
+            return False
+        try:
+            with stopwatch("answers"):
+                more = answered_by(
+                    self.reasoner,
+                    job.photo.pixels,
+                    job.mask,
+                    still,
+                    ControlCode(rationale.control),
+                    fill=job.fill,
+                    methods=self.methods,
+                    settings=self.settings,
+                )
+        except CounterveilError as error:
+            job.warnings.append(f"what is still answered by yes could not be veiled: {error}")
+            return False
+        if more is None or not job.veil_also(more):
+            job.warnings.append("no veil was found under which every answer is no")
+            return False
+        return True
 
     def _results(self, job: Job, before: np.ndarray) -> tuple[CategoryResult, ...]:
         results = []

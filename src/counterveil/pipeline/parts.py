@@ -68,6 +68,7 @@ class Settings:
         objects: whether the veil is completed to whole objects by their looks, so that what the
             classifier does not need is not left in sight; only where ``Methods.finer`` is given.
         limits: of untrusted files.
+        answers: whether more is veiled where the reasoner still answers yes under the veil.
         questions: whose questions the reasoner is asked: those of all categories, so that it can
             disagree with the classifiers, or of the flagged ones.
     """
@@ -79,4 +80,5 @@ class Settings:
     guided: bool = False
     objects: bool = True
     limits: Limits = field(default_factory=Limits)
+    answers: bool = False
     questions: Literal["all", "flagged"] = "all"

@@ -56,9 +56,7 @@ def answered_by(
     small = shrink(image, settings.side)
     veiled = fill(small, enlarge(mask, *small.shape[:2])[None])[0]
     labels = methods.segmentation.method(small)
-    alone = cast(
-        Images, np.stack([fill(veiled, (labels == n)[None])[0] for n in np.unique(labels)])
-    )
+    alone = np.stack([fill(veiled, (labels == n)[None])[0] for n in np.unique(labels)])
     found = methods.search.method(
         veiled,
         score,

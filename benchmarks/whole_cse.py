@@ -47,12 +47,16 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     module = import_torchvision().models.resnet50(num_classes=2)
-    classifier = TorchClassifier(module, info=ModelInfo("resnet50:random"))
+    image = draw_scene(0, 0, split="test", category="self_harm", kind="unsafe").pixels
+    safe = TorchClassifier(module, info=ModelInfo("resnet50:random")).score(image[None])[0] < 0.5
+    # Its weights are random: whichever it says of the image is taken for unsafe.
+    classifier = TorchClassifier(
+        module, info=ModelInfo("resnet50:random"), unsafe=(0 if safe else 1,)
+    )
     for parameter in module.parameters():
         parameter.requires_grad_(False)
-    category = Category("unsafe", "Unsafe", threshold=0.01, classifier="resnet50:random")
+    category = Category("unsafe", "Unsafe", classifier="resnet50:random")
     watch = Watch(category, classifier)
-    image = draw_scene(0, 0, split="test", category="self_harm", kind="unsafe").pixels
     chosen = replace(profiles.PROFILES["proxy"], search=arguments.search)
     methods = profiles.methods(chosen)
 
@@ -62,6 +66,8 @@ def main() -> None:
         return time.perf_counter() - start, explained.forwards
 
     _, forwards = whole()
+    if forwards < 3:
+        raise SystemExit("the search had nothing to do; there is nothing to measure")
     unavoidable(classifier, image, forwards)
     ratios = []
     for _ in range(arguments.repeats):

@@ -40,23 +40,34 @@ def _photograph(name: str) -> np.ndarray:
 def background(rng: np.random.Generator, height: int, width: int, split: Split) -> np.ndarray:
     """A background ``(H, W, 3)`` float32 in ``[0, 255]``; splits share none."""
     if rng.random() < 0.3:
-        return _crop(rng, height, width, split)
+        names = _PHOTOGRAPHS[split]
+        name = names[int(rng.integers(len(names)))]
+        return crop(rng, height, width, name, part=float(rng.uniform(0.4, 1.0)))
     make = _PROCEDURAL[int(rng.integers(len(_PROCEDURAL)))]
     return make(rng, height, width)
 
 
-def _crop(rng: np.random.Generator, height: int, width: int, split: Split) -> np.ndarray:
-    names = _PHOTOGRAPHS[split]
-    photograph = _photograph(names[int(rng.integers(len(names)))])
+def crop(
+    rng: np.random.Generator, height: int, width: int, name: str, *, part: float
+) -> np.ndarray:
+    """A tinted part of a photograph, ``(H, W, 3)`` float32.
+
+    Args:
+        rng: source of everything random here.
+        height: of the crop.
+        width: of the crop.
+        name: of a function of ``skimage.data``.
+        part: of the photograph's sides that is seen, at most.
+    """
+    photograph = _photograph(name)
     rows, columns = photograph.shape[:2]
-    part = float(rng.uniform(0.4, 1.0))
     tall = min(int(rows * part), int(columns * part * height / width))
     wide = max(1, tall * width // height)
     top, left = int(rng.integers(rows - tall + 1)), int(rng.integers(columns - wide + 1))
-    crop = Image.fromarray(photograph[top : top + tall, left : left + wide])
+    seen = Image.fromarray(photograph[top : top + tall, left : left + wide])
     if rng.random() < 0.5:
-        crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    pixels = np.asarray(crop.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+        seen = seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    pixels = np.asarray(seen.resize((width, height), Image.Resampling.BILINEAR), np.float32)
     tint = rng.uniform(0.75, 1.2, 3).astype(np.float32)
     return pixels * tint
 

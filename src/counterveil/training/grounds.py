@@ -2,8 +2,7 @@
 
 The scenes have few grounds, and a photograph that was never seen startles a classifier: marks are
 missed among stars, bricks are taken for marks. Where masks of the things are known, everything
-else can be replaced by noise, stars, strokes, or a training photograph turned, inverted and
-recoloured.
+else can be replaced by noise, stars, strokes, or a photograph turned, inverted and recoloured.
 """
 
 from __future__ import annotations
@@ -15,7 +14,13 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter
 from scipy.ndimage import binary_dilation
 
-from counterveil.scenes.backgrounds import background
+from counterveil.scenes.backgrounds import crop
+
+_PHOTOGRAPHS = (
+    *("chelsea", "coffee", "brick", "moon", "coins"),
+    *("cell", "clock", "immunohistochemistry", "retina", "text"),
+)
+"""Those of the training split, and others that scikit-image ships; none of another split's."""
 
 Texture = Callable[[np.random.Generator, int, int], np.ndarray]
 
@@ -50,8 +55,9 @@ class Grounds:
 
 
 def _photograph(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A ground of the training split as nobody has seen it."""
-    ground = background(rng, height, width, "train")
+    """A part of a photograph, of any scale, as nobody has seen it."""
+    name = _PHOTOGRAPHS[int(rng.integers(len(_PHOTOGRAPHS)))]
+    ground = crop(rng, height, width, name, part=float(rng.uniform(0.15, 1.0)))
     ground = np.rot90(ground, int(rng.integers(4))) if height == width else ground
     ground = ground[..., rng.permutation(3)]
     if rng.random() < 0.4:

@@ -137,6 +137,8 @@ def test_the_official_client_is_served(url):
           {"type": "text", "text": "?"}], "image"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,*"}},
           {"type": "text", "text": "?"}], "base64"),
+        ([{"type": "image_url"}, {"type": "text", "text": "?"}], "malformed"),
+        ([{"type": "image_url", "image_url": "data:"}, {"type": "text"}], "malformed"),
     ],
 )  # fmt: skip
 def test_what_the_route_cannot_use_is_refused_in_words(url, content, words):

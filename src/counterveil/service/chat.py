@@ -107,10 +107,13 @@ def read(body: Completion, limits: Limits) -> Asked:
         if isinstance(parts, str):
             parts = [{"type": "text", "text": parts}]
         for part in parts:
-            if part.get("type") == "image_url":
-                urls.append(str(part["image_url"]["url"]))
-            elif part.get("type") == "text":
-                (texts if message.role == "user" else said).append(str(part["text"]))
+            try:
+                if part.get("type") == "image_url":
+                    urls.append(str(part["image_url"]["url"]))
+                elif part.get("type") == "text":
+                    (texts if message.role == "user" else said).append(str(part["text"]))
+            except (LookupError, TypeError) as error:
+                raise UsageError(f"a part of a message is malformed ({error!r})") from error
     if len(urls) != 1 or not texts:
         raise UsageError(f"send one image and a question; got {len(urls)} images")
     question = texts[-1].removesuffix(YES_NO).strip()

@@ -13,7 +13,7 @@ from counterveil.pipeline.scale import enlarge, shrink
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.regions.figure import figure
 from counterveil.search.combine import Demand, combine
-from counterveil.types import Image, Mask, Photo
+from counterveil.types import Heat, Image, Mask, Photo
 from counterveil.veil import fill as fill_named
 
 
@@ -107,7 +107,12 @@ class Job:
 
     def _objects(self, image: Image, core: Mask) -> Mask:
         with self._stopwatch("objects"):
-            return figure(image, core, next(iter(self.explanations.values())).finer)
+            return figure(
+                image,
+                core,
+                next(iter(self.explanations.values())).finer,
+                heat=_hottest([explanation.heat for explanation in self.explanations.values()]),
+            )
 
     def _unite(self, image: Image) -> Mask:
         explanations = list(self.explanations.values())
@@ -131,3 +136,11 @@ class Job:
         with self._stopwatch("release"):
             self.released = release(self.photo.pixels, self.mask, self.fill, self._watches)
         return self.released.safe
+
+
+def _hottest(heats: Sequence[Heat]) -> Heat:
+    """The most that any category's heat says of a pixel, each as a share of its own maximum."""
+    if len(heats) == 1:
+        return heats[0]
+    hottest: Heat = np.max([heat / max(float(heat.max()), 1e-12) for heat in heats], axis=0)
+    return hottest

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from counterveil.classifiers import _torchvision
+from counterveil.errors import ModelError
 from counterveil.reasoning.prior import Control, ControlPrior, ControlSpec
 
 _torchvision.import_torchvision()  # before transformers, which imports it
@@ -21,6 +22,8 @@ from transformers import (  # noqa: E402
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
 )
+
+from counterveil.reasoning.stem import Stem, StemSpec  # noqa: E402
 
 IGNORED = -100
 """Label of tokens that are not learnt."""
@@ -31,7 +34,8 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
 
     Without a control code, or with guidance 0, it computes what InstructBLIP computes, bit for
     bit. ``config.control`` holds the :class:`ControlSpec`; a stock checkpoint has none and gets
-    one from :meth:`add_control`.
+    one from :meth:`add_control`. ``config.stem``, where there is one, is the :class:`StemSpec` of
+    convolutions that take the place of the vision tower's patches.
 
     References:
         Bethany et al., AAAI 2024, section 3.1, equations 1 to 3; Dai et al., "InstructBLIP", 2023.
@@ -40,6 +44,8 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
     def __init__(self, config: InstructBlipConfig) -> None:
         super().__init__(config)
         self.control: ControlPrior | None = None
+        if getattr(config, "stem", None):
+            self._make_stem(StemSpec.from_dict(config.stem))
         if getattr(config, "control", None):
             self._make_control()
 
@@ -64,6 +70,14 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
         control = self._make_control().to(self.query_tokens.device)
         table = self.qformer.embeddings.word_embeddings.weight.detach().float()
         control.start([table[ids.to(table.device)] for ids in words])
+
+    def _make_stem(self, spec: StemSpec) -> None:
+        vision = self.config.vision_config
+        if vision.patch_size != spec.stride:
+            raise ModelError(
+                f"a stem of stride {spec.stride} does not fit patches of {vision.patch_size} px"
+            )
+        self.vision_model.embeddings.patch_embedding = Stem(spec, vision.hidden_size)
 
     def _make_control(self) -> ControlPrior:
         spec = self.spec

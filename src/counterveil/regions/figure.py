@@ -1,8 +1,9 @@
-"""From a part of an object to the object, by its looks.
+"""From a part of an object to the object, by its looks and by where the classifier looks.
 
 A minimal veil hides what a classifier needs of an object and may leave the rest in sight. As in
 GrabCut, a minimum cut parts what looks like the seed from what looks like the rest of the image;
-here on superpixels, with the veil as the seed, object by object.
+here on superpixels, with the veil as the seed, object by object. An object of several colours
+has parts that look like nothing else of it; there the attribution's heat speaks for them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 from skimage.color import rgb2lab
 
-from counterveil.types import Image, Labels, Mask
+from counterveil.types import Heat, Image, Labels, Mask
 
 Chosen = Bool[np.ndarray, " cells"]
 
@@ -24,8 +25,8 @@ _CERTAIN = 1e4
 """Energy that outweighs any outline, a pixel of which is 1."""
 _SCALE = 1000
 """Energies become whole numbers, as the maximum flow wants them."""
-_RARE = 1e-4
-"""Density of a colour that is nowhere."""
+_UNKNOWN = 0.65
+"""Warmth where no heat tells: looks then decide alone."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,32 @@ class FigureSettings:
         rounds: of growing, each from what the last one found.
         reach: how far an object may grow in a round, in square roots of its area.
         alike: CIELAB distance up to which colours are alike.
+        looks: weight of the log-odds of a cell's colour, the object's against the rest's.
+        rare: density of a colour that is nowhere.
+        warm: log-odds in favour of a cell as warm as the seed, over one of median heat: what the
+            classifier looks at belongs to the object, whatever its colour.
         near: log-odds in favour of what touches the object, and
-        far: by how much they fall over a square root of its area: colours that are nowhere else
-            belong to it when they are close, such as a rim.
+        far: by how much they fall over a square root of its area.
         distinct: mean log-odds of the object's own colours from which it grows at all: what looks
             like the rest of the image is no object.
-        most: largest log-odds that the looks of a cell can say.
+        most: largest log-odds that can be said of a cell.
+        say: weight of what is said of a cell, over the length of its outline.
         gap: parts this far from each other are still one object, as a part of the image's
             shorter side.
         margin: added all around, as a part of the shorter side: outlines tell, too.
     """
 
     rounds: int = 3
-    reach: float = 0.6
+    reach: float = 0.9
     alike: float = 7.0
-    near: float = 1.0
-    far: float = 4.0
-    distinct: float = 2.5
-    most: float = 3.0
+    looks: float = 1.25
+    rare: float = 0.01
+    warm: float = 3.1
+    near: float = -1.0
+    far: float = 1.8
+    distinct: float = 1.0
+    most: float = 4.0
+    say: float = 4.0
     gap: float = 1 / 56
     margin: float = 1 / 200
 
@@ -92,7 +101,12 @@ class _Cells:
 
 
 def figure(
-    image: Image, seed: Mask, partition: Labels, *, settings: FigureSettings | None = None
+    image: Image,
+    seed: Mask,
+    partition: Labels,
+    *,
+    heat: Heat | None = None,
+    settings: FigureSettings | None = None,
 ) -> Mask:
     """The objects that a seed lies on, with a narrow margin; at least the seed itself.
 
@@ -100,6 +114,7 @@ def figure(
         image: RGB.
         seed: parts of objects.
         partition: superpixels that follow the objects' outlines.
+        heat: attribution, ``(H, W)``; without one, looks alone decide.
         settings: what counts as the same object.
 
     References:
@@ -108,8 +123,9 @@ def figure(
     settings = settings or FigureSettings()
     lab, found = rgb2lab(image), seed
     gap = max(1, round(settings.gap * min(seed.shape)))
+    warmth = _warmth(heat, seed)
     for _ in range(settings.rounds):
-        grown = _grown(lab, found, partition, gap, settings)
+        grown = _grown(lab, found, partition, warmth, gap, settings)
         if (grown == found).all():
             break
         found = grown
@@ -119,18 +135,30 @@ def figure(
 
 
 def _grown(
-    lab: np.ndarray, seed: Mask, partition: Labels, gap: int, settings: FigureSettings
+    lab: np.ndarray,
+    seed: Mask,
+    partition: Labels,
+    warmth: Float64[np.ndarray, "height width"],
+    gap: int,
+    settings: FigureSettings,
 ) -> Mask:
     parts, count = label(binary_dilation(seed, iterations=gap))
     seeds = np.where(seed, parts, 0).astype(np.int32)
     cells = _Cells.of(lab, partition, seeds)
-    found = seed.copy()
+    warm, found = cells.mean(warmth), seed.copy()
     for number in range(1, count + 1):
-        found |= _object(cells, seeds, number, gap, settings)
+        found |= _object(cells, seeds, number, warm, gap, settings)
     return found
 
 
-def _object(cells: _Cells, seeds: Labels, number: int, gap: int, settings: FigureSettings) -> Mask:
+def _object(
+    cells: _Cells,
+    seeds: Labels,
+    number: int,
+    warmth: Float64[np.ndarray, " cells"],
+    gap: int,
+    settings: FigureSettings,
+) -> Mask:
     """The object of one seed; what lies in another seed is left to that one."""
     seed: Mask = seeds == number
     away = distance_transform_edt(~seed) / np.sqrt(seed.sum())
@@ -139,14 +167,24 @@ def _object(cells: _Cells, seeds: Labels, number: int, gap: int, settings: Figur
     taken = cells.share((seeds > 0) & ~seed) > 0.5
     open_to = (cells.share(near) > 0.5) & ~inside & ~taken
     beyond = ~inside & ~open_to & ~taken
-    odds = np.log(_density(cells, inside, settings) + _RARE)
-    odds -= np.log(_density(cells, beyond, settings) + _RARE)
+    odds = np.log(_density(cells, inside, settings) + settings.rare)
+    odds -= np.log(_density(cells, beyond, settings) + settings.rare)
     if float(odds[inside] @ cells.area[inside]) < settings.distinct * cells.area[inside].sum():
         return seed
+    odds = settings.looks * odds + settings.warm * warmth
     odds += settings.near - settings.far * cells.mean(away)
     odds = np.clip(odds, -settings.most, settings.most)
     chosen = _cut(cells, odds, inside, open_to, settings)
     return _joined(chosen[cells.at] & ~((seeds > 0) & ~seed), seed, gap)
+
+
+def _warmth(heat: Heat | None, seed: Mask) -> Float64[np.ndarray, "height width"]:
+    """Heat, 0 at its median and 1 at the seed's mean."""
+    if heat is not None and seed.any():
+        low, high = float(np.median(heat)), float(heat[seed].mean())
+        if high > low:
+            return (heat - low) / (high - low)
+    return np.full(seed.shape, _UNKNOWN)
 
 
 def _density(
@@ -175,7 +213,7 @@ def _cut(
     edges, length = _edges(cells)
     apart = ((cells.colour[edges[0]] - cells.colour[edges[1]]) ** 2).sum(axis=1)
     alike = length * np.exp(-0.5 * apart / settings.alike**2)
-    say = 4 * np.sqrt(cells.area) * np.abs(odds)
+    say = settings.say * np.sqrt(cells.area) * np.abs(odds)
     out = ~inside & ~open_to
     to_object = np.where(inside, _CERTAIN, np.where(open_to & (odds > 0), say, 0))
     to_rest = np.where(out, _CERTAIN, np.where(open_to & (odds < 0), say, 0))

@@ -12,6 +12,7 @@ from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.conditional import ConditionalBlip, condition
 from counterveil.reasoning.prompts import TEMPLATE
 from counterveil.reasoning.proxy import GENERATION
+from counterveil.reasoning.stem import StemSpec
 from counterveil.scenes import KINDS
 from counterveil.scenes.clutter import CAPTIONS as CLUTTER
 from counterveil.training.tower import initialise
@@ -55,7 +56,7 @@ def new(*, seed: int = 0) -> ConditionalBlip:
         vision_config=InstructBlipVisionConfig(
             hidden_size=192,
             intermediate_size=768,
-            num_hidden_layers=6,
+            num_hidden_layers=2,
             num_attention_heads=3,
             image_size=SIDE,
             patch_size=PATCH,
@@ -84,6 +85,7 @@ def new(*, seed: int = 0) -> ConditionalBlip:
         ).to_dict(),
         num_query_tokens=QUERIES,
         image_token_index=text.convert_tokens_to_ids("<image>"),
+        stem=StemSpec().to_dict(),
     )
     model = ConditionalInstructBlip(config)
     initialise(model.vision_model, seed=seed)

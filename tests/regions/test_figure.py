@@ -58,6 +58,26 @@ def test_another_object_of_another_colour_is_left():
     assert found[inside(other)].mean() < 0.1
 
 
+def test_heat_speaks_for_a_part_of_another_colour():
+    other = (slice(56, 66), slice(30, 60))
+    image = picture(((BAR, (200, 60, 40)), (other, (40, 60, 200))))
+    seed, cells = inside((slice(40, 56), slice(30, 60))), partition(image)
+    cold, warm = (
+        np.where(inside(*hot), np.float32(1), np.float32(0)) for hot in ((BAR,), (BAR, other))
+    )
+    assert figure(image, seed, cells, heat=cold)[inside(other)].mean() < 0.2
+    found = figure(image, seed, cells, heat=warm)
+    assert found[inside(other)].mean() > 0.9
+    assert found.mean() < 1.3 * inside(BAR, other).mean()
+
+
+def test_cold_ground_is_left_however_much_it_looks_like_the_object():
+    image = picture(((BAR, (95, 140, 90)),))
+    seed = inside((slice(40, 56), slice(30, 60)))
+    heat = np.where(seed, np.float32(1), np.float32(0))
+    assert figure(image, seed, partition(image), heat=heat).mean() < 2 * seed.mean()
+
+
 def test_the_same_colour_out_of_reach_is_left():
     far = (slice(4, 12), slice(80, 92))
     image = picture(((BAR, (200, 60, 40)), (far, (200, 60, 40))))

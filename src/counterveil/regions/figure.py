@@ -25,7 +25,7 @@ _CERTAIN = 1e4
 """Energy that outweighs any outline, a pixel of which is 1."""
 _SCALE = 1000
 """Energies become whole numbers, as the maximum flow wants them."""
-_UNKNOWN = 0.65
+_UNKNOWN = 0.5
 """Warmth where no heat tells: looks then decide alone."""
 
 

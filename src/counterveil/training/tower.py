@@ -1,11 +1,18 @@
-"""Teach a small vision transformer, from scratch, to name the things there are."""
+"""Teach a small vision transformer to name the things there are."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from counterveil.classifiers import proxy
+from counterveil.reasoning.stem import Stem
 from counterveil.training.pointer import Tap
+
+_SLIM = "network.resnet."
+"""Where a shipped classifier keeps what a stem has."""
 
 
 class TowerTap(Tap):
@@ -58,3 +65,20 @@ def initialise(tower: nn.Module, *, seed: int) -> None:
             elif parameter.ndim > 1:
                 fan = parameter[0].numel()
                 parameter.normal_(0, fan**-0.5, generator=generator)
+
+
+def start_stem(stem: Stem, keys: Sequence[str]) -> None:
+    """Start a stem from the mean of shipped classifiers, as large towers come pretrained.
+
+    They were tuned from one network, so that their mean is a network, too.
+
+    References:
+        Wortsman et al., "Model soups", 2022.
+    """
+    states = [proxy.load(key).module.state_dict() for key in keys]
+    wanted = stem.network.state_dict()
+    means = {
+        name: torch.stack([state[_SLIM + name].double() for state in states]).mean(0).to(old.dtype)
+        for name, old in wanted.items()
+    }
+    stem.network.load_state_dict(means)

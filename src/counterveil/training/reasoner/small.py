@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
+from counterveil.classifiers.base import InputSpec
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.conditional import ConditionalBlip, condition
 from counterveil.reasoning.prompts import TEMPLATE
@@ -15,7 +16,7 @@ from counterveil.reasoning.proxy import GENERATION
 from counterveil.reasoning.stem import StemSpec
 from counterveil.scenes import KINDS
 from counterveil.scenes.clutter import CAPTIONS as CLUTTER
-from counterveil.training.tower import initialise
+from counterveil.training.tower import initialise, start_stem
 from counterveil.types import ModelInfo
 
 from transformers import (  # isort: skip  (after torchvision, which ciit imports)
@@ -47,7 +48,11 @@ def new(*, seed: int = 0) -> ConditionalBlip:
     text = _tokenizer(("<pad>", "<unk>", "<s>", "</s>"), names(), lower=False)
     instruction = _tokenizer(("[PAD]", "[UNK]", "[CLS]", "[SEP]"), (), lower=True)
     processor = InstructBlipProcessor(
-        BlipImageProcessor(size={"height": SIDE, "width": SIDE}),
+        BlipImageProcessor(
+            size={"height": SIDE, "width": SIDE},
+            image_mean=list(InputSpec().mean),
+            image_std=list(InputSpec().std),
+        ),
         text,
         instruction,
         num_query_tokens=QUERIES,
@@ -89,6 +94,7 @@ def new(*, seed: int = 0) -> ConditionalBlip:
     )
     model = ConditionalInstructBlip(config)
     initialise(model.vision_model, seed=seed)
+    start_stem(model.vision_model.embeddings.patch_embedding, PAPER)
     with torch.no_grad():
         model.query_tokens.normal_(0, 0.5)
     condition(model, processor, [CATEGORIES[key] for key in PAPER], tokens=2)

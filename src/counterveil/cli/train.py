@@ -97,9 +97,12 @@ def reasoner(
     ] = 4,
     naming: Annotated[
         int, typer.Option(min=0, help="small: passes in which the vision tower learns to name.")
-    ] = 24,
+    ] = 3,
     language: Annotated[
         int, typer.Option(min=0, help="small: steps in which the language model learns to speak.")
+    ] = 1500,
+    queries: Annotated[
+        int, typer.Option(min=0, help="small: steps in which the Q-Former learns to name.")
     ] = 1500,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
@@ -122,6 +125,7 @@ def reasoner(
         mix=Mix(questions=questions),
         naming=naming,
         language=language,
+        queries=queries,
         seed=seed,
         precision=_precision(precision, "cuda" if torch.cuda.is_available() else "cpu"),
         deepspeed=str(deepspeed or ""),

@@ -25,10 +25,12 @@ class Truth:
     Attributes:
         answers: to every question.
         flagged: keys of the categories that it is unsafe in.
+        things: what is in sight, as kinds and captions call it, where it is a scene.
     """
 
     answers: tuple[Answer, ...]
     flagged: tuple[str, ...]
+    things: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,7 @@ def scene_truth(scene: coco.SceneFile, things: Any) -> Truth:
     return Truth(
         answers(names, scene.bystanders, scene.clutter),
         tuple(key for key in scene.labels if key in flagged),
+        (*names, *scene.clutter, *["a person"] * scene.bystanders),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from counterveil.training.naming import Namer
 from counterveil.training.reasoner import instruct as instruct_data
 from counterveil.training.reasoner import small
 from counterveil.training.reasoner.calibration import calibrate
+from counterveil.training.reasoner.contrast import teach_queries
 from counterveil.training.reasoner.examples import Example, scene_examples
 from counterveil.training.reasoner.language import teach_language
 from counterveil.training.reasoner.lessons import Collator, Lessons, Mix
@@ -45,6 +46,7 @@ class ReasonerRecipe:
         naming: passes over thumbnails, for ``small``: its vision tower first learns to name
             things.
         language: steps in which the language model of ``small`` learns to speak of things.
+        queries: steps in which the Q-Former of ``small`` learns to name what the tower sees.
         gain: most by which a colour channel is made darker or brighter.
         tokens: control tokens a category.
         seed: of everything random.
@@ -60,6 +62,7 @@ class ReasonerRecipe:
     mix: Mix = field(default_factory=Mix)
     naming: int = 0
     language: int = 0
+    queries: int = 0
     gain: float = 0.0
     tokens: int = 4
     seed: int = 0
@@ -104,7 +107,7 @@ def train(
     examples = _examples(data, images, unreviewed=unreviewed)
     out.mkdir(parents=True, exist_ok=True)
     if recipe.start == SMALL:
-        blip = _small(data, out / "start", recipe, resume=resume, report=report)
+        blip = _small(data, examples["train"], out / "start", recipe, resume=resume, report=report)
     else:
         blip = ConditionalBlip.from_pretrained(recipe.start, tokens=recipe.tokens)
     history = instruct(blip, examples, out, recipe, resume=resume, report=report)
@@ -203,7 +206,13 @@ def _examples(data: Path, images: Path | None, *, unreviewed: bool) -> dict[str,
 
 
 def _small(
-    data: Path, start: Path, recipe: ReasonerRecipe, *, resume: bool, report: Report
+    data: Path,
+    examples: Sequence[Example],
+    start: Path,
+    recipe: ReasonerRecipe,
+    *,
+    resume: bool,
+    report: Report,
 ) -> ConditionalBlip:
     """The small one, able to see and to speak; kept beside the result, to resume from."""
     if resume and (start / "config.json").is_file():
@@ -220,6 +229,16 @@ def _small(
         step=_nothing,
     )
     _teach_tower(blip, data, recipe, report)
+    teach_queries(
+        blip,
+        examples,
+        steps=recipe.queries,
+        batch=32,
+        rate=1e-3,
+        seed=recipe.seed,
+        precision=recipe.autocast,
+        report=report,
+    )
     blip.save_pretrained(start)
     return blip
 

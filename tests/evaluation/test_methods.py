@@ -73,9 +73,7 @@ def test_sedc_s_fills_are_a_blur_of_sigma_5_and_the_mean_colour():
     assert np.sqrt((spread * places**2).sum()) == pytest.approx(5, abs=0.3)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in ROWS if name != "default (ours): minimal, finer"]
-)
+@pytest.mark.parametrize("name", ROWS)
 def test_every_row_is_measured(name):
     figures = cse.explain(ROWS[name], watch(), Optimum(forwards=50))(case())
     assert set(figures) >= {"found", "depth", "obfuscation", "coverage", "iou", "gap", "forwards"}

@@ -16,7 +16,7 @@ from counterveil.search.trial import Goal
 from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Score
 from counterveil.veil import Fill
 
-_MOST = 200_000
+_MOST = 250_000
 """Combinations of a strength that are still listed; a finer partition stops at a lower one."""
 
 

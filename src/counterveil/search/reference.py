@@ -76,5 +76,4 @@ class Reference:
         """Which image of a batch the search looks at."""
         if self.each:
             return int(scores.argmin())
-        # Columns as the code has them, safe and unsafe: among equals the first cell wins.
-        return int(np.stack([1 - scores, scores], axis=1).argmax()) // 2
+        return int(np.maximum(scores, 1 - scores).argmax())

@@ -37,7 +37,7 @@ def few():
         patch.setattr(
             bench_cse,
             "tables",
-            lambda sam="", *, opened=True: {
+            lambda sam="", *, opened=True, heavy=True: {
                 k: v for k, v in FEW.items() if opened or k != "attributions"
             },
         )

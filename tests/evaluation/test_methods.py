@@ -44,6 +44,11 @@ def test_a_classifier_that_only_scores_has_no_table_of_attributions():
     assert list(tables(opened=False)) == ["partitions", "searches"]
 
 
+def test_a_quick_bench_leaves_out_what_takes_a_thousand_images():
+    left_out = set(ROWS) - {row.name for rows in tables(heavy=False).values() for row in rows}
+    assert left_out == {"CSRA as published, 10 regions"}
+
+
 def test_rivals_have_their_authors_settings():
     csra = ROWS["CSRA as published"].parts(Reds())
     assert (csra.segmentation.method.segments, csra.segmentation.method.compactness) == (30, 50)

@@ -39,6 +39,7 @@ class Size:
         searches: for the searches, of which the rivals score up to 2,048 images a scene.
         optimum: of the latter, those whose least area is looked for.
         proof: most images scored for one least area.
+        heavy: whether CSRA is also measured with the ten regions of the paper's comparison.
     """
 
     accuracy: int
@@ -48,10 +49,13 @@ class Size:
     searches: int
     optimum: int
     proof: int
+    heavy: bool = True
 
 
 FULL = Size(accuracy=1000, released=195, edge=20, tables=195, searches=50, optimum=20, proof=16_384)
-QUICK = Size(accuracy=80, released=4, edge=1, tables=4, searches=1, optimum=1, proof=2048)
+QUICK = Size(
+    accuracy=80, released=4, edge=1, tables=4, searches=1, optimum=1, proof=1024, heavy=False
+)
 
 
 def heading(size: Size, *, sam: str = "", folder: Folder | None = None) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def heading(size: Size, *, sam: str = "", folder: Folder | None = None) -> dict[
 
 def steps(size: Size, *, sam: str = "", folder: Folder | None = None) -> int:
     """How often ``step`` will be called."""
-    counts = [count for _, count in _methods(_tables(sam, folder), size)]
+    counts = [count for _, count in _methods(_tables(size, sam, folder), size)]
     if folder is not None:
         there = len(folder.cases(folder.watch, max(counts)))
         return sum(min(count, there) for count in counts)
@@ -91,7 +95,7 @@ def run(
         folder: measured on instead of the scenes.
     """
     memory = Saved(None, {}, resume=False) if saved is None else saved
-    bench = _Bench(size, _tables(sam, folder), memory, step)
+    bench = _Bench(size, _tables(size, sam, folder), memory, step)
     if folder is not None:
         results = bench.counterfactuals([folder.watch], folder)
         there = len(folder.cases(folder.watch, max(size.tables, size.searches)))
@@ -110,8 +114,8 @@ def run(
 Tables = Mapping[str, Sequence[Method]]
 
 
-def _tables(sam: str, folder: Folder | None) -> Tables:
-    return tables(sam, opened=folder is None or folder.opened)
+def _tables(size: Size, sam: str, folder: Folder | None) -> Tables:
+    return tables(sam, opened=folder is None or folder.opened, heavy=size.heavy)
 
 
 def _methods(rows: Tables, size: Size) -> list[tuple[Method, int]]:

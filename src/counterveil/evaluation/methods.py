@@ -43,6 +43,7 @@ class Method:
         target: the score to stay below.
         forwards: most images scored by the search.
         finer: whether the veil is given back by pieces finer than its regions.
+        heavy: whether it scores a thousand images for every one that it veils.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Method:
     target: float = 0.5
     forwards: int = 512
     finer: bool = False
+    heavy: bool = False
 
     @property
     def settings(self) -> Settings:
@@ -123,7 +125,7 @@ def searches() -> tuple[Method, ...]:
         Method("BEN", search="ben"),
         code,
         csra,
-        replace(csra, name="CSRA as published, 10 regions", options={"regions": 10}),
+        replace(csra, name="CSRA as published, 10 regions", options={"regions": 10}, heavy=True),
         replace(sedc, name="SEDC as published, blur", segmentation="quickshift", fill=BLUR),
         replace(sedc, name="SEDC as published, mean", segmentation="quickshift", fill=MEAN),
         replace(
@@ -136,16 +138,19 @@ def searches() -> tuple[Method, ...]:
     )
 
 
-def tables(sam: str = "", *, opened: bool = True) -> dict[str, tuple[Method, ...]]:
+def tables(
+    sam: str = "", *, opened: bool = True, heavy: bool = True
+) -> dict[str, tuple[Method, ...]]:
     """All rows by table; a row may stand in several.
 
     Args:
         sam: a checkpoint of Segment Anything, for a row of its own.
         opened: whether the classifier can be looked into. One that only scores has its regions
             ranked by occlusion in every row, and no table of attributions.
+        heavy: the heavy rows, too.
     """
     chosen = {"attributions": attributions(), "partitions": partitions(sam)}
-    chosen["searches"] = searches()
+    chosen["searches"] = tuple(row for row in searches() if heavy or not row.heavy)
     return chosen if opened else {name: chosen[name] for name in ("partitions", "searches")}
 
 

@@ -148,7 +148,9 @@ def test_a_folder_is_measured_without_truth(few, folder, tmp_path):
     assert row["images"] == 4 and "coverage" not in row
     assert "classifiers" not in figures
     assert not list(out.parent.glob("*.partial*"))
-    assert "of 6 read" in (tmp_path / "x.md").read_text()
+    page = (tmp_path / "x.md").read_text()
+    assert "of 6 read" in page
+    assert f"bench cse --quick --scenes 9 --data data --classifier '{SPEC}' --out" in page
 
 
 def test_a_folder_without_a_flagged_image_is_refused(tmp_path):

@@ -84,11 +84,12 @@ class _Asked:
     resume: bool
     partial: Path
 
-    @property
-    def command(self) -> str:
+    def command(self, folder: Folder | None) -> str:
         """As it is shown on the page."""
         words = ["counterveil bench cse", *(["--quick"] if self.quick else [])]
-        return " ".join([*words, *([f"--scenes {self.scenes}"] if self.scenes else [])])
+        words += [f"--scenes {self.scenes}"] if self.scenes else []
+        words += [f"--data {folder.name} --classifier '{folder.spec}'"] if folder else []
+        return " ".join(words)
 
 
 def _folder(data: Path, classifier: str, device: str) -> Folder:
@@ -110,7 +111,7 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, dict[str, str], Sav
         figures = bench_cse.run(
             size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
         )
-    return figures, {".md": results.to_markdown(figures, command=asked.command)}, saved
+    return figures, {".md": results.to_markdown(figures, command=asked.command(folder))}, saved
 
 
 def _reasoning(*, quick: bool, device: str, reasoner: str) -> tuple[Any, dict[str, str]]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64, Int
 from scipy.ndimage import binary_dilation
 
 from counterveil.search.trial import Goal, Scored, Sets, Trial, cover, nothing
-from counterveil.types import Budget, Counterfactual, Image, Labels, Masks, Score
+from counterveil.types import Budget, Counterfactual, Image, Labels, Masks, Outcome, Score
 from counterveil.veil import Fill
 
 Chosen = Bool[np.ndarray, " regions"]
@@ -95,13 +95,13 @@ class Hunt:
         return int(np.flatnonzero(chosen[self.ranked]).max()) + 1
 
     def _answer(
-        self, outcome: str, chosen: Chosen | None, depth: int, target: float
+        self, outcome: Outcome, chosen: Chosen | None, depth: int, target: float
     ) -> Counterfactual:
         veiled = np.zeros(len(self._importance), bool) if chosen is None else chosen
         after = self.known(veiled)
         assert after is not None, "an answer must have been scored"
         return Counterfactual(
-            outcome=outcome,  # type: ignore[arg-type]
+            outcome=outcome,
             mask=nothing(self._labels) if chosen is None else self._masks(veiled[None])[0],
             regions=tuple(int(region) for region in self.ranked if veiled[region]),
             depth=depth,

@@ -36,7 +36,7 @@ docs: setup
 	$(BIN)/python docs/pictures.py
 
 bench: setup
-	$(BIN)/counterveil bench cse --out out/bench/cse.json --markdown out/bench/results.md
+	$(BIN)/counterveil bench cse --resume --out out/bench/cse.json --markdown out/bench/results.md
 	$(BIN)/python benchmarks/bass_vs_slic.py
 	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
 	$(BIN)/python benchmarks/whole_cse.py

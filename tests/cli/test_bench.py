@@ -3,34 +3,79 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from counterveil.cli import app
+from counterveil.errors import UsageError
 from counterveil.evaluation import bench_cse
 from counterveil.evaluation.accuracy import scenes_needed
+from counterveil.evaluation.methods import PAPER, Method
 from counterveil.evaluation.results import to_markdown
+from counterveil.evaluation.resume import Saved
+from counterveil.evaluation.subjects import Folder
+from tests.evaluation.boxes import picture
+
+SIZE = bench_cse.Size(
+    accuracy=8, released=1, edge=1, tables=3, searches=2, optimum=1, proof=40
+)  # fmt: skip
+SPEC = "python:tests.evaluation.boxes:make"
+FEW = {
+    "attributions": (PAPER, Method("Grad-CAM", attribution="gradcam")),
+    "partitions": (PAPER, Method("SLIC", segmentation="slic")),
+    "searches": (PAPER, Method("CSRA", search="csra", options={"regions": 2})),
+}
 
 
 @pytest.fixture(scope="module")
-def measured():
-    size = bench_cse.Size(accuracy=8, flagged=2, edge=1)
+def few():
+    """A few rows, so that the bench itself is tested and not each of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            bench_cse,
+            "tables",
+            lambda sam="", *, opened=True, heavy=True: {
+                k: v for k, v in FEW.items() if opened or k != "attributions"
+            },
+        )
+        yield
+
+
+@pytest.fixture(scope="module")
+def measured(few):
     steps = []
-    figures = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
-    return size, figures, len(steps)
+    figures = bench_cse.run(SIZE, device="cpu", step=lambda: steps.append(1))
+    return figures, len(steps)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images that are flagged, two that are not, one that is none, and a mask."""
+    for index in range(6):
+        place = tmp_path / "data" / ("unsafe" if index < 4 else "safe")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(red=index < 4)).save(place / f"{index}.png")
+    (tmp_path / "data" / "notes.txt").write_text("no image")
+    (tmp_path / "data" / "masks").mkdir()
+    Image.fromarray(picture()).save(tmp_path / "data" / "masks" / "0.png")
+    return tmp_path / "data"
 
 
 def test_every_category_and_method_is_measured(measured):
-    size, figures, steps = measured
-    assert steps == bench_cse.steps(size)
+    figures, steps = measured
+    assert steps == bench_cse.steps(SIZE)
     for part in ("classifiers", "released", "edges"):
         assert len(figures[part]) == 3
-    assert len(figures["counterfactuals"]) >= 2
-    for rows in figures["counterfactuals"].values():
-        for row in rows.values():
-            assert row["found"]["n"] == 2
-            assert row["depth"]["mean"] <= 10
+    for name, rows in FEW.items():
+        count = 2 if name == "searches" else 3
+        assert list(figures["counterfactuals"][name]) == [method.name for method in rows]
+        for row in figures["counterfactuals"][name].values():
+            assert [part["images"] for part in row.values()] == [count] * 3 + [3 * count]
+            assert row["self_harm"]["found"]["n"] == count
+            assert all(part["depth"]["mean"] <= 10 for part in row.values() if part["depth"]["n"])
     for rows in figures["edges"].values():
         assert set(rows) == {"centre", "top", "bottom", "left", "right"}
     for row in figures["released"].values():
@@ -39,10 +84,79 @@ def test_every_category_and_method_is_measured(measured):
     assert scenes_needed(8) == 12
 
 
+def test_a_row_that_stands_in_several_tables_is_measured_once(measured):
+    tables = measured[0]["counterfactuals"]
+    assert tables["attributions"][PAPER.name] == tables["partitions"][PAPER.name]
+
+
 def test_the_figures_fill_a_page(measured):
-    page = to_markdown(measured[1])
-    assert "self_harm" in page
-    json.dumps(measured[1])
+    page = to_markdown(measured[0])
+    assert "| self_harm: CSRA | 2 |" in page
+    assert "| all: SLIC | 9 |" in page
+    json.dumps(measured[0], allow_nan=False)
+
+
+class CutOffError(Exception):
+    """The bench is cut off."""
+
+
+def test_a_bench_that_was_cut_off_is_taken_up(few, folder, tmp_path):
+    size = replace(SIZE, tables=4, searches=4)
+    head = bench_cse.heading(size, folder=Folder(folder, SPEC, device="cpu"))
+
+    def run(resume, most):
+        steps, own = [], Folder(folder, SPEC, device="cpu")
+
+        def step():
+            steps.append(1)
+            if len(steps) > most:
+                raise CutOffError
+
+        saved = Saved(tmp_path / "part.jsonl", head, resume=resume)
+        total = bench_cse.steps(size, folder=own)
+        before = own.watch.classifier.images
+        try:
+            figures = bench_cse.run(size, device="cpu", step=step, saved=saved, folder=own)
+        except CutOffError:
+            return None, 0
+        assert len(steps) == total
+        return figures, own.watch.classifier.images - before
+
+    whole, cost = run(False, 10**6)
+    assert run(False, 6)[0] is None
+    resumed, less = run(True, 10**6)
+    assert 0 < less < cost
+    for figures in (whole, resumed):
+        for rows in figures["counterfactuals"].values():
+            for row in rows.values():
+                del row["unsafe"]["milliseconds"]
+    assert resumed == whole
+
+
+def test_a_folder_is_measured_without_truth(few, folder, tmp_path):
+    out = tmp_path / "out" / "x.json"
+    words = ["bench", "cse", "--quick", "--data", str(folder), "--classifier", SPEC]
+    words += ["--scenes", "9", "--out", str(out), "--markdown", str(tmp_path / "x.md")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert figures["images"] == {"read": 6, "flagged": 4, "opened": False}
+    assert figures["measured"]["data"] == "data"
+    assert str(tmp_path) not in out.read_text(), "a path of this machine"
+    assert set(figures["counterfactuals"]) == {"partitions", "searches"}
+    row = figures["counterfactuals"]["searches"]["CSRA"]["unsafe"]
+    assert row["images"] == 4 and "coverage" not in row
+    assert "classifiers" not in figures
+    assert not list(out.parent.glob("*.partial*"))
+    page = (tmp_path / "x.md").read_text()
+    assert "of 6 read" in page
+    assert f"bench cse --quick --scenes 9 --data data --classifier '{SPEC}' --out" in page
+
+
+def test_a_folder_without_a_flagged_image_is_refused(tmp_path):
+    Image.fromarray(picture(red=False)).save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="flags no image"):
+        bench_cse.steps(SIZE, folder=Folder(tmp_path, SPEC, device="cpu"))
 
 
 def test_benches_are_listed():
@@ -51,8 +165,16 @@ def test_benches_are_listed():
     assert "cse" in result.output
 
 
-@pytest.mark.parametrize("arguments", [["bench", "nonsense", "--out", "x.json"], ["bench", "cse"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bench", "nonsense", "--out", "x.json"],
+        ["bench", "cse"],
+        ["bench", "cse", "--out", "x.json", "--data", "folder"],
+    ],
+)
 def test_mistakes_are_answered(arguments):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0
-    assert "cse" in str(result.exception) or "--out" in str(result.exception)
+    said = str(result.exception)
+    assert any(word in said for word in ("cse", "--out", "go together"))

@@ -47,19 +47,39 @@ def test_an_interval_is_the_same_each_time():
 def test_nothing_measured_is_no_number():
     nothing = estimate([])
     assert np.isnan(nothing.mean)
-    assert nothing.n == 0
+    assert nothing.to_dict() == {"mean": None, "low": None, "high": None, "n": 0}
 
 
 def test_figures_are_written_as_they_are():
-    row = {"found": estimate([1.0, 1.0]).to_dict(), "depth": estimate([2.0, 3.0]).to_dict()}
+    row = {"images": 2, "found": estimate([1.0, 1.0]).to_dict(), "gap": estimate([]).to_dict()}
+    row["depth"] = estimate([2.0, 3.0]).to_dict()
     figures = {
         "classifiers": {"k": {"accuracy": estimate([1.0, 0.0]).to_dict()}},
-        "counterfactuals": {"method": {"k": row}},
+        "counterfactuals": {
+            "partitions": {"one": {"k": row, "l": row}, "two": {"k": row, "l": row}}
+        },
         "released": {"k": row},
         "edges": {"k": {"top": row}},
     }
     assert json.loads(to_json(figures)) == figures
     page = to_markdown(figures)
     assert "| k | 50.0 % [" in page
-    assert "| top | 100.0 % [100.0 %, 100.0 %] | 2.50 [2.00, 3.00] |" in page
-    assert "--quick" in to_markdown(figures, quick=True)
+    assert "| top | 2 | 100.0 % [100.0 %, 100.0 %] | – | 2.50 [2.00, 3.00] |" in page
+    order = [page.index(f"| {name} |") for name in ("k: one", "k: two", "l: one", "l: two")]
+    assert order == sorted(order)  # as in the paper: a category, and all methods on it
+    assert "`counterveil bench cse --quick --out" in to_markdown(
+        figures, command="counterveil bench cse --quick"
+    )
+
+
+def test_a_page_of_a_folder_tells_whose_images_and_says_nothing_of_the_scenes():
+    row = {"images": 1, "found": estimate([1.0]).to_dict()}
+    figures = {
+        "counterfactuals": {"searches": {"one": {"unsafe": row}}},
+        "images": {"read": 9, "flagged": 3, "opened": False},
+        "measured": {"data": "holiday", "classifier": "nudenet:BELLY"},
+    }
+    page = to_markdown(figures)
+    assert "`holiday`: the first 3 images that `nudenet:BELLY` flags, of 9 read" in page
+    assert "occlusion ranked" in page
+    assert not any(word in page for word in ("scenes", "Released", "The paper found"))

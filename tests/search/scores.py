@@ -51,6 +51,22 @@ def needs_any(labels: Labels, sets: Collection[Collection[int]]) -> Callable[[Im
     return score
 
 
+def strips(widths: Collection[int]) -> Labels:
+    """A partition into upright strips of unequal areas."""
+    row = np.repeat(np.arange(len(widths), dtype=np.int32), list(widths))
+    return np.repeat(row[None], 2, axis=0)
+
+
+def table(labels: Labels, values: np.ndarray) -> Callable[[Images], Scores]:
+    """Any score at all: ``values[code]``, bit r of the code telling whether r is veiled whole."""
+    powers = 2 ** np.arange(int(labels.max()) + 1)
+
+    def score(images: Images) -> Scores:
+        return values[(veiled_regions(images, labels) == 1) @ powers]
+
+    return score
+
+
 class Counting:
     """A score function that counts what it is asked."""
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from counterveil.evaluation.resume import Saved
+    from counterveil.evaluation.subjects import Folder
+
 BENCHES = {
-    "cse": "classifiers, counterfactuals and released files on the proxy scenes",
+    "cse": "classifiers, counterfactuals, rivals and released files on the proxy scenes",
     "reasoning": "descriptions and answers on the proxy scenes, under right and wrong codes",
 }
 
@@ -24,6 +29,23 @@ def bench(
         Path | None, typer.Option(help="Also write the figures as a Markdown page.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where the models run.")] = "cpu",
+    scenes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Scenes a category, or images, for the tables of bench cse."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images to run bench cse on instead of the scenes."),
+    ] = None,
+    classifier: Annotated[
+        str, typer.Option(help="Whose flags count in that folder, as hub:REPO#LABEL.")
+    ] = "",
+    sam: Annotated[
+        str, typer.Option(help="Checkpoint of Segment Anything, for a row of bench cse.")
+    ] = "",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Take up bench cse where it was interrupted.")
+    ] = False,
     reasoner: Annotated[
         str, typer.Option(help="Who is measured by the bench reasoning, as blip:REPO.")
     ] = "proxy:scenes",
@@ -39,18 +61,57 @@ def bench(
         raise UsageError(f"no bench is called {name!r}; choose one of {', '.join(BENCHES)}")
     if out is None:
         raise UsageError("name a file for the figures: --out FILE.json")
-    make = {"cse": _cse, "reasoning": _reasoning}[name]
-    figures, page = make(quick=quick, device=device, reasoner=reasoner)
-    _write(out, markdown, figures, page)
+    if name == "reasoning":
+        _write(out, markdown, *_reasoning(quick=quick, device=device, reasoner=reasoner))
+        return
+    if (data is None) != (not classifier):
+        raise UsageError("--data FOLDER and --classifier SPEC go together")
+    folder = None if data is None else _folder(data, classifier, device)
+    asked = _Asked(quick, scenes, sam, device, resume, out.with_suffix(".partial.jsonl"))
+    figures, pages, saved = _cse(asked, folder)
+    _write(out, markdown, figures, pages)
+    saved.remove()
 
 
-def _cse(*, quick: bool, device: str, reasoner: str) -> tuple[Any, dict[str, str]]:
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked of the bench cse."""
+
+    quick: bool
+    scenes: int | None
+    sam: str
+    device: str
+    resume: bool
+    partial: Path
+
+    def command(self, folder: Folder | None) -> str:
+        """As it is shown on the page."""
+        words = ["counterveil bench cse", *(["--quick"] if self.quick else [])]
+        words += [f"--scenes {self.scenes}"] if self.scenes else []
+        words += [f"--data {folder.name} --classifier '{folder.spec}'"] if folder else []
+        return " ".join(words)
+
+
+def _folder(data: Path, classifier: str, device: str) -> Folder:
+    from counterveil.evaluation.subjects import Folder
+
+    return Folder(data, classifier, device=device)
+
+
+def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, dict[str, str], Saved]:
     from counterveil.evaluation import bench_cse, results
+    from counterveil.evaluation.resume import Saved
 
-    size = bench_cse.QUICK if quick else bench_cse.FULL
-    with _bar(bench_cse.steps(size)) as step:
-        figures = bench_cse.run(size, device=device, step=step)
-    return figures, {".md": results.to_markdown(figures, quick=quick)}
+    size = bench_cse.QUICK if asked.quick else bench_cse.FULL
+    if asked.scenes is not None:
+        size = replace(size, tables=asked.scenes, searches=asked.scenes)
+    heading = bench_cse.heading(size, sam=asked.sam, folder=folder)
+    saved = Saved(asked.partial, heading, resume=asked.resume)
+    with _bar(bench_cse.steps(size, sam=asked.sam, folder=folder)) as step:
+        figures = bench_cse.run(
+            size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
+        )
+    return figures, {".md": results.to_markdown(figures, command=asked.command(folder))}, saved
 
 
 def _reasoning(*, quick: bool, device: str, reasoner: str) -> tuple[Any, dict[str, str]]:

@@ -21,7 +21,8 @@ def run(
         str | None, typer.Option(help="Partition into regions; the profile's where not given.")
     ] = None,
     search: Annotated[
-        str | None, typer.Option(help="greedy (the paper's) or minimal (ours).")
+        str | None,
+        typer.Option(help="greedy (the paper's), minimal (ours), or a rival's: csra, sedc, ben..."),
     ] = None,
     fill: Annotated[
         str | None, typer.Option(help="black, white, grey, #rrggbb; blur and pixelate for viewing.")

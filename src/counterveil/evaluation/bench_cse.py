@@ -1,81 +1,237 @@
-"""The bench ``cse``: classifiers, counterfactuals, released files and borders, on the scenes."""
+"""The bench ``cse``: the paper's Tables 3 and 4 and the rivals, on the scenes or on a folder.
+
+On the scenes also classifiers, released files and borders, which need the truth.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
+import counterveil
 from counterveil import profiles
 from counterveil.evaluation import cse
 from counterveil.evaluation.accuracy import accuracy, scenes_needed
-from counterveil.pipeline import Watch
+from counterveil.evaluation.methods import Method, tables
+from counterveil.evaluation.optimum import Optimum
+from counterveil.evaluation.resume import Saved
+from counterveil.evaluation.subjects import Case, Folder, Scenes, Subject, flagged
+from counterveil.pipeline import Counterveil, Watch
 
 SEED = 2024
 """Of the scenes measured on; none of them was trained on, whatever the seed (split ``test``)."""
 
+CHUNK = 10
+"""Images measured between two savings."""
+
 
 @dataclass(frozen=True)
 class Size:
-    """How many scenes a category.
+    """How much is measured, in scenes a category, or in images of a folder.
 
     Attributes:
         accuracy: for the classifiers; a quarter of them twice over are look-alikes alone.
-        flagged: for the counterfactuals (the paper: 585 in all, 195 a category).
+        released: for the released files (the paper's tables: 585 in all, 195 a category).
         edge: touching each edge, and as many away from all.
+        tables: for the attributions and the partitions.
+        searches: for the searches, of which the rivals score up to 2,048 images a scene.
+        optimum: of the latter, those whose least area is looked for.
+        proof: most images scored for one least area.
+        heavy: whether CSRA is also measured with the ten regions of the paper's comparison.
     """
 
     accuracy: int
-    flagged: int
+    released: int
     edge: int
+    tables: int
+    searches: int
+    optimum: int
+    proof: int
+    heavy: bool = True
 
 
-FULL = Size(accuracy=1000, flagged=195, edge=20)
-QUICK = Size(accuracy=80, flagged=12, edge=4)
+FULL = Size(accuracy=1000, released=195, edge=20, tables=195, searches=50, optimum=20, proof=16_384)
+QUICK = Size(
+    accuracy=80, released=4, edge=1, tables=4, searches=1, optimum=1, proof=1024, heavy=False
+)
 
 
-def steps(size: Size) -> int:
+def heading(size: Size, *, sam: str = "", folder: Folder | None = None) -> dict[str, Any]:
+    """What tells one measurement from another, as plain data."""
+    own = {} if folder is None else {"data": folder.name, "classifier": folder.spec}
+    about = {"version": counterveil.__version__, "seed": SEED, "size": asdict(size), "sam": sam}
+    return {**about, **own}
+
+
+def steps(size: Size, *, sam: str = "", folder: Folder | None = None) -> int:
     """How often ``step`` will be called."""
-    edges = len(cse.EDGES) + 1
-    each = scenes_needed(size.accuracy) + (len(cse.rows()) + 1) * size.flagged + edges * size.edge
-    return 3 * each
+    counts = [count for _, count in _methods(_tables(size, sam, folder), size)]
+    if folder is not None:
+        there = len(folder.cases(folder.watch, max(counts)))
+        return sum(min(count, there) for count in counts)
+    edges = (len(cse.EDGES) + 1) * size.edge
+    return 3 * (scenes_needed(size.accuracy) + sum(counts) + size.released + edges)
 
 
-def run(size: Size, *, device: str, step: Callable[[], None]) -> dict[str, Any]:
-    """Measure; the result is plain data, every estimate with its 95 % interval."""
-    counterveil = profiles.from_profile("proxy", device=device)
-    results: dict[str, Any] = {
-        "classifiers": {},
-        "counterfactuals": {},
-        "released": {},
-        "edges": {},
-    }
-    for watch in counterveil.watches:
-        key = watch.category.key
-        results["classifiers"][key] = accuracy(
+def run(
+    size: Size,
+    *,
+    device: str,
+    step: Callable[[], None],
+    saved: Saved | None = None,
+    sam: str = "",
+    folder: Folder | None = None,
+) -> dict[str, Any]:
+    """Measure; the result is plain data, every estimate with its 95 % interval.
+
+    Args:
+        size: how much.
+        device: where the models run.
+        step: called after each image.
+        saved: what was measured before, and where more of it goes.
+        sam: checkpoint of Segment Anything, for a row of its own; empty: none.
+        folder: measured on instead of the scenes.
+    """
+    memory = Saved(None, {}, resume=False) if saved is None else saved
+    bench = _Bench(size, _tables(size, sam, folder), memory, step)
+    if folder is not None:
+        results = bench.counterfactuals([folder.watch], folder)
+        there = len(folder.cases(folder.watch, max(size.tables, size.searches)))
+        results["images"] = {"read": folder.read, "flagged": there, "opened": folder.opened}
+    else:
+        pipeline = profiles.from_profile("proxy", device=device)
+        results = {
+            "classifiers": {w.category.key: bench.accuracy(w) for w in pipeline.watches},
+            **bench.counterfactuals(pipeline.watches, bench.scenes),
+            "released": {w.category.key: bench.released(pipeline, w) for w in pipeline.watches},
+            "edges": {w.category.key: bench.edges(pipeline, w) for w in pipeline.watches},
+        }
+    return {**results, "measured": heading(size, sam=sam, folder=folder)}
+
+
+Tables = Mapping[str, Sequence[Method]]
+
+
+def _tables(size: Size, sam: str, folder: Folder | None) -> Tables:
+    return tables(sam, opened=folder is None or folder.opened, heavy=size.heavy)
+
+
+def _methods(rows: Tables, size: Size) -> list[tuple[Method, int]]:
+    """Every row once, with the images it is measured on; a row may stand in several tables."""
+    counts: dict[str, tuple[Method, int]] = {}
+    for table, methods in rows.items():
+        for method in methods:
+            before = counts.get(method.name, (method, 0))[1]
+            counts[method.name] = method, max(before, _count(size, table))
+    return list(counts.values())
+
+
+def _count(size: Size, table: str) -> int:
+    return size.searches if table == "searches" else size.tables
+
+
+class _Bench:
+    """Measures parts of the bench that are not saved yet."""
+
+    def __init__(self, size: Size, rows: Tables, saved: Saved, step: Callable[[], None]) -> None:
+        self._size, self._rows, self._saved, self._step = size, rows, saved, step
+        self._optimum = Optimum(forwards=size.proof)
+        self.scenes = Scenes(SEED)
+
+    def accuracy(self, watch: Watch) -> dict[str, Any]:
+        """How often a classifier is right."""
+        key, count = watch.category.key, self._size.accuracy
+        measure = partial(
+            accuracy,
             key,
             watch.classifier,
-            count=size.accuracy,
+            count=count,
             seed=SEED,
             threshold=watch.category.threshold,
-            step=step,
+            step=self._step,
         )
-        cases = list(cse.flagged(watch, count=size.flagged, seed=SEED))
-        for method in cse.rows():
-            row = results["counterfactuals"].setdefault(method.name, {})
-            row[key] = _plain(cse.explain_all(method, watch, cases, step))
-        results["released"][key] = _plain(cse.release_all(counterveil, watch, cases, step))
-        results["edges"][key] = _edges(counterveil, watch, size.edge, step)
-    return results
+        return dict(self._part(f"classifier {key}", scenes_needed(count), measure))
+
+    def counterfactuals(self, watches: Sequence[Watch], subject: Subject) -> dict[str, Any]:
+        """By table, row and category, and all categories together."""
+        measured = {
+            (method.name, watch.category.key): self._row(method, watch, subject, count)
+            for watch in watches
+            for method, count in _methods(self._rows, self._size)
+        }
+        keys = [watch.category.key for watch in watches]
+        results: dict[str, Any] = {}
+        for table, methods in self._rows.items():
+            count = _count(self._size, table)
+            for method in methods:
+                cases = {key: measured[method.name, key][:count] for key in keys}
+                if len(keys) > 1:
+                    cases["all"] = [case for key in keys for case in cases[key]]
+                rows = {key: cse.summary(some) for key, some in cases.items()}
+                results.setdefault(table, {})[method.name] = rows
+        return {"counterfactuals": results}
+
+    def released(self, pipeline: Counterveil, watch: Watch) -> dict[str, Any]:
+        """Files of the default pipeline."""
+        name, count = f"released {watch.category.key}", self._size.released
+        find = partial(self.scenes.cases, watch, count)
+        return cse.summary(self._cases(name, count, find, cse.release(pipeline, watch)), every=True)
+
+    def edges(self, pipeline: Counterveil, watch: Watch) -> dict[str, Any]:
+        """The same, where the unsafe object touches an edge, and where it touches none."""
+        rows, measure = {}, cse.release(pipeline, watch)
+        for edge in ("centre", *cse.EDGES):
+            count, name = self._size.edge, f"edge {edge} {watch.category.key}"
+            find = partial(_at_edge, watch, count, edge)
+            rows[edge] = cse.summary(self._cases(name, count, find, measure), every=True)
+        return rows
+
+    def _row(self, method: Method, watch: Watch, subject: Subject, count: int) -> list[Any]:
+        """One row on the images of one category; the first few also against the optimum."""
+        name = f"{method.name}, {watch.category.key}"
+        near = cse.explain(method, watch, self._optimum)
+        far = cse.explain(method, watch, None)
+        proven = min(count, self._size.optimum)
+        first = self._cases(name, proven, partial(subject.cases, watch, proven), near)
+        if len(first) < proven or count == proven:
+            return first
+        rest = partial(_after, subject, watch, proven, count)
+        return first + self._cases(f"{name}, more", count - proven, rest, far)
+
+    def _cases(
+        self, name: str, count: int, find: Callable[[], Sequence[Case]], measure: cse.Measure
+    ) -> list[Any]:
+        """Figures of each image, a chunk at a time; ``find`` is asked when one is missing."""
+        figures: list[Any] = []
+        for start in range(0, count, CHUNK):
+            stop = min(start + CHUNK, count)
+            chunk = partial(self._chunk, find, slice(start, stop), measure)
+            figures += self._part(f"{name}, {start} to {stop}", None, chunk)
+        return figures
+
+    def _chunk(
+        self, find: Callable[[], Sequence[Case]], part: slice, measure: cse.Measure
+    ) -> list[Any]:
+        figures = []
+        for case in find()[part]:
+            figures.append(measure(case))
+            self._step()
+        return figures
+
+    def _part(self, name: str, count: int | None, measure: Callable[[], Any]) -> Any:
+        """A part that was saved, its steps called; or measured now, which calls them."""
+        known = name in self._saved
+        value = self._saved.once(name, measure)
+        for _ in range((len(value) if count is None else count) if known else 0):
+            self._step()
+        return value
 
 
-def _edges(counterveil: Any, watch: Watch, count: int, step: Callable[[], None]) -> dict[str, Any]:
-    rows = {}
-    for edge in ("centre", *cse.EDGES):
-        cases = list(cse.flagged(watch, count=count, seed=SEED + 1, edge=edge))
-        rows[edge] = _plain(cse.release_all(counterveil, watch, cases, step))
-    return rows
+def _after(subject: Subject, watch: Watch, start: int, stop: int) -> Sequence[Case]:
+    return subject.cases(watch, stop)[start:]
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value.to_dict() for name, value in row.items()}
+def _at_edge(watch: Watch, count: int, edge: str) -> Sequence[Case]:
+    return list(flagged(watch, count=count, seed=SEED + 1, edge=edge))

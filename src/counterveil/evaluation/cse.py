@@ -1,133 +1,136 @@
-"""Counterfactuals on flagged scenes, against their ground truth (the paper's Tables 3 and 4)."""
+"""Counterfactuals on flagged images, one by one, and what they come to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from counterveil import profiles
+from counterveil import search
 from counterveil.evaluation.interval import estimate
+from counterveil.evaluation.methods import Method
+from counterveil.evaluation.optimum import Optimum
 from counterveil.evaluation.overlap import overlap
+from counterveil.evaluation.subjects import Case, flagged
 from counterveil.images import decode_clean, encode_png, load
-from counterveil.pipeline import Counterveil, Watch
+from counterveil.pipeline import Counterveil, Methods, Named, Watch
 from counterveil.pipeline.explain import Explainer, Explanation
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.scenes import draw_scene
-from counterveil.types import Image, Mask
+from counterveil.types import Budget, Mask
 
-Step = Callable[[], None]
+__all__ = ["EDGES", "Case", "Measure", "explain", "flagged", "release", "summary"]
+
+Measured = dict[str, float | None]
+"""Figures of one image; ``None`` where there is none to tell."""
+
+Measure = Callable[[Case], Measured]
 EDGES = ("top", "bottom", "left", "right")
 
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A scene that its classifier flags, and where the unsafe objects are."""
-
-    image: Image
-    truth: Mask
-    index: int
+_OVERLAPS = ("coverage", "precision", "iou", "area_ratio")
+_OF_ALL = ("found", "verified", "forwards", "milliseconds", "regions")
+"""Told of every image; the others only of those for which a counterfactual was found."""
 
 
-@dataclass(frozen=True)
-class Method:
-    """One row of the table: a profile with its search's goal."""
+def explain(method: Method, watch: Watch, optimum: Optimum | None) -> Callable[[Case], Measured]:
+    """How one row of a table is measured on one image.
 
-    name: str
-    profile: profiles.Profile
-    finer: bool
+    Args:
+        method: the row.
+        watch: whose decision is to be flipped.
+        optimum: what the veiled area is compared with, if with anything.
+    """
+    parts = method.parts(watch.classifier)
+    warm = False
 
+    def measure(case: Case) -> Measured:
+        nonlocal warm
+        if not warm:  # what is compiled or loaded once is no image's time
+            _warm_up(case, parts, method, watch)
+            warm = True
+        start = time.perf_counter()
+        explanation = Explainer(case.image, parts, method.settings, Stopwatch()).explain(watch)
+        spent = (time.perf_counter() - start) * 1000
+        gap = None if optimum is None else _gap(explanation, case, method, watch, optimum)
+        return _figures(explanation, case) | {"gap": gap, "milliseconds": spent}
 
-def flagged(
-    watch: Watch, *, count: int, seed: int, edge: str | None = None, split: str = "test"
-) -> Iterator[Case]:
-    """Unsafe scenes of a category that its classifier flags, until there are ``count``."""
-    key, found, index = watch.category.key, 0, 0
-    while found < count:
-        scene = draw_scene(seed, index, split=split, category=key, kind="unsafe", edge=edge)
-        if watch.classifier.score(scene.pixels[None])[0] >= watch.category.threshold:
-            yield Case(scene.pixels, scene.mask(key), index)
-            found += 1
-        index += 1
-        if index > 20 * count + 100:
-            raise RuntimeError(f"{key}: the classifier flags too few scenes to measure on")
-
-
-def rows() -> tuple[Method, ...]:
-    """The paper's settings, the same with our search, and the defaults."""
-    base = profiles.PROFILES["proxy"]
-    paper = replace(base, search="greedy", settings=replace(base.settings, target=0.5))
-    return (
-        Method("paper (BASS + FullGrad + greedy)", paper, finer=False),
-        Method("the same, minimal", replace(paper, search="minimal"), finer=False),
-    )
+    return measure
 
 
-def explain_all(
-    method: Method, watch: Watch, cases: Sequence[Case], step: Step
-) -> dict[str, object]:
-    """Run one method on the cases of one category."""
-    parts = profiles.methods(method.profile)
-    if not method.finer:
-        parts = replace(parts, finer=None)
-    results = []
-    for case in cases:
-        explainer = Explainer(case.image, parts, method.profile.settings, Stopwatch())
-        results.append((case, explainer.explain(watch)))
-        step()
-    return _summary(results)
+def _warm_up(case: Case, parts: Methods, method: Method, watch: Watch) -> None:
+    cheap = replace(parts, search=Named("greedy", search.make("greedy")))
+    settings = replace(method.settings, budget=Budget(1, 2))
+    Explainer(case.image, cheap, settings, Stopwatch()).explain(watch)
 
 
-def _summary(results: Sequence[tuple[Case, Explanation]]) -> dict[str, object]:
-    found = [(c, e) for c, e in results if e.counterfactual.outcome == "found"]
-    overlaps = [overlap(e.counterfactual.mask, case.truth) for case, e in found]
-    counted = [e.counterfactual for _, e in found]
+def _figures(explanation: Explanation, case: Case) -> Measured:
+    result = explanation.counterfactual
     return {
-        "found": estimate([float(e.counterfactual.outcome == "found") for _, e in results]),
-        "depth": estimate([c.depth for c in counted]),
-        "obfuscation": estimate([o.area for o in overlaps]),
-        "coverage": estimate([o.coverage for o in overlaps]),
-        "precision": estimate([o.precision for o in overlaps]),
-        "area_ratio": estimate([o.area_ratio for o in overlaps]),
-        "irreducible": estimate([float(c.irreducible) for c in counted]),
-        "forwards": estimate([e.forwards for _, e in results]),
-        "regions": estimate([e.counterfactual.regions_total for _, e in results]),
+        "found": float(result.outcome == "found"),
+        "depth": float(result.depth),
+        "obfuscation": result.area_fraction,
+        **({} if case.truth is None else _overlaps(result.mask, case.truth)),
+        "regions": float(result.regions_total),
+        "irreducible": float(result.irreducible),
+        "forwards": float(explanation.forwards),
     }
 
 
-def release_all(
-    counterveil: Counterveil, watch: Watch, cases: Sequence[Case], step: Step
-) -> dict[str, object]:
-    """Run the whole default pipeline, and measure the files it releases."""
-    overlaps, verified, found, irreducible, forwards = [], [], [], [], []
+def _overlaps(veil: Mask, truth: Mask) -> Measured:
+    found = overlap(veil, truth)
+    return {name: getattr(found, name) for name in _OVERLAPS}
+
+
+def _gap(
+    explanation: Explanation, case: Case, method: Method, watch: Watch, optimum: Optimum
+) -> float | None:
+    """How much more is veiled than need be, as a share of what need be."""
+    target = min(method.target, watch.category.threshold)
+    result = explanation.counterfactual
+    if result.outcome != "found" or result.score_after >= target:
+        return None
+    least = optimum.area(watch.classifier, case.image, explanation.labels, method.fill, target)
+    return None if least is None else result.area_fraction / least - 1
+
+
+def release(counterveil: Counterveil, watch: Watch) -> Callable[[Case], Measured]:
+    """How the whole default pipeline is measured on one image, by the file that it releases."""
     key = watch.category.key
-    for case in cases:
+
+    def measure(case: Case) -> Measured:
         examination = counterveil.examine(encode_png(case.image), name=f"{case.index}.png")
         assert examination.veiled is not None and examination.mask is not None, examination.record
+        assert case.truth is not None, "released files are measured on scenes"
         category = next(c for c in examination.record.categories if c.key == key)
-        released = decode_clean(examination.veiled)
-        score = float(watch.classifier.score(released[None])[0])
-        result = category.counterfactual
-        verified.append(float(score < category.threshold and result.verified))
-        found.append(float(result.outcome == "found"))
-        irreducible.append(float(result.irreducible))
-        forwards.append(result.forwards)
-        overlaps.append(overlap(_mask(examination.mask), case.truth))
-        step()
-    return {
-        "found": estimate(found),
-        "verified": estimate(verified),
-        "coverage": estimate([o.coverage for o in overlaps]),
-        "precision": estimate([o.precision for o in overlaps]),
-        "area_ratio": estimate([o.area_ratio for o in overlaps]),
-        "obfuscation": estimate([o.area for o in overlaps]),
-        "irreducible": estimate(irreducible),
-        "forwards": estimate(forwards),
-    }
+        score = float(watch.classifier.score(decode_clean(examination.veiled)[None])[0])
+        result, mask = category.counterfactual, _mask(examination.mask)
+        return {
+            "found": float(result.outcome == "found"),
+            "verified": float(score < category.threshold and result.verified),
+            "obfuscation": float(mask.mean()),
+            **_overlaps(mask, case.truth),
+            "irreducible": float(result.irreducible),
+            "forwards": float(result.forwards),
+        }
+
+    return measure
+
+
+def summary(cases: Sequence[Mapping[str, float | None]], *, every: bool = False) -> dict[str, Any]:
+    """Means with intervals, and how many images they are of.
+
+    Args:
+        cases: figures of each image, all of the same names.
+        every: tell everything of every image, found or not.
+    """
+    row: dict[str, Any] = {"images": len(cases)}
+    for name in cases[0] if cases else ():
+        told = [c for c in cases if every or name in _OF_ALL or c["found"]]
+        values = [value for c in told if (value := c[name]) is not None]
+        row[name] = estimate(values).to_dict()
+    return row
 
 
 def _mask(data: bytes) -> Mask:
     mask: Mask = load(data)[0].pixels[..., 0] > 127
     return mask
-
-
-__all__ = ["EDGES", "Case", "Method", "explain_all", "flagged", "release_all", "rows"]

@@ -17,14 +17,10 @@ class Estimate:
     high: float
     n: int
 
-    def to_dict(self) -> dict[str, float]:
-        """Plain numbers, rounded to five places."""
-        return {
-            "mean": round(self.mean, 5),
-            "low": round(self.low, 5),
-            "high": round(self.high, 5),
-            "n": self.n,
-        }
+    def to_dict(self) -> dict[str, float | None]:
+        """Plain numbers, rounded to five places; ``None`` where there were no values."""
+        bounds = {"mean": self.mean, "low": self.low, "high": self.high}
+        return {k: round(v, 5) if self.n else None for k, v in bounds.items()} | {"n": self.n}
 
 
 def estimate(values: Sequence[float], *, draws: int = 1000, seed: int = 0) -> Estimate:

@@ -6,19 +6,39 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_PERCENT = {"found", "coverage", "precision", "obfuscation", "irreducible", "verified"}
+_PERCENT = {
+    "found", "coverage", "precision", "iou", "obfuscation", "irreducible", "verified", "gap",
+}  # fmt: skip
 _TITLES = {
-    "found": "found",
-    "depth": "depth",
-    "obfuscation": "image veiled",
+    "images": "images",
+    "found": "counterfactual",
+    "depth": "avg depth",
+    "obfuscation": "avg obfuscation",
     "coverage": "coverage",
     "precision": "precision",
+    "iou": "IoU",
     "area_ratio": "veiled / true area",
     "irreducible": "irreducible",
+    "gap": "above optimum",
     "forwards": "forwards",
+    "milliseconds": "ms",
     "regions": "regions",
     "verified": "verified",
 }
+_TABLES = {
+    "attributions": "Attribution maps, over BASS (Table 3)",
+    "partitions": "Partitions, ranked by FullGrad (Table 4)",
+    "searches": "Searches: ours and the rivals'",
+}
+_NOTES = (
+    "Depth, obfuscation (the veiled share of the image), coverage of the unsafe pixels, precision "
+    "and IoU of the veil are of the images for which a counterfactual was found; *irreducible* "
+    "means proven so. *Above optimum* is how much more area is veiled than the exhaustive search "
+    "proves necessary over the same regions, on the first images whose partition has at most 16 "
+    "regions and whose proof did not take too many images; a veil finer than its regions can be "
+    "below it, and one dilated beyond them is above. Forwards and milliseconds are a whole "
+    "counterfactual's, the attribution and the regions included."
+)
 
 
 def to_json(figures: Mapping[str, Any]) -> str:
@@ -26,23 +46,54 @@ def to_json(figures: Mapping[str, Any]) -> str:
     return json.dumps(figures, indent=1, sort_keys=True) + "\n"
 
 
-def to_markdown(figures: Mapping[str, Any], *, quick: bool = False) -> str:
-    """The page ``docs/results.md``: means, with 95 % bootstrap intervals in brackets."""
-    command = "counterveil bench cse" + (" --quick" if quick else "")
+def to_markdown(figures: Mapping[str, Any], *, command: str = "counterveil bench cse") -> str:
+    """The page ``docs/results.md``: means, with 95 % bootstrap intervals in brackets.
+
+    Args:
+        figures: as :func:`counterveil.evaluation.bench_cse.run` returns them.
+        command: that made them.
+    """
     parts = [
         "# Results",
-        f"Made by `{command} --out FILE.json --markdown FILE.md`, on proxy scenes of the split "
-        "`test`, whose backgrounds no classifier has seen. Means, with 95 % bootstrap intervals "
-        "in brackets.",
-        "## Classifiers",
-        table("category", figures["classifiers"], percent=True),
-        "## Counterfactuals",
-        "The paper found 90.6, 82.0 and 72.8 % at a mean depth of 5.5, veiling 40.1 % of the "
-        "image, on its own data.",
+        f"Made by `{command} --out FILE.json --markdown FILE.md`, on {_subject(figures)} "
+        "Means, with 95 % bootstrap intervals in brackets.",
     ]
-    for method, rows in figures["counterfactuals"].items():
-        parts += [f"### {method}", table("category", rows)]
-    parts += [
+    if "classifiers" in figures:
+        rows = figures["classifiers"]
+        parts += ["## Classifiers", table("category", rows, percent=True)]
+    parts += ["## Counterfactuals", _NOTES]
+    if "classifiers" in figures:
+        parts.append(
+            "The paper found 90.6, 82.0 and 72.8 % at a mean depth of 5.5, veiling 40.1 % of the "
+            "image, on its own data."
+        )
+    for name, methods in figures["counterfactuals"].items():
+        parts += [f"### {_TABLES[name]}", table("category: method", _by_category(methods))]
+    return "\n\n".join([*parts, *_released(figures)]) + "\n"
+
+
+def _subject(figures: Mapping[str, Any]) -> str:
+    if "images" not in figures:
+        return "proxy scenes of the split `test`, whose backgrounds no classifier has seen."
+    measured, images = figures["measured"], figures["images"]
+    text = (
+        f"`{measured['data']}`: the first {images['flagged']} images that "
+        f"`{measured['classifier']}` flags, of {images['read']} read."
+    )
+    ranked = " It only scores, so that occlusion ranked the regions in every row."
+    return text if images["opened"] else text + ranked
+
+
+def _by_category(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The paper's order: a category, and all methods on it."""
+    categories = next(iter(methods.values()))
+    return {f"{c}: {name}": row[c] for c in categories for name, row in methods.items()}
+
+
+def _released(figures: Mapping[str, Any]) -> list[str]:
+    if "released" not in figures:
+        return []
+    parts = [
         "## Released files, default settings",
         "Measured on the written file's own bytes against the ground truth.",
         table("category", figures["released"]),
@@ -50,7 +101,7 @@ def to_markdown(figures: Mapping[str, Any], *, quick: bool = False) -> str:
     ]
     for key, rows in figures["edges"].items():
         parts += [f"### {key}", table("object at", rows)]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool = False) -> str:
@@ -72,10 +123,16 @@ def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool =
     return "\n".join(lines)
 
 
-def _cell(value: Mapping[str, float], *, percent: bool) -> str:
+def _cell(value: Mapping[str, Any] | int, *, percent: bool) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if value["mean"] is None:
+        return "–"
     low, mean, high = (_number(value[k], percent=percent) for k in ("low", "mean", "high"))
     return f"{mean} [{low}, {high}]"
 
 
 def _number(value: float, *, percent: bool) -> str:
-    return f"{100 * value:.1f} %" if percent else f"{value:.2f}"
+    if percent:
+        return f"{100 * value:.1f} %"
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"

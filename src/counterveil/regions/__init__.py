@@ -52,6 +52,7 @@ SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
         "slic": lazily("counterveil.regions.slic", "Slic"),
         "felzenszwalb": lazily("counterveil.regions.felzenszwalb", "Felzenszwalb"),
         "watershed": lazily("counterveil.regions.watershed", "Watershed"),
+        "quickshift": lazily("counterveil.regions.quickshift", "Quickshift"),
         "sam": lazily("counterveil.regions.sam", "Sam"),
     }
 )

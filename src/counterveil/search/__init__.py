@@ -1,4 +1,4 @@
-"""Which regions to veil, so that the decision flips: the paper's search, and ours.
+"""Which regions to veil, so that the decision flips: the paper's search, ours, and rivals'.
 
 A search sees an image, a score function, a fill and a budget. It never learns what "unsafe"
 is, nor that there is a network behind the score.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float64
 from numpy import ndarray
@@ -44,28 +44,41 @@ class Search(Protocol):
         ...
 
 
-def _lazily(module: str, name: str) -> Callable[[], Search]:
-    def make_it() -> Search:
-        found: Search = getattr(import_module(f"counterveil.search.{module}"), name)
-        return found
+def _lazily(module: str, name: str) -> Callable[..., Search]:
+    def make_it(**options: Any) -> Search:
+        found = getattr(import_module(f"counterveil.search.{module}"), name)
+        if isinstance(found, type):
+            found = found(**options)
+        elif options:
+            raise TypeError(f"it takes no options, got {', '.join(options)}")
+        search: Search = found
+        return search
 
     return make_it
 
 
-SEARCHES: Mapping[str, Callable[[], Search]] = MappingProxyType(
+SEARCHES: Mapping[str, Callable[..., Search]] = MappingProxyType(
     {
         "greedy": _lazily("greedy", "greedy"),
         "minimal": _lazily("minimal", "minimal"),
+        "csra": _lazily("csra", "Csra"),
+        "sedc": _lazily("sedc", "sedc"),
+        "ben": _lazily("ben", "Ben"),
+        "reference": _lazily("reference", "Reference"),
+        "exhaustive": _lazily("exhaustive", "exhaustive"),
     }
 )
 
 
-def make(name: str) -> Search:
-    """The search of that name.
+def make(name: str, **options: Any) -> Search:
+    """The search of that name, its constructor given ``options``.
 
     Raises:
-        UsageError: no search has that name.
+        UsageError: no search has that name, or it takes no such option.
     """
     if name not in SEARCHES:
         raise UsageError(f"no search is called {name!r}; choose one of {', '.join(SEARCHES)}")
-    return SEARCHES[name]()
+    try:
+        return SEARCHES[name](**options)
+    except TypeError as error:
+        raise UsageError(f"search {name!r}: {error}") from error

@@ -178,3 +178,21 @@ def test_mistakes_are_answered(arguments):
     assert result.exit_code != 0
     said = str(result.exception)
     assert any(word in said for word in ("cse", "--out", "go together"))
+
+
+def test_only_the_parts_asked_for_are_measured(few):
+    size = bench_cse.only(SIZE, ["released", "attributions"])
+    assert size.optimum == 0
+    steps = []
+    figures = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
+    assert set(figures) == {"counterfactuals", "released", "measured"}
+    assert set(figures["counterfactuals"]) == {"attributions"}
+    assert len(steps) == bench_cse.steps(size)
+    page = to_markdown(figures)
+    assert "## Released files" in page
+    assert "border" not in page and "Table 4" not in page
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(UsageError, match="no part nothing; choose among classifiers, paper"):
+        bench_cse.only(SIZE, ["nothing"])

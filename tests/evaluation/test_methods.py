@@ -41,7 +41,7 @@ def test_a_name_is_one_row_only():
 
 
 def test_a_classifier_that_only_scores_has_no_table_of_attributions():
-    assert list(tables(opened=False)) == ["partitions", "searches"]
+    assert list(tables(opened=False)) == ["paper", "partitions", "searches"]
 
 
 def test_a_quick_bench_leaves_out_what_takes_a_thousand_images():

@@ -33,6 +33,10 @@ def bench(
         int | None,
         typer.Option(min=1, help="Scenes a category, or images, for the tables of bench cse."),
     ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this part of bench cse, as released; can be given again."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of images to run bench cse on instead of the scenes."),
@@ -67,7 +71,8 @@ def bench(
     if (data is None) != (not classifier):
         raise UsageError("--data FOLDER and --classifier SPEC go together")
     folder = None if data is None else _folder(data, classifier, device)
-    asked = _Asked(quick, scenes, sam, device, resume, out.with_suffix(".partial.jsonl"))
+    partial = out.with_suffix(".partial.jsonl")
+    asked = _Asked(quick, scenes, tuple(part or ()), sam, device, resume, partial)
     figures, pages, saved = _cse(asked, folder)
     _write(out, markdown, figures, pages)
     saved.remove()
@@ -79,6 +84,7 @@ class _Asked:
 
     quick: bool
     scenes: int | None
+    parts: tuple[str, ...]
     sam: str
     device: str
     resume: bool
@@ -88,6 +94,7 @@ class _Asked:
         """As it is shown on the page."""
         words = ["counterveil bench cse", *(["--quick"] if self.quick else [])]
         words += [f"--scenes {self.scenes}"] if self.scenes else []
+        words += [f"--part {part}" for part in self.parts]
         words += [f"--data {folder.name} --classifier '{folder.spec}'"] if folder else []
         return " ".join(words)
 
@@ -105,6 +112,7 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, dict[str, str], Sav
     size = bench_cse.QUICK if asked.quick else bench_cse.FULL
     if asked.scenes is not None:
         size = replace(size, tables=asked.scenes, searches=asked.scenes)
+    size = bench_cse.only(size, asked.parts)
     heading = bench_cse.heading(size, sam=asked.sam, folder=folder)
     saved = Saved(asked.partial, heading, resume=asked.resume)
     with _bar(bench_cse.steps(size, sam=asked.sam, folder=folder)) as step:

@@ -6,12 +6,13 @@ On the scenes also classifiers, released files and borders, which need the truth
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import counterveil
 from counterveil import profiles
+from counterveil.errors import UsageError
 from counterveil.evaluation import cse
 from counterveil.evaluation.accuracy import accuracy, scenes_needed
 from counterveil.evaluation.methods import Method, tables
@@ -22,6 +23,9 @@ from counterveil.pipeline import Counterveil, Watch
 
 SEED = 2024
 """Of the scenes measured on; none of them was trained on, whatever the seed (split ``test``)."""
+
+PARTS = ("classifiers", "paper", "attributions", "partitions", "searches", "released", "edges")
+"""What can be measured, each by itself."""
 
 CHUNK = 10
 """Images measured between two savings."""
@@ -40,6 +44,7 @@ class Size:
         optimum: of the latter, those whose least area is looked for.
         proof: most images scored for one least area.
         heavy: whether CSRA is also measured with the ten regions of the paper's comparison.
+        parts: which of ``PARTS`` are measured.
     """
 
     accuracy: int
@@ -50,6 +55,7 @@ class Size:
     optimum: int
     proof: int
     heavy: bool = True
+    parts: tuple[str, ...] = PARTS
 
 
 FULL = Size(accuracy=1000, released=195, edge=20, tables=195, searches=50, optimum=20, proof=16_384)
@@ -58,10 +64,30 @@ QUICK = Size(
 )
 
 
+def only(size: Size, parts: Sequence[str]) -> Size:
+    """The size of some parts; nothing is measured of the others.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise UsageError(
+            f"the bench has no part {', '.join(unknown)}; choose among {', '.join(PARTS)}"
+        )
+    chosen = tuple(part for part in PARTS if not parts or part in parts)
+    return replace(size, parts=chosen, optimum=size.optimum if "searches" in chosen else 0)
+
+
 def heading(size: Size, *, sam: str = "", folder: Folder | None = None) -> dict[str, Any]:
     """What tells one measurement from another, as plain data."""
     own = {} if folder is None else {"data": folder.name, "classifier": folder.spec}
-    about = {"version": counterveil.__version__, "seed": SEED, "size": asdict(size), "sam": sam}
+    about = {
+        "version": counterveil.__version__,
+        "seed": SEED,
+        "size": {**asdict(size), "parts": list(size.parts)},
+        "sam": sam,
+    }
     return {**about, **own}
 
 
@@ -71,8 +97,12 @@ def steps(size: Size, *, sam: str = "", folder: Folder | None = None) -> int:
     if folder is not None:
         there = len(folder.cases(folder.watch, max(counts)))
         return sum(min(count, there) for count in counts)
-    edges = (len(cse.EDGES) + 1) * size.edge
-    return 3 * (scenes_needed(size.accuracy) + sum(counts) + size.released + edges)
+    each = {
+        "classifiers": scenes_needed(size.accuracy),
+        "released": size.released,
+        "edges": (len(cse.EDGES) + 1) * size.edge,
+    }
+    return 3 * (sum(counts) + sum(each[part] for part in size.parts if part in each))
 
 
 def run(
@@ -102,12 +132,15 @@ def run(
         results["images"] = {"read": folder.read, "flagged": there, "opened": folder.opened}
     else:
         pipeline = profiles.from_profile("proxy", device=device)
-        results = {
-            "classifiers": {w.category.key: bench.accuracy(w) for w in pipeline.watches},
-            **bench.counterfactuals(pipeline.watches, bench.scenes),
-            "released": {w.category.key: bench.released(pipeline, w) for w in pipeline.watches},
-            "edges": {w.category.key: bench.edges(pipeline, w) for w in pipeline.watches},
+        measures: dict[str, Callable[[Watch], Any]] = {
+            "classifiers": bench.accuracy,
+            "released": partial(bench.released, pipeline),
+            "edges": partial(bench.edges, pipeline),
         }
+        results = bench.counterfactuals(pipeline.watches, bench.scenes)
+        for part, measure in measures.items():
+            if part in size.parts:
+                results[part] = {w.category.key: measure(w) for w in pipeline.watches}
     return {**results, "measured": heading(size, sam=sam, folder=folder)}
 
 
@@ -115,7 +148,11 @@ Tables = Mapping[str, Sequence[Method]]
 
 
 def _tables(size: Size, sam: str, folder: Folder | None) -> Tables:
-    return tables(sam, opened=folder is None or folder.opened, heavy=size.heavy)
+    rows = tables(sam, opened=folder is None or folder.opened, heavy=size.heavy)
+    chosen = {name: methods for name, methods in rows.items() if name in size.parts}
+    if folder is not None and not chosen:
+        raise UsageError(f"without a truth, only these parts can be measured: {', '.join(rows)}")
+    return chosen
 
 
 def _methods(rows: Tables, size: Size) -> list[tuple[Method, int]]:
@@ -129,7 +166,7 @@ def _methods(rows: Tables, size: Size) -> list[tuple[Method, int]]:
 
 
 def _count(size: Size, table: str) -> int:
-    return size.searches if table == "searches" else size.tables
+    return {"searches": size.searches, "paper": size.released}.get(table, size.tables)
 
 
 class _Bench:

@@ -91,6 +91,8 @@ class _Nothing:
 
 PAPER = Method("FullGrad + BASS + greedy (the paper)")
 """What both tables of the paper have in common, and searches are compared with."""
+MINIMAL = Method("minimal (ours)", search="minimal")
+"""The same regions and goal, our search."""
 
 
 def attributions() -> tuple[Method, ...]:
@@ -118,7 +120,7 @@ def searches() -> tuple[Method, ...]:
     code = Method("published code", search="reference", forwards=1024)
     return (
         PAPER,
-        Method("minimal (ours)", search="minimal"),
+        MINIMAL,
         Method("default (ours): minimal, finer", search="minimal", target=TARGET, finer=True),
         Method("CSRA", search="csra"),
         sedc,
@@ -149,9 +151,10 @@ def tables(
             ranked by occlusion in every row, and no table of attributions.
         heavy: the heavy rows, too.
     """
-    chosen = {"attributions": attributions(), "partitions": partitions(sam)}
+    chosen = {"paper": (PAPER, MINIMAL), "attributions": attributions()}
+    chosen["partitions"] = partitions(sam)
     chosen["searches"] = tuple(row for row in searches() if heavy or not row.heavy)
-    return chosen if opened else {name: chosen[name] for name in ("partitions", "searches")}
+    return {name: rows for name, rows in chosen.items() if opened or name != "attributions"}
 
 
 def _blurred(image: Image) -> Image:

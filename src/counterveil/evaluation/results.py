@@ -26,6 +26,7 @@ _TITLES = {
     "verified": "verified",
 }
 _TABLES = {
+    "paper": "The paper's settings, and our search at the same",
     "attributions": "Attribution maps, over BASS (Table 3)",
     "partitions": "Partitions, ranked by FullGrad (Table 4)",
     "searches": "Searches: ours and the rivals'",
@@ -61,8 +62,9 @@ def to_markdown(figures: Mapping[str, Any], *, command: str = "counterveil bench
     if "classifiers" in figures:
         rows = figures["classifiers"]
         parts += ["## Classifiers", table("category", rows, percent=True)]
-    parts += ["## Counterfactuals", _NOTES]
-    if "classifiers" in figures:
+    if figures["counterfactuals"]:
+        parts += ["## Counterfactuals", _NOTES]
+    if figures["counterfactuals"] and "images" not in figures:
         parts.append(
             "The paper found 90.6, 82.0 and 72.8 % at a mean depth of 5.5, veiling 40.1 % of the "
             "image, on its own data."
@@ -91,16 +93,17 @@ def _by_category(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _released(figures: Mapping[str, Any]) -> list[str]:
-    if "released" not in figures:
-        return []
-    parts = [
-        "## Released files, default settings",
-        "Measured on the written file's own bytes against the ground truth.",
-        table("category", figures["released"]),
-        "## Unsafe objects at the border",
-    ]
-    for key, rows in figures["edges"].items():
-        parts += [f"### {key}", table("object at", rows)]
+    parts = []
+    if "released" in figures:
+        parts += [
+            "## Released files, default settings",
+            "Measured on the written file's own bytes against the ground truth.",
+            table("category", figures["released"]),
+        ]
+    if "edges" in figures:
+        parts.append("## Unsafe objects at the border")
+        for key, rows in figures["edges"].items():
+            parts += [f"### {key}", table("object at", rows)]
     return parts
 
 

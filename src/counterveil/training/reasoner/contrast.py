@@ -145,4 +145,6 @@ def _prompt(
     instruction = blip.processor.qformer_tokenizer(questions, padding=True, return_tensors="pt")
     with torch.no_grad():
         patches = blip.model.see(blip.pixels(images))
-    return blip.model.prompt(patches, instruction["input_ids"], instruction["attention_mask"])
+    ids, mask = instruction["input_ids"], instruction["attention_mask"]
+    prompt: Tensor = blip.model.prompt(patches, ids, mask)
+    return prompt

@@ -90,6 +90,7 @@ def reasoner(
         bool, typer.Option("--unreviewed", help="Learn answers that nobody has reviewed, too.")
     ] = False,
     epochs: Annotated[int, typer.Option(min=1)] = 2,
+    steps: Annotated[int, typer.Option(min=0, help="End after so many steps; 0 = do not.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Images a step and device.")] = 16,
     rate: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-5,
     questions: Annotated[
@@ -120,6 +121,7 @@ def reasoner(
     recipe = ReasonerRecipe(
         start=start,
         epochs=epochs,
+        steps=steps,
         batch=batch,
         rate=rate,
         mix=Mix(questions=questions),

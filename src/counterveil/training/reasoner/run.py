@@ -28,6 +28,8 @@ from counterveil.training.reasoner.lessons import Collator, Lessons, Mix
 from counterveil.training.tower import tap_tower
 
 Report = Callable[[str], None]
+VALIDATION = 1000
+"""Most validation images asked about: enough for a loss and for two numbers."""
 SMALL = "small"
 """Instead of a checkpoint: the small one for the proxy scenes, from scratch."""
 
@@ -39,6 +41,7 @@ class ReasonerRecipe:
     Attributes:
         start: folder or hub repository of an InstructBLIP, or ``small``.
         epochs: passes over the images.
+        steps: after which training ends, where it has not ended before; 0 = none.
         batch: images a step and device.
         rate: largest learning rate, AdamW, cosine after a warm-up.
         decay: weight decay.
@@ -56,6 +59,7 @@ class ReasonerRecipe:
 
     start: str
     epochs: int = 2
+    steps: int = 0
     batch: int = 16
     rate: float = 5e-5
     decay: float = 0.05
@@ -145,18 +149,21 @@ def instruct(
     model = blip.model
     freeze(model)
     steps = -(-len(lessons) // recipe.batch) * recipe.epochs
+    steps = min(steps, recipe.steps or steps)
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"),
         per_device_train_batch_size=recipe.batch,
         per_device_eval_batch_size=recipe.batch,
         num_train_epochs=recipe.epochs,
+        max_steps=recipe.steps or -1,
         learning_rate=recipe.rate,
         weight_decay=recipe.decay,
         lr_scheduler_type="cosine",
         warmup_steps=min(1000, steps // 20),
         bf16=recipe.precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
-        eval_strategy="epoch",
+        eval_strategy="steps",
+        eval_steps=0.25,
         save_strategy="steps",
         save_steps=max(1, min(500, steps // 4)),
         save_total_limit=1,
@@ -202,6 +209,7 @@ def _examples(data: Path, images: Path | None, *, unreviewed: bool) -> dict[str,
     for split in ("train", "validation"):
         if not examples[split]:
             raise UsageError(f"{data} has no images of the split {split}; add some")
+    examples["validation"] = examples["validation"][:VALIDATION]
     return examples
 
 

@@ -149,13 +149,14 @@ def instruct(
     model = blip.model
     freeze(model)
     steps = -(-len(lessons) // recipe.batch) * recipe.epochs
-    steps = min(steps, recipe.steps or steps)
+    ends = 0 < recipe.steps < steps
+    steps = recipe.steps if ends else steps
     arguments = TrainingArguments(
         output_dir=str(out / "checkpoints"),
         per_device_train_batch_size=recipe.batch,
         per_device_eval_batch_size=recipe.batch,
         num_train_epochs=recipe.epochs,
-        max_steps=recipe.steps or -1,
+        max_steps=steps if ends else -1,
         learning_rate=recipe.rate,
         weight_decay=recipe.decay,
         lr_scheduler_type="cosine",

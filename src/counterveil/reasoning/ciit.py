@@ -102,6 +102,7 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
         instruction: Tensor,
         instruction_mask: Tensor,
         guidance: Tensor | None = None,
+        around: Tensor | None = None,
     ) -> Tensor:
         """What the language model sees of the image: ``(B, queries, text width)``.
 
@@ -110,11 +111,14 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
             instruction: ids ``(B, n)`` of the Q-Former's tokenizer.
             instruction_mask: ``(B, n)``, 1 = a token.
             guidance: ``(B, categories)`` in ``[0, 1]``, or none.
+            around: ``(B, P)``, 1 = a patch that may be looked at; without guidance only. All of
+                them where ``None``.
         """
         queries = self.query_tokens.expand(len(patches), -1, -1)
         count = queries.shape[1]
         mask = torch.cat([torch.ones_like(queries[..., 0], dtype=torch.long), instruction_mask], 1)
-        around = torch.ones(patches.shape[:2], dtype=torch.long, device=patches.device)
+        if around is None:
+            around = torch.ones(patches.shape[:2], dtype=torch.long, device=patches.device)
         hidden: Tensor
         if self.control is None or guidance is None or not bool(guidance.any()):
             hidden = self.qformer(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.scenes import KINDS
 from counterveil.training.reasoner.examples import Example
 from counterveil.training.reasoner.small import name_of, names
-from counterveil.types import Image
+from counterveil.types import Image, Mask
 
 _REPORTS = 8
 _VEILED = 0.3
 """Share of the images of which something is veiled: what is hidden is not to be named."""
+_COVERED = 0.2
+"""Share of a patch from which on it is of a thing."""
 _GAIN = 0.2
 """Most by which a colour channel is made darker or brighter."""
 
@@ -94,9 +97,9 @@ def teach_queries(
     hits: list[Tensor] = []
     for at in range(1, steps + 1):
         shown = [_shown(examples[int(i)], rng) for i in rng.integers(0, len(examples), batch)]
-        wanted = torch.stack([there for _, there in shown])
+        wanted = torch.stack([one.there for one in shown])
         with precision():
-            prompt = _prompt(blip, [image for image, _ in shown], examples, rng)
+            prompt = _prompt(blip, shown, examples, _share(at / steps), rng)
         logits = matcher(prompt)
         loss = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / batch
         optimizer.zero_grad(set_to_none=True)
@@ -112,39 +115,64 @@ def teach_queries(
     model.eval()
 
 
+def _share(done: float) -> float:
+    """How much of the ground is shown, beside the things.
+
+    Spread over a whole image, a thing's patches are lost among the others, and nothing is learnt
+    for long. Shown alone, they are named at once; then the rest comes in.
+    """
+    return min(max((done - 0.2) / 0.4, 0.0), 1.0)
+
+
 def _words(blip: ConditionalBlip) -> Tensor:
     ids = blip.processor.tokenizer.convert_tokens_to_ids(list(names()))
     table: Tensor = blip.model.get_input_embeddings().weight
     return table[ids]
 
 
-def _shown(example: Example, rng: np.random.Generator) -> tuple[Image, Tensor]:
-    """An image, and which names fit it."""
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """An image, where its things are, and which names fit it ``(names,)``."""
+
+    image: Image
+    things: Mask
+    there: Tensor
+
+
+def _shown(example: Example, rng: np.random.Generator) -> _Shown:
     image, truth = load(example.image)[0].pixels, example.truth
     lit = np.clip(image * (1 + _GAIN * rng.uniform(-1, 1, 3)), 0, 255).astype(np.uint8)
+    things = example.things(image.shape[:2])
     veiled = example.veiled(rng) if rng.random() < _VEILED else None
     if veiled is not None:
         veil, truth = veiled
         lit[veil] = 0
+        things &= ~veil
     known = names()
     there = torch.zeros(len(known))
     for thing in truth.things:
         there[known.index(name_of(thing))] = 1
-    return lit, there
+    return _Shown(lit, things, there)
 
 
 def _prompt(
     blip: ConditionalBlip,
-    images: Sequence[Image],
+    shown: Sequence[_Shown],
     examples: Sequence[Example],
+    share: float,
     rng: np.random.Generator,
 ) -> Tensor:
     """What the language model would be told, whatever is asked."""
     asked = [answer.question for answer in examples[0].truth.answers]
-    questions = [asked[int(rng.integers(len(asked)))] for _ in images]
+    questions = [asked[int(rng.integers(len(asked)))] for _ in shown]
     instruction = blip.processor.qformer_tokenizer(questions, padding=True, return_tensors="pt")
     with torch.no_grad():
-        patches = blip.model.see(blip.pixels(images))
+        patches = blip.model.see(blip.pixels([one.image for one in shown]))
+    side = round((patches.shape[1] - 1) ** 0.5)
+    things = torch.stack([torch.from_numpy(one.things).float() for one in shown])
+    covered = functional.adaptive_avg_pool2d(things[:, None], side).flatten(1) > _COVERED
+    ground = torch.from_numpy(rng.random(covered.shape) < share)
+    around = functional.pad((covered | ground).long(), (1, 0), value=1)  # the class token first
     ids, mask = instruction["input_ids"], instruction["attention_mask"]
-    prompt: Tensor = blip.model.prompt(patches, ids, mask)
+    prompt: Tensor = blip.model.prompt(patches, ids, mask, around=around)
     return prompt

@@ -65,6 +65,13 @@ class Example:
         left = [t for t, h in zip(things, hidden, strict=True) if not h and _shown(t, veil)]
         return veil, scene_truth(self.scene, left)
 
+    def things(self, shape: tuple[int, int]) -> Mask:
+        """Where things are, in an image of that shape; nowhere where that is not known."""
+        seen = np.zeros(shape, bool)
+        for thing in self.scene.annotations if self.scene else ():
+            seen |= _mask(thing)
+        return seen
+
 
 def scene_examples(folder: Path) -> tuple[Example, ...]:
     """The scenes of a folder, with the truth of each."""

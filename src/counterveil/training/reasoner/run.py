@@ -242,7 +242,7 @@ def _small(
         blip,
         examples,
         steps=recipe.queries,
-        batch=32,
+        batch=16,
         rate=1e-3,
         seed=recipe.seed,
         precision=recipe.autocast,

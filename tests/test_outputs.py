@@ -15,15 +15,23 @@ from tests.pipeline.detectors import RED, Sees, counterveil, square, watch
 
 
 @pytest.fixture(scope="module")
-def veiled():
-    return counterveil(watch("red", Sees(RED))).examine(
-        encode_png(square()), name="a.png", stem="a"
-    )
+def pipeline():
+    return counterveil(watch("red", Sees(RED)), segmentation="slic", search="greedy")
 
 
 @pytest.fixture(scope="module")
-def broken():
-    return counterveil(watch("red", Sees(RED))).examine(b"no image", name="a.png", stem="a")
+def veiled(pipeline):
+    return pipeline.examine(encode_png(square()), name="a.png", stem="a")
+
+
+@pytest.fixture(scope="module")
+def other(pipeline):
+    return pipeline.examine(encode_png(square()), name="b.png", stem="b")
+
+
+@pytest.fixture(scope="module")
+def broken(pipeline):
+    return pipeline.examine(b"no image", name="a.png", stem="a")
 
 
 def lines(folder):
@@ -47,12 +55,12 @@ def full_for(monkeypatch, ending):
 
 @pytest.mark.parametrize("ending", ["a.veiled.png", "a.mask.png"])
 def test_what_cannot_be_written_is_that_image_s_error_and_the_run_goes_on(
-    tmp_path, monkeypatch, veiled, ending
+    tmp_path, monkeypatch, veiled, other, ending
 ):
     full_for(monkeypatch, ending)
     with Folder(tmp_path) as folder:
         record = folder.add("a", veiled)
-        folder.add("b", veiled)
+        folder.add("b", other)
     assert record.status == "error"
     assert "could not be written (No space left on device)" in record.error
     assert [line["status"] for line in lines(tmp_path)] == ["error", "ok"]

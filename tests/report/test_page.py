@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 
 from counterveil.record import Answer, Output, Outputs, Rationale, Source, VeiledOutput
 from counterveil.report import Report, html, view, write
+from counterveil.report.card import card
 from counterveil.types import ModelInfo
 from tests.report.samples import (
     SHA,
@@ -23,8 +24,10 @@ from tests.report.samples import (
     category,
     failed,
     pictures,
+    quiet,
     reasoned,
     record,
+    silent,
     unverified,
 )
 
@@ -271,6 +274,27 @@ def luminance(colour: str) -> float:
     parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_time_is_told_once():
+    """The total holds the stages."""
+    stages = {"search": 300.0, "release": 100.0}
+    for timing, told in ((stages | {"total": 450.0}, "450 ms"), (stages, "400 ms")):
+        page = html([(record(timing_ms=timing), None)])
+        assert f"profile custom, {told}" in Reader(page).text
+
+
+def test_a_reasoner_is_named_without_its_address():
+    text = Reader(html([(silent(), None)])).text
+    assert "Written by qwen." in text
+    assert "vlm.internal" not in text
+
+
+def test_a_yes_that_was_not_asked_again_is_not_assessed():
+    rows = card(silent(), None, 1).answers
+    assert [(row.state, row.rests) for row in rows] == [("yes", "not assessed"), ("missed", "")]
+    clear = replace(silent(), categories=(quiet(),))
+    assert [row.rests for row in card(clear, None, 1).answers] == ["", ""]
 
 
 def test_a_record_keeps_its_own_words():

@@ -112,8 +112,8 @@ def _options(command: Any) -> Iterator[str]:
         told = "required" if parameter.required else "" if default in (None, "") else f"`{default}`"
         if isinstance(default, bool):
             told = "yes" if default else ""
-            if parameter.secondary_opts:
-                shown += f" / {', '.join(parameter.secondary_opts)}"
+        if parameter.secondary_opts:
+            shown += f" / {', '.join(parameter.secondary_opts)}"
         lines.append(f"| `{shown}` | {told} | {parameter.help or ''} |")
     yield "\n".join(lines)
 

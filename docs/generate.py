@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 def record_page() -> str:
     """The schema of a record, as tables."""
-    from counterveil.record import schema
+    from counterveil.record import SCHEMA_VERSION, schema
 
     whole = schema()
     parts = [
@@ -23,7 +23,7 @@ def record_page() -> str:
         f"{whole['description']} One JSON object, a line of `records.jsonl` and the whole of "
         "`NAME.json`, with every key always there. The schema, JSON Schema 2020-12, ships with "
         "the package: `counterveil.record.schema()`; `counterveil.record.validate` checks a "
-        f"record against it. This is version {whole['properties']['schema_version']['const']}.",
+        f"record against it. This is version {SCHEMA_VERSION}.",
         "A *probability* is a number from 0 to 1, a *sha256* 64 hexadecimal digits in lower case; "
         "NaN and infinity are never written.",
         _table(whole),
@@ -112,8 +112,8 @@ def _options(command: Any) -> Iterator[str]:
         told = "required" if parameter.required else "" if default in (None, "") else f"`{default}`"
         if isinstance(default, bool):
             told = "yes" if default else ""
-            if parameter.secondary_opts:
-                shown += f" / {', '.join(parameter.secondary_opts)}"
+        if parameter.secondary_opts:
+            shown += f" / {', '.join(parameter.secondary_opts)}"
         lines.append(f"| `{shown}` | {told} | {parameter.help or ''} |")
     yield "\n".join(lines)
 

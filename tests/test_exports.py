@@ -32,6 +32,26 @@ def test_a_fresh_process_loads_nothing_heavy(code):
     assert ran.stdout.strip() == "[]"
 
 
+DOOR = {"cli", "errors"}
+"""Rooms that asking for help may open."""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]], ids=" ".join)
+def test_asking_for_help_opens_no_room_and_loads_no_array(words):
+    code = (
+        f"import sys; sys.argv = ['counterveil', *{words}]\n"
+        "from counterveil.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: print('\\n' + ' '.join(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ran.stdout.splitlines()[-1].split())
+    assert not loaded & {*HEAVY, "numpy", "PIL", "jinja2", "jsonschema", "openai", "jaxtyping"}
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("counterveil.")}
+    assert "cli" in rooms
+    assert rooms <= DOOR
+
+
 def modules() -> list[str]:
     found = pkgutil.walk_packages(counterveil.__path__, "counterveil.")
     return ["counterveil", *(m.name for m in found if not m.name.endswith("__main__"))]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from counterveil._plain import canonical
 from counterveil.errors import ImageBrokenError, UsageError
 from counterveil.record import (
+    SCHEMA_VERSION,
     Answer,
     CategoryResult,
     CounterfactualResult,
@@ -74,7 +75,17 @@ def test_json_is_one_ascii_line_that_starts_with_the_version():
     text = full().to_json()
     assert "\n" not in text
     assert text.isascii()
-    assert text.startswith('{"schema_version": "1.0", "status": "ok"')
+    assert text.startswith('{"schema_version": "1.1", "status": "ok"')
+
+
+def test_a_record_of_the_first_version_is_read_as_one_of_this():
+    plain = full().to_dict() | {"schema_version": "1.0"}
+    for category in plain["categories"]:
+        del category["frame"], category["counterfactual"]["answered_fraction"]
+    read = Record.from_dict(plain)
+    assert [category.frame for category in read.categories] == [read.source.frame] * 2
+    assert read.schema_version == SCHEMA_VERSION
+    assert Record.from_dict(read.to_dict()) == read
 
 
 def test_failed_input_gives_a_valid_error_record():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from counterveil import report
-from counterveil.images import decode_clean, load, write_atomic
+from counterveil.errors import UsageError
+from counterveil.images import Limits, decode_clean, load, write_atomic
 from counterveil.pipeline import Examination
 from counterveil.record import Record
 
@@ -22,6 +25,9 @@ class Folder:
 
     Args:
         path: the folder, made where it does not exist.
+
+    Raises:
+        UsageError: on entering, that nothing can be written there.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,13 +37,22 @@ class Folder:
         self.flagged = 0
 
     def __enter__(self) -> Self:
+        try:
+            self._open()
+        except OSError as error:
+            raise UsageError(
+                f"{self.path}: no results can be written there ({error.strerror or error}); "
+                "name a folder that may be written"
+            ) from error
+        return self
+
+    def _open(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         for name in ("records.jsonl", "report.html"):
             (self.path / name).unlink(missing_ok=True)
-        self._report = report.Report(self.path / "report.html").__enter__()
         self._draft = self.path / f".counterveil-{secrets.token_hex(8)}.tmp"
         self._lines = self._draft.open("x", encoding="utf-8")
-        return self
+        self._report = report.Report(self.path / "report.html").__enter__()
 
     def __exit__(
         self,
@@ -57,19 +72,34 @@ class Folder:
             self._draft.unlink(missing_ok=True)
 
     def add(self, stem: str, examination: Examination) -> Record:
-        """Write one examination's files."""
+        """Write one examination's files; where they cannot be written, its record says so."""
+        try:
+            self._write(stem, examination)
+        except OSError as error:
+            text = f"its results could not be written ({error.strerror or error})"
+            source, profile = examination.record.source, examination.record.profile
+            examination = Examination(Record.failed(source, text, profile=profile))
+            with suppress(OSError):  # the line below is written in any case
+                self._write(stem, examination)
         record = examination.record
-        if record.outputs is not None:
-            assert examination.veiled is not None and examination.mask is not None
-            write_atomic(self.path / record.outputs.veiled.name, examination.veiled)
-            write_atomic(self.path / record.outputs.mask.name, examination.mask)
-        write_atomic(self.path / f"{stem}.json", (record.to_json() + "\n").encode())
         self._lines.write(record.to_json() + "\n")
         self._report.add(record, _view(examination))
         self.done += 1
         self.failed += record.status == "error"
         self.flagged += bool(record.flagged)
         return record
+
+    def _write(self, stem: str, examination: Examination) -> None:
+        record = examination.record
+        if record.outputs is None:
+            # What an earlier run released here does not belong to this record.
+            for kind in ("veiled", "mask"):
+                (self.path / f"{stem}.{kind}.png").unlink(missing_ok=True)
+        else:
+            assert examination.veiled is not None and examination.mask is not None
+            write_atomic(self.path / record.outputs.veiled.name, examination.veiled)
+            write_atomic(self.path / record.outputs.mask.name, examination.mask)
+        write_atomic(self.path / f"{stem}.json", (record.to_json() + "\n").encode())
 
     @property
     def summary(self) -> str:
@@ -82,9 +112,10 @@ def _view(examination: Examination) -> report.View | None:
     if examination.veiled is None or examination.mask is None:
         return None
     explanations = list(examination.explanations.values())
+    ours = Limits(bytes=sys.maxsize, pixels=sys.maxsize, total_pixels=sys.maxsize)
     return report.view(
         decode_clean(examination.veiled),
-        load(examination.mask, name="mask")[0].pixels[..., 0] > 127,
+        load(examination.mask, name="mask", limits=ours)[0].pixels[..., 0] > 127,
         [explanation.heat for explanation in explanations],
         explanations[0].labels if explanations else None,
     )

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, ModuleType
+from typing import Any, cast
 
 import numpy as np
 
 from counterveil import attribution, classifiers, reasoning, regions, search, veil
 from counterveil._tables import check_names, read_table
 from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
-from counterveil.errors import UsageError
+from counterveil.errors import ModelError, UsageError
+from counterveil.images import Limits
 from counterveil.pipeline import Counterveil
 from counterveil.pipeline.parts import Methods, Named, Settings, Watch
+from counterveil.regions import Segmentation
 from counterveil.types import Heat, Image, Labels
 
 FINER = 1 / 28
 """Side of the pieces a veil is given back by, as a part of the image's shorter side."""
 
 _WORDS = ("attribution", "segmentation", "search", "fill", "notice", "reasoner")
-_NUMBERS = ("target", "max_regions", "max_forwards", "max_frames", "side")
-_SWITCHES = ("objects", "answers")
+_NUMBERS = (
+    "target",
+    "max_regions",
+    "max_forwards",
+    "max_frames",
+    "max_bytes",
+    "max_pixels",
+    "side",
+)
+_SWITCHES = ("objects", "answers", "guided")
+_TABLES = ("guidance",)
+_KEYS = (*_WORDS, *_NUMBERS, *_SWITCHES, *_TABLES)
+
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
+_SCANS = 15
+"""Of the largest picture allowed, in a JPEG; a progressive one has some ten."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +83,13 @@ class Overrides:
     max_regions: int | None = None
     max_forwards: int | None = None
     max_frames: int | None = None
+    max_bytes: int | None = None
+    max_pixels: int | None = None
     side: int | None = None
     objects: bool | None = None
     answers: bool | None = None
+    guided: bool | None = None
+    guidance: Mapping[str, float] | None = None
 
     def given(self) -> dict[str, Any]:
         """Only what is wanted otherwise."""
@@ -155,21 +176,68 @@ def from_profile(
         device: where the models run, as torch names it.
 
     Raises:
-        UsageError: a name is unknown.
-        ModelError: a classifier or the reasoner cannot be loaded.
+        UsageError: a name is unknown, the device is not there, or a setting needs another one.
+        ModelError: a classifier, the reasoner or a segmentation's model cannot be loaded.
         MissingExtraError: a classifier needs an extra that is not installed.
     """
     chosen = name if isinstance(name, Profile) else profile(name)
     chosen = with_overrides(chosen, overrides or Overrides())
-    watches = [Watch(c, classifiers.load(c.classifier, device=device)) for c in chosen.categories]
+    _check_together(chosen)
+    _check_device(device)
+    used = methods(chosen)
+    _check_weights(used.segmentation)
+    watches = [Watch(c, _loaded(classifiers, c.classifier, device)) for c in chosen.categories]
     return Counterveil(
         watches,
-        methods(chosen),
+        used,
         settings=chosen.settings,
         profile=chosen.name,
         notice=chosen.notice,
-        reasoner=reasoning.load(chosen.reasoner, device=device) if chosen.reasoner else None,
+        reasoner=_loaded(reasoning, chosen.reasoner, device) if chosen.reasoner else None,
     )
+
+
+def _loaded(room: ModuleType, spec: str, device: str) -> Any:
+    """What a room loads; code that a ``python:`` spec names may try to end the program."""
+    try:
+        return room.load(spec, device=device)
+    except SystemExit as error:
+        raise ModelError(
+            f"{spec}: tried to end the program while it was loaded (SystemExit: {error.code})"
+        ) from error
+
+
+def _check_together(chosen: Profile) -> None:
+    """Refuse settings that would do nothing without another one."""
+    settings = chosen.settings
+    asks = {"veiling for answers": settings.answers, "guidance": settings.guidance is not None}
+    for what, wanted in asks.items():
+        if wanted and not chosen.reasoner:
+            raise UsageError(f"{what} needs a reasoner, and none is named; see --reasoner")
+    known = [category.key for category in chosen.categories]
+    for key in settings.guidance or {}:
+        if key not in known:
+            raise UsageError(f"guidance for {key!r}: the categories here are {', '.join(known)}")
+
+
+def _check_device(device: str) -> None:
+    if device == "cpu":  # needs no torch
+        return
+    if not _DEVICE.fullmatch(device):
+        raise UsageError(f"no device is called {device!r}; choose cpu, cuda, cuda:1, mps or xpu")
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(f"device {device!r} cannot be used here: {reason}") from error
+
+
+def _check_weights(segmentation: Named[Segmentation]) -> None:
+    """Load a segmentation's checkpoint now, rather than fail on every image."""
+    if segmentation.name == "sam":
+        cast(Any, segmentation.method)._loaded  # noqa: B018
 
 
 def methods(chosen: Profile) -> Methods:
@@ -205,22 +273,36 @@ def _settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
         regions=given.get("max_regions", settings.budget.regions),
         forwards=given.get("max_forwards", settings.budget.forwards),
     )
-    limits = replace(settings.limits, frames=given.get("max_frames", settings.limits.frames))
     return replace(
         settings,
         target=given.get("target", settings.target),
         side=given.get("side", settings.side),
         objects=given.get("objects", settings.objects),
         answers=given.get("answers", settings.answers),
+        guided=given.get("guided", settings.guided),
+        guidance=given.get("guidance", settings.guidance),
         budget=budget,
-        limits=limits,
+        limits=_limits(settings.limits, given),
+    )
+
+
+def _limits(limits: Limits, given: Mapping[str, Any]) -> Limits:
+    """The limits, those on a whole file raised with what one frame may have."""
+    pixels = given.get("max_pixels", limits.pixels)
+    return replace(
+        limits,
+        bytes=given.get("max_bytes", limits.bytes),
+        frames=given.get("max_frames", limits.frames),
+        pixels=pixels,
+        total_pixels=max(limits.total_pixels, pixels),
+        scan_pixels=max(limits.scan_pixels, _SCANS * pixels),
     )
 
 
 def _read(path: Path) -> Profile:
-    categories = read_toml(path, beside=[*_WORDS, *_NUMBERS, *_SWITCHES])
+    categories = read_toml(path, beside=_KEYS)
     values = {k: v for k, v in read_table(path).items() if k != "category"}
-    check_names(values, [*_WORDS, *_NUMBERS, *_SWITCHES])
+    check_names(values, _KEYS)
     _check_kinds(values, path)
     words = {name: value for name, value in values.items() if name in _WORDS}
     base = Profile(path.stem, categories)
@@ -234,10 +316,18 @@ def _check_kinds(values: Mapping[str, Any], path: Path) -> None:
         elif name in _SWITCHES:
             fits, wanted = isinstance(value, bool), "true or false"
         elif name == "target":
-            fits = isinstance(value, int | float) and not isinstance(value, bool)
-            fits, wanted = fits and 0 < value <= 1, "a number above 0 and at most 1"
+            fits, wanted = _is_number(value) and 0 < value <= 1, "a number above 0 and at most 1"
+        elif name in _TABLES:
+            fits = isinstance(value, Mapping) and all(
+                _is_number(number) and 0 <= number <= 1 for number in value.values()
+            )
+            wanted = "a table of categories, each with a number from 0 to 1"
         else:
             fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
             wanted = "a whole number above 0"
         if not fits:
             raise UsageError(f"{path}: key {name!r} must be {wanted}, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

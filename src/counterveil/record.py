@@ -35,7 +35,7 @@ __all__ = [
     "validate",
 ]
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 Status = Literal["ok", "error", "partial"]
 
@@ -51,8 +51,8 @@ class Source:
         height: pixels; 0 when the file could not be decoded.
         format: the codec's name; empty when unknown.
         frames: how many frames the file holds.
-        frames_assessed: indices of the frames that were looked at.
-        frame: index of the frame that the scores and outputs are about.
+        frames_assessed: indices, from 0, of the frames that were looked at.
+        frame: index, from 0, of the frame that is released.
         notes: what decoding changed, in plain words.
     """
 
@@ -78,18 +78,21 @@ class CounterfactualResult:
         regions_veiled: how many of them are veiled.
         area_fraction: veiled part of the image, in ``[0, 1]``.
         completed_fraction: the part of it that the decision does not need: the rest of the
-            objects on which the needed part lies, and what a reasoner's answers rested on.
-        score_before: P(unsafe) of the image as it came.
+            objects on which the needed part lies.
+        score_before: P(unsafe) of the released frame as it came.
         score_after: P(unsafe) of the written file, from its own bytes.
         target: the score that the search had to stay below.
         verified: ``score_after`` is below the category's threshold.
         irreducible: of what the decision needs, no part can be given back without the score
             reaching the target.
-        forwards: images scored.
+        forwards: images scored: the search's, within its budget, and those of an attribution that
+            scores, such as occlusion.
         attribution: name of the attribution map; empty where none was needed.
         segmentation: name of the partition.
         search: name of the search.
         fill: name of the veil.
+        answered_fraction: the part that is veiled for a reasoner's answers alone: neither the
+            decision nor the objects need it.
     """
 
     outcome: Outcome
@@ -108,6 +111,7 @@ class CounterfactualResult:
     segmentation: str = ""
     search: str = ""
     fill: str = ""
+    answered_fraction: float = 0.0
 
     @classmethod
     def of(
@@ -152,12 +156,14 @@ class CategoryResult:
 
     Attributes:
         key: the category's.
-        score: P(unsafe), in ``[0, 1]``.
+        score: P(unsafe), in ``[0, 1]``; the worst of all frames assessed.
         threshold: from which score the image is flagged.
         flagged: ``score >= threshold``.
         counterfactual: how it was veiled.
         title: the category's, for people; empty: the key serves.
         classifier: name of the model that scored, one of the record's ``models``.
+        frame: index, from 0, of the frame that scored it; where it is not the released one, the
+            counterfactual is still about the released one.
     """
 
     key: str
@@ -167,6 +173,7 @@ class CategoryResult:
     counterfactual: CounterfactualResult
     title: str = ""
     classifier: str = ""
+    frame: int = 0
 
 
 @dataclass(frozen=True)
@@ -302,13 +309,13 @@ class Record:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Record:
-        """The record that :meth:`to_dict` gave.
+        """The record that :meth:`to_dict` gave; one of an earlier version becomes one of this.
 
         Raises:
             UsageError: it does not follow the schema; the message names the place.
         """
         validate(value)
-        record: Record = build(cls, value)
+        record: Record = build(cls, _current(value))
         return record
 
     def to_json(self) -> str:
@@ -328,6 +335,13 @@ class Record:
         Equal records have equal digests, whatever program wrote and read them in between.
         """
         return hashlib.sha256(canonical(self.to_dict())).hexdigest()
+
+
+def _current(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record of any version in the form of this one."""
+    frame = {} if value["schema_version"] != "1.0" else {"frame": value["source"]["frame"]}
+    categories = [{**category, **frame} for category in value["categories"]]
+    return {**value, "categories": categories, "schema_version": SCHEMA_VERSION}
 
 
 def utc_now() -> str:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app, main
 from counterveil.record import validate
+from counterveil.regions.sam import Sam
 from tests.corpus import broken_files, whole_files
 from tests.pipeline.detectors import RED, Sees, square
 
@@ -22,6 +23,9 @@ key = "red"
 title = "Red squares"
 classifier = "python:tests.pipeline.detectors:make_red"
 """
+
+
+LOOKS = ["--reasoner", "python:tests.pipeline.test_rationale:Looks"]
 
 
 @pytest.fixture
@@ -112,11 +116,27 @@ def test_the_output_folder_inside_the_input_folder_is_not_an_input(tmp_path, pro
         (["--segmentation", "magic"], "choose one of bass"),
         (["--search", "magic"], "choose one of greedy"),
         (["--fill", "blur:0.001"], "blur"),
+        (["--target", "1.5"], "target must be above 0 and at most 1, got 1.5"),
+        (["--target", "0"], "target must be above 0"),
+        (["--target", "nan"], "target must be above 0"),
+        (["--device", "tpu"], "no device is called 'tpu'; choose cpu"),
+        (["--device", "cuda:99"], "device 'cuda:99' cannot be used here"),
+        (["--answers"], "veiling for answers needs a reasoner"),
+        (["--guidance", "red=0.5"], "guidance needs a reasoner"),
+        (["--guidance", "red"], "--guidance 'red' must read KEY=VALUE"),
+        (["--guidance", "red=2"], "guidance of 'red' must lie in [0, 1]"),
+        ([*LOOKS, "--guidance", "rde=1"], "guidance for 'rde': the categories here are red"),
+        (["--segmentation", "sam"], "/no/such/checkpoint cannot be loaded as a SAM checkpoint"),
+        (["--out", "/dev/null"], "no results can be written there"),
+        (["--out", "/dev/null/below"], "no results can be written there"),
+        (["--profile", "gone.toml"], "cannot be read"),
     ],
 )
 def test_a_usage_error_is_one_line_and_exit_2(
     tmp_path, profile, monkeypatch, capsys, words, message
 ):
+    nowhere = ("/no/such/checkpoint", *Sam.__init__.__defaults__[1:])  # rather than the network
+    monkeypatch.setattr(Sam.__init__, "__defaults__", nowhere)
     Image.fromarray(square()).save(tmp_path / "a.png")
     given = ["counterveil", "run", "--out", str(tmp_path / "out"), "--profile", profile, *words]
     if words != ["nothing-here.png"]:
@@ -128,3 +148,55 @@ def test_a_usage_error_is_one_line_and_exit_2(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_a_link_to_itself_and_a_long_name_are_records_of_a_run_that_goes_on(tmp_path, profile):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(square((20, 20, 220))).save(tmp_path / "in" / f"{'a' * 250}.png")
+    (tmp_path / "in" / "loop.png").symlink_to("loop.png")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path)
+    out = tmp_path / "out"
+    result = run(tmp_path / "in", "--out", out, "--profile", profile)
+    assert result.exit_code == 1, result.output
+    whole, linked, loop = records_of(out)
+    assert whole["status"] == "ok"
+    assert (out / whole["outputs"]["veiled"]["name"]).is_file()
+    assert "a link to a folder, which is not followed" in linked["error"]
+    assert "cannot be opened" in loop["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [(["--max-bytes", "100"], "limits.bytes"), (["--max-pixels", "1000"], "limits.pixels")],
+)
+def test_limits_are_set_from_outside(tmp_path, profile, words, limit):
+    Image.fromarray(square()).save(tmp_path / "a.png")
+    result = run(tmp_path / "a.png", "--out", tmp_path / "out", "--profile", profile, *words)
+    assert result.exit_code == 1
+    assert limit in records_of(tmp_path / "out")[0]["error"]
+
+
+def test_guidance_reaches_the_reasoner(tmp_path, profile):
+    Image.fromarray(square((20, 20, 220))).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    words = [*LOOKS, "--guidance", "red=0.4", "--guided"]
+    result = run(tmp_path / "a.png", "--out", out, "--profile", profile, *words)
+    assert result.exit_code == 0, result.output
+    assert records_of(out)[0]["rationale"]["control"] == {"red": 0.4}
+
+
+def test_a_full_disk_ends_with_a_sentence(tmp_path, profile, monkeypatch, capsys):
+    from counterveil.outputs import Folder
+
+    def full(self, stem, examination):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Folder, "add", full)
+    Image.fromarray(square((20, 20, 220))).save(tmp_path / "a.png")
+    words = ["run", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--profile", profile]
+    monkeypatch.setattr("sys.argv", ["counterveil", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "records.jsonl").exists()

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from counterveil import regions
 from counterveil.errors import UsageError
 from counterveil.images import Limits, decode_clean, encode_png, load
-from counterveil.pipeline import Settings
+from counterveil.pipeline import Named, Settings
 from counterveil.record import Record, validate
 from counterveil.types import Budget
 from tests.corpus import animated_files, broken_files, whole_files
@@ -23,6 +25,7 @@ from tests.pipeline.detectors import (
     square,
     watch,
 )
+from tests.regions.checking import photograph
 
 RED_WATCH = watch("red", Sees(RED))
 
@@ -245,6 +248,107 @@ def test_a_bug_in_one_classifier_does_not_end_a_batch_and_passes_nothing_as_safe
     assert examination.record.status == "error"
     assert "ZeroDivisionError" in examination.record.error
     assert examination.veiled is None
+
+
+class Raises(Broken):
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def score(self, images):
+        raise self._error
+
+
+def test_code_that_asks_the_program_to_end_ends_one_image():
+    pipeline = counterveil(watch("exits", Raises(SystemExit(7))))
+    record = pipeline.examine(encode_png(square()), name="a.png").record
+    assert record.status == "error"
+    assert "tried to end the program (SystemExit: 7)" in record.error
+
+
+def test_ctrl_c_ends_the_run():
+    with pytest.raises(KeyboardInterrupt):
+        counterveil(watch("slow", Raises(KeyboardInterrupt()))).examine(encode_png(square()))
+
+
+class SeesInside(Sees):
+    """Lets an attribution look into it, as networks do."""
+
+    module = None
+
+
+def _hot(classifier, image):
+    """Hot in the middle."""
+    height, width = image.shape[:2]
+    heat = np.zeros((height, width), np.float32)
+    heat[height // 4 : -height // 4, width // 4 : -width // 4] = 1
+    return heat
+
+
+_hot.needs_regions = False
+
+
+def guided(segmentation, classifier, *, guided=True, image=None):
+    pipeline = counterveil(watch("red", classifier), settings=Settings(guided=guided))
+    methods = replace(pipeline.methods, attribution=Named("hot", _hot), finer=None)
+    if segmentation is not None:
+        methods = replace(methods, segmentation=Named("spy", segmentation))
+    pipeline.methods = methods
+    return pipeline.examine(encode_png(square() if image is None else image))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_attribution_guides_the_partition_where_that_is_wanted(wanted):
+    given = []
+
+    def spy(image, *, guidance=None, rng=None):
+        given.append(guidance)
+        return regions.make("slic")(image)
+
+    examination = guided(spy, SeesInside(RED), guided=wanted)
+    assert examination.record.flagged
+    [heat] = given
+    assert (heat is not None) == wanted
+    if wanted:
+        assert (heat == _hot(None, square())).all()
+
+
+def test_a_guided_partition_is_finer_where_the_attribution_is_hot():
+    image = square(image=photograph("astronaut", 200), at=(90, 90), side=20)
+    made = [guided(None, SeesInside(RED), guided=on, image=image) for on in (False, True)]
+    plain, finer = (examination.explanations["red"].labels for examination in made)
+    hot = _hot(None, image) > 0
+    assert len(np.unique(finer[hot])) > 1.2 * len(np.unique(plain[hot]))
+
+
+def test_an_attribution_that_needs_regions_cannot_guide_them_and_the_record_says_so():
+    record = guided(regions.make("slic"), Sees(RED)).record
+    assert any("only scores, so its regions were ranked by occlusion" in w for w in record.warnings)
+    assert any("so it did not guide them" in warning for warning in record.warnings)
+
+
+@pytest.mark.parametrize("search", ["minimal", "greedy"])
+@pytest.mark.parametrize("forwards", [2, 3, 4, 5, 7, 30, 100])
+def test_the_budget_holds(search, forwards):
+    settings = Settings(budget=Budget(forwards=forwards))
+    made = counterveil(watch("red", SeesInside(RED)), settings=settings, search=search)
+    made.methods = replace(
+        made.methods,
+        attribution=Named("hot", _hot),
+        segmentation=Named("slic", regions.make("slic")),
+        finer=made.methods.finer and regions.make("slic"),
+    )
+    record = made.examine(encode_png(square())).record
+    [category] = record.categories
+    assert category.counterfactual.forwards <= forwards
+    assert category.counterfactual.verified
+
+
+@pytest.mark.parametrize("wrong", [{"target": 0}, {"target": 1.5}, {"target": float("nan")},
+                                   {"side": 0}, {"budget": Budget(0, 5)},
+                                   {"guidance": {"red": 2}}])  # fmt: skip
+def test_settings_out_of_range_are_the_caller_s_mistake(wrong):
+    with pytest.raises(UsageError, match=r"target must|at least 1|guidance of 'red'"):
+        Settings(**wrong)
 
 
 def test_a_missing_file_is_a_record(tmp_path):

@@ -188,3 +188,132 @@ def test_an_answer_that_no_veil_takes_away_is_told():
     assert "no veil was found under which every answer is no" in examination.record.warnings
     assert examination.record.categories[0].counterfactual.verified
     assert "Still yes under the veil" in examination.record.rationale.text
+
+
+class Fickle(Looks):
+    """Does as it is told, call by call; the last one for all that follow."""
+
+    def __init__(self, *turns, **options) -> None:
+        super().__init__(**options)
+        self._turns = list(turns)
+
+    def answer(self, images, questions, codes, *, text=True):
+        turn = self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
+        if isinstance(turn, BaseException):
+            raise turn
+        rows = super().answer(images, questions, codes, text=text)
+        if turn == "silent":
+            return [[Answered(a.question, "", None, "the server refused") for a in r] for r in rows]
+        return rows
+
+
+def both():
+    return square(BLUE, image=square(), at=(60, 90))
+
+
+FAILURES = [ModelError("gone"), ZeroDivisionError("oops"), SystemExit(3)]
+
+
+@pytest.mark.parametrize("error", FAILURES)
+def test_a_failure_while_more_is_veiled_loses_no_veil(error):
+    examination = examined(Fickle("speak", "speak", error), both(), settings=Settings(answers=True))
+    record = examination.record
+    assert record.status == "ok"
+    assert record.categories[0].counterfactual.verified
+    assert record.categories[0].counterfactual.answered_fraction == 0
+    assert "Still yes under the veil" in record.rationale.text
+    assert "what is still answered by yes could not be veiled" in record.warnings[-1]
+    plain = examined(Looks(), both())
+    assert examination.veiled == plain.veiled and examination.mask == plain.mask
+
+
+def test_a_release_that_fails_while_more_is_veiled_leaves_the_veil_as_it_was(monkeypatch):
+    from counterveil.pipeline import job
+
+    made, release = [], job.release
+
+    def fails(*parts):
+        made.append(release(*parts))
+        if len(made) > 1:
+            raise OSError("no more memory")
+        return made[0]
+
+    monkeypatch.setattr(job, "release", fails)
+    examination = examined(Looks(), both(), settings=Settings(answers=True, objects=False))
+    assert len(made) == 2
+    mask = load(examination.mask)[0].pixels[..., 0] > 127
+    result = examination.record.categories[0].counterfactual
+    assert result.area_fraction == pytest.approx(mask.mean())
+    assert result.answered_fraction == 0
+    assert "no more memory" in examination.record.warnings[-1]
+
+
+class GoneLater(Looks):
+    """Is gone once it has answered under the veil, and found the veil that takes its yes away."""
+
+    def answer(self, images, questions, codes, *, text=True):
+        if text and any(not words for _, _, words in self.asked):
+            raise ModelError("gone")
+        return super().answer(images, questions, codes, text=text)
+
+
+def test_the_first_rationale_is_kept_where_the_second_fails():
+    record = examined(GoneLater(), both(), settings=Settings(answers=True)).record
+    result = record.categories[0].counterfactual
+    red, blue = record.rationale.answers
+    assert red.grounded
+    assert blue.yes and blue.p_yes_veiled is None
+    assert record.status == "partial"
+    assert any("could not be asked again: no rationale was" in w for w in record.warnings)
+    assert result.answered_fraction > 0
+    assert f"The veil covers {100 * result.area_fraction:.1f} %" in record.rationale.text
+    assert "1 could not be assessed again under the veil." in record.rationale.text
+    assert record.rationale.statement
+
+
+def test_answers_that_are_not_given_again_under_the_veil_are_not_assessed():
+    record = examined(Fickle("speak", "silent"), both()).record
+    assert record.status == "partial"
+    assert (
+        "did not answer 2 questions again under the veil; that is not a no" in (record.warnings[-1])
+    )
+    assert "None of these answers could be assessed again under the veil." in record.rationale.text
+    assert "takes away" not in record.rationale.text
+
+
+def test_a_refusal_of_everything_is_no_row_of_noes():
+    record = examined(Fickle("silent")).record
+    assert record.status == "partial"
+    assert "None of 2 questions could be assessed" in record.rationale.text
+    assert "yes to none" not in record.rationale.text
+
+
+def test_a_safe_image_is_not_asked_about_again_and_is_no_doubt():
+    record = examined(Looks(), square(BLUE)).record
+    assert record.status == "ok"
+
+
+@pytest.mark.parametrize("knows", [("red",), None])
+def test_guidance_set_by_hand_takes_the_classifiers_place(knows):
+    reasoner = Looks()
+    reasoner.knows = knows
+    record = examined(reasoner, settings=Settings(guidance={"red": 0.25})).record
+    assert [code for _, code, _ in reasoner.asked] == [{"red": 0.25}] * 2
+    assert record.rationale.control == {"red": 0.25}
+    assert any("guidance was set by hand" in warning for warning in record.warnings)
+
+
+def test_guidance_of_nothing_leaves_the_words_unconditioned():
+    reasoner = Looks()
+    record = examined(reasoner, settings=Settings(guidance={})).record
+    assert record.categories[0].flagged
+    assert reasoner.asked[0][1] == {"red": 0.0}
+
+
+def test_the_area_that_is_veiled_for_answers_is_told_apart():
+    plain = examined(Looks(), both()).record.categories[0].counterfactual
+    more = examined(Looks(), both(), settings=Settings(answers=True)).record
+    result = more.categories[0].counterfactual
+    assert result.completed_fraction == plain.completed_fraction
+    assert result.answered_fraction == pytest.approx(result.area_fraction - plain.area_fraction)
+    assert result.answered_fraction > 0

@@ -55,7 +55,30 @@ def record(**changes: Any) -> Record:
 
 def animated() -> Record:
     source = Source("a.gif", SHA, 40, 30, "GIF", 30, (0, 14), 14, ("transparency laid on white",))
-    return record(status="partial", source=source, warnings=("the file holds 30 frames",))
+    return record(
+        status="partial",
+        source=source,
+        warnings=("the file holds 30 frames",),
+        categories=(category(frame=14), quiet()),
+    )
+
+
+def elsewhere() -> Record:
+    """Flagged in the frame that is released for one category, and in another for the other."""
+    hidden = CounterfactualResult.not_needed(0.01, target=0.1)
+    bullying = CategoryResult("b", 0.91, 0.5, True, hidden, "Bullying", "proxy:b", 3)
+    source = Source("a.gif", SHA, 40, 30, "GIF", 4, (0, 1, 2, 3), 1)
+    return record(source=source, categories=(category(frame=1), bullying))
+
+
+def silent() -> Record:
+    """Judged in full by the classifiers, and in part by the reasoner."""
+    answers = (
+        Answer("self_harm", "Are there marks?", "Yes, on the forearm.", 0.93),
+        Answer("self_harm", "Is there a blade?", "", None, reason="it refused"),
+    )
+    words = Rationale("Flagged.", "", answers, {}, "chat:vlm.internal:8000#org/qwen", "Your image.")
+    return record(status="partial", rationale=words, models=())
 
 
 def not_found() -> Record:

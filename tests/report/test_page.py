@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 
 from counterveil.record import Answer, Output, Outputs, Rationale, Source, VeiledOutput
 from counterveil.report import Report, html, view, write
+from counterveil.report.card import card
 from counterveil.types import ModelInfo
 from tests.report.samples import (
     SHA,
@@ -23,8 +24,10 @@ from tests.report.samples import (
     category,
     failed,
     pictures,
+    quiet,
     reasoned,
     record,
+    silent,
     unverified,
 )
 
@@ -150,21 +153,66 @@ def test_a_hostile_name_stays_a_name():
     page.encode("utf-8")
 
 
-def test_no_pixel_of_the_original_is_in_the_page():
-    parts = pictures()
-    reader = Reader(html([(record(), shot())]))
-    hidden = parts["original"][parts["mask"]].astype(int)
-    for image in reader.all("img"):
+def embedded(page: str) -> dict[str, np.ndarray]:
+    """The page's pictures, ``(H, W, 4)`` each, by what they are."""
+    found = {}
+    for image in Reader(page).all("img"):
         data = base64.b64decode(image["src"].partition(",")[2])
         with Pillow.open(io.BytesIO(data)) as picture:
-            if image["class"] != "base":
-                assert max(picture.size) <= 16 or picture.mode == "P"
-                continue
-            shown = np.asarray(picture.convert("RGB")).astype(int)
-        core = np.zeros_like(parts["mask"])
-        core[24:36, 34:56] = True
-        assert shown[core].max() <= 8, "something shows through the veil"
-        assert hidden.max() > 200
+            found[image["class"]] = np.asarray(picture.convert("RGBA"))
+    return found
+
+
+def tell_all(heat_of, labels_of):
+    """A page whose map and regions follow the original, pixel by pixel: the worst there can be."""
+    parts = pictures()
+    grey = parts["original"].mean(axis=-1)
+    shot = view(parts["veiled"], parts["mask"], [heat_of(grey)], labels_of(grey))
+    return parts, embedded(html([(record(), shot)]))
+
+
+def core(mask: np.ndarray) -> np.ndarray:
+    inner = np.zeros_like(mask)
+    inner[24:36, 34:56] = True
+    assert mask[inner].all()
+    return inner
+
+
+def test_no_pixel_of_the_original_is_in_the_veiled_picture():
+    parts = pictures()
+    shown = embedded(html([(record(), shot())]))["base"][..., :3]
+    assert parts["original"][parts["mask"]].max() > 200
+    assert shown[core(parts["mask"])].max() <= 8, "something shows through the veil"
+
+
+def test_no_overlay_draws_what_is_hidden_even_where_its_sources_do():
+    parts, shown = tell_all(
+        lambda grey: grey.astype(np.float32), lambda grey: (grey > 127).astype(np.int32)
+    )
+    hidden = core(parts["mask"])
+    grey = parts["original"].mean(axis=-1)[hidden]
+    assert set(shown) == {"base", "layer heat", "layer regions", "layer mask"}
+    for name, overlay in shown.items():
+        rows = np.arange(60) * overlay.shape[0] // 60
+        columns = np.arange(80) * overlay.shape[1] // 80
+        inside = overlay[rows[:, None], columns][hidden].astype(float)
+        for channel in inside.T:
+            alike = 0 if np.ptp(channel) == 0 else abs(np.corrcoef(channel, grey)[0, 1])
+            assert alike < 0.4, f"{name} follows the pixels that are hidden: {alike:.2f}"
+    assert not shown["layer regions"][hidden][:, 3].any(), "a boundary inside the veil"
+    assert (shown["layer mask"][..., 3] > 0).tolist() == parts["mask"].tolist()
+
+
+def test_two_originals_that_differ_under_the_veil_alone_give_one_page():
+    """Where maps and regions are as coarse as they are drawn, nothing else tells them apart."""
+    parts = pictures()
+    pages = []
+    for seed in (0, 1):
+        noise = np.random.default_rng(seed).integers(0, 2, parts["mask"].shape)
+        labels = np.where(parts["mask"], noise, parts["labels"] + 2).astype(np.int32)
+        shown = view(parts["veiled"], parts["mask"], [parts["heat"]], labels)
+        pages.append(html([(record(), shown)], created="2026-01-31T12:00:00.000Z"))
+    assert pages[0] == pages[1]
 
 
 def test_every_state_is_told_on_its_card(page):
@@ -271,6 +319,27 @@ def luminance(colour: str) -> float:
     parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_time_is_told_once():
+    """The total holds the stages."""
+    stages = {"search": 300.0, "release": 100.0}
+    for timing, told in ((stages | {"total": 450.0}, "450 ms"), (stages, "400 ms")):
+        page = html([(record(timing_ms=timing), None)])
+        assert f"profile custom, {told}" in Reader(page).text
+
+
+def test_a_reasoner_is_named_without_its_address():
+    text = Reader(html([(silent(), None)])).text
+    assert "Written by qwen." in text
+    assert "vlm.internal" not in text
+
+
+def test_a_yes_that_was_not_asked_again_is_not_assessed():
+    rows = card(silent(), None, 1).answers
+    assert [(row.state, row.rests) for row in rows] == [("yes", "not assessed"), ("missed", "")]
+    clear = replace(silent(), categories=(quiet(),))
+    assert [row.rests for row in card(clear, None, 1).answers] == ["", ""]
 
 
 def test_a_record_keeps_its_own_words():

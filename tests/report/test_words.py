@@ -14,9 +14,11 @@ from tests.report.samples import (
     STATES,
     animated,
     category,
+    elsewhere,
     failed,
     quiet,
     record,
+    silent,
     unverified,
 )
 
@@ -49,7 +51,11 @@ TABLE = [
     (STATES["not_found"](), "After 40 images scored, the minimal search was left without a veil"),
     (unverified(), "did not pass: Self-harm at 83.0 % (threshold 50.0 %). Do not treat it as safe"),
     (animated(), "Only a part of this file was judged."),
-    (animated(), "holds 30 frames; 2 of them were assessed. All that is told here is about frame"),
+    (animated(), "holds 30 frames, counted from 0; 2 of them were assessed. Only frame 14 is"),
+    (animated(), "Self-harm flagged frame 14 at 97.0 %"),
+    (elsewhere(), "Bullying flagged frame 3 at 91.0 %; its threshold is 50.0 %. That frame is not"),
+    (elsewhere(), "not released; the one that is scored 1.0 %."),
+    (silent(), "All of this file was judged; its reasons are incomplete."),
     (animated(), "While reading: transparency laid on white."),
     (failed(), "This file was not examined: truncated; ask for an intact copy."),
     (failed(), "Nothing was veiled and nothing was released."),
@@ -70,7 +76,10 @@ SILENT = [
     (STATES["clear"](), "veil covers"),
     (failed(), "verified"),
     (record(), "whole image"),
-    (record(), "frames"),
+    (record(), "frame"),
+    (animated(), "That frame is not released"),
+    (silent(), "Only a part"),
+    (record(), "incomplete"),
     (record(), "computed back"),
 ]
 
@@ -89,6 +98,8 @@ def test_a_headline_names_all_who_flagged_and_says_when_only_a_part_was_judged()
     both = record(categories=(category(), category(key="b", title="Bullying"), quiet()))
     assert words.headline(both) == "Flagged: Self-harm and Bullying. Veiled and verified"
     assert words.headline(animated()).endswith("; judged in part only")
+    assert words.headline(silent()).endswith("; reasons incomplete")
+    assert words.headline(replace(record(), status="partial", error="half")).endswith("part only")
 
 
 @pytest.mark.parametrize(
@@ -104,4 +115,12 @@ def test_what_the_decision_does_not_need_is_told_apart():
     result = replace(FOUND, completed_fraction=0.05)
     said = " ".join(words.sentences(record(categories=(category(result),))))
     assert "5.0 % of the image is the rest of the objects" in said
+    assert "What the decision needs is irreducible" in said
+
+
+def test_what_is_veiled_for_answers_is_not_told_as_the_rest_of_objects():
+    result = replace(FOUND, answered_fraction=0.02)
+    said = " ".join(words.sentences(record(categories=(category(result),))))
+    assert "2.0 % of the image is veiled for the reasoner alone, which still answered yes" in said
+    assert "rest of the objects" not in said
     assert "What the decision needs is irreducible" in said

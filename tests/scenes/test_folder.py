@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
-from counterveil.cli import app
+from counterveil.cli import app, main
 from counterveil.errors import UsageError
 from counterveil.images import load as load_image
 from counterveil.scenes import coco, draw_scene
@@ -81,3 +81,17 @@ def test_no_file_of_an_earlier_drawing_is_believed(folder, tmp_path):
 def test_the_mask_of_a_picture_is_of_its_size(folder):
     scene = coco.load(folder)[0]
     assert np.shape(load_image(scene.mask)[0].pixels)[:2] == (224, 224)
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_file_in_the_folder_s_place_is_the_caller_s_mistake(tmp_path, monkeypatch, capsys, below):
+    (tmp_path / "out").write_text("mine")
+    words = ["scenes", "--out", str(tmp_path / "out" / below), "--count", "1"]
+    monkeypatch.setattr("sys.argv", ["counterveil", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "no scenes can be written there" in error
+    assert error.count("\n") == 1
+    assert (tmp_path / "out").read_text() == "mine"

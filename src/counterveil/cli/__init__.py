@@ -48,8 +48,8 @@ def main() -> None:
     """Run the command line; what was expected to go wrong ends without a traceback."""
     try:
         app()
-    except CounterveilError as error:
-        typer.echo(f"counterveil: {error}", err=True)
+    except (CounterveilError, OSError) as error:  # OSError: a full disk, a folder that went away
+        typer.echo(f"counterveil: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("counterveil: interrupted", err=True)

@@ -32,7 +32,12 @@ def run(
     ] = None,
     max_regions: Annotated[int | None, typer.Option(min=1, help="Most regions veiled.")] = None,
     max_forwards: Annotated[
-        int | None, typer.Option(min=2, help="Most images scored for one counterfactual.")
+        int | None,
+        typer.Option(
+            min=2,
+            help="Most images that the search for one counterfactual scores; what occlusion "
+            "scores to rank the regions is counted in the record, not here.",
+        ),
     ] = None,
     target: Annotated[
         float | None, typer.Option(help="Veil until the score is below this; 0.5 = a mere flip.")
@@ -47,8 +52,26 @@ def run(
             "--answers/--no-answers", help="Veil more where the reasoner still answers yes."
         ),
     ] = None,
+    guided: Annotated[
+        bool | None,
+        typer.Option("--guided/--no-guided", help="Finer regions where the attribution is hot."),
+    ] = None,
+    guidance: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Condition the reasoner on this category so much, 0 to 1, rather than on what "
+            "the classifiers say; may be repeated, what is not named counts 0.",
+        ),
+    ] = None,
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="Most frames of an animated file to assess.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Largest file to read, in bytes.")
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Largest frame to decode, in pixels.")
     ] = None,
     device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, cuda:1, mps.")] = (
         "cpu"
@@ -80,6 +103,10 @@ def run(
         max_frames=max_frames,
         objects=objects,
         answers=answers,
+        guided=guided,
+        guidance=_guidance(guidance),
+        max_bytes=max_bytes,
+        max_pixels=max_pixels,
     )
     counterveil = from_profile(profile, overrides=overrides, device=device)
     with Folder(out) as folder:
@@ -90,3 +117,19 @@ def run(
                 typer.echo(record.to_json())
     typer.echo(f"{folder.summary}; report: {out / 'report.html'}", err=True)
     raise typer.Exit(1 if folder.failed else 0)
+
+
+def _guidance(given: list[str] | None) -> dict[str, float] | None:
+    """``["self_harm=0.8"]`` as a table; ``None`` where nothing was given."""
+    from counterveil.errors import UsageError
+
+    table = {}
+    for text in given or ():
+        key, _, value = text.partition("=")
+        try:
+            table[key] = float(value)
+        except ValueError as error:
+            raise UsageError(
+                f"--guidance {text!r} must read KEY=VALUE, such as self_harm=0.8"
+            ) from error
+    return table or None

@@ -31,11 +31,18 @@ def scenes(
     from functools import partial
 
     from counterveil.cli.progress import progress
+    from counterveil.errors import UsageError
     from counterveil.scenes import coco
 
-    for folder in ("images", "masks"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    (out / coco.MANIFEST).unlink(missing_ok=True)
+    try:
+        for folder in ("images", "masks"):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        (out / coco.MANIFEST).unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{out}: no scenes can be written there ({error.strerror or error}); "
+            "name a folder that may be written"
+        ) from error
     draw = partial(_draw, out, seed, category, split, kind, size)
     drawn = progress(range(count), "drawing", through=draw, workers=workers or os.cpu_count() or 1)
     coco.write_manifest(out, drawn)

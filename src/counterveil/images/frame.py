@@ -11,8 +11,7 @@ from PIL.Image import Transpose
 
 from counterveil.errors import ImageBrokenError
 from counterveil.images.colour import Colours, to_rgb
-from counterveil.images.containers import Layout
-from counterveil.images.containers.jpeg import check_complete
+from counterveil.images.containers import Layout, jpeg
 from counterveil.images.limits import Limits
 from counterveil.images.seam import FOREIGN_TYPES
 
@@ -101,14 +100,24 @@ def frame(opened: Opened, index: int, spent: int) -> Colours:
     opened.limits.check("total_pixels", total, f"{total} pixels so far")
     _check_covered(image)
     turned = _orientation(image)
-    image.load()
-    if opened.format == "JPEG":
-        check_complete(opened.data, getattr(image, "offset", 0), image, opened.limits)
+    _load(opened)
     left = _orientation(image)  # Pillow turns TIFF itself
     upright = image.transpose(_TURNS[left]) if left in _TURNS else image
     colours = to_rgb(upright, opened.layout.depth)
     notes = ("turned upright, as its orientation tag asks",) if turned in _TURNS else ()
     return Colours(colours.pixels, notes + colours.notes)
+
+
+def _load(opened: Opened) -> None:
+    image = opened.image
+    if opened.format != "JPEG":
+        image.load()
+        return
+    # Each picture of a file has scans of its own: they are counted before the codec runs them.
+    offset = getattr(image, "offset", 0)
+    found = jpeg.walk(opened.data, offset, opened.limits)
+    image.load()
+    jpeg.check_complete(opened.data, offset, image, found)
 
 
 def _orientation(image: Pillow.Image) -> int:

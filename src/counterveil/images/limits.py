@@ -19,6 +19,10 @@ class Limits:
         frames_held: most frames a file may hold: to count and to skip them costs time too.
         total_pixels: decoded for one file. Codecs of animations decode every frame on the way to
             the last one, so there each frame that the file holds counts.
+        scans: of one JPEG picture. A progressive one is sent in some ten passes over all its
+            pixels, and a pass of no content takes a hundred bytes of file.
+        scan_pixels: pixels times scans of one JPEG picture: what decoding it costs. The default
+            gives the largest picture 15 scans.
 
     Raises:
         UsageError: a limit is not a positive whole number.
@@ -29,6 +33,8 @@ class Limits:
     frames: int = 8
     frames_held: int = 10_000
     total_pixels: int = 500_000_000
+    scans: int = 200
+    scan_pixels: int = 1_200_000_000
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -43,12 +43,18 @@ def _read_file(path: Path, limits: Limits) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ImageBrokenError(f"{_kind(status.st_mode)}, not a file; name a file")
+            raise ImageBrokenError(_refusal(path, status.st_mode))
         limits.check("bytes", status.st_size, f"{status.st_size} bytes")
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(limits.bytes + 1)  # it may have grown since
     finally:
         os.close(descriptor)
+
+
+def _refusal(path: Path, mode: int) -> str:
+    if stat.S_ISDIR(mode) and path.is_symlink():
+        return "a link to a folder, which is not followed; name the folder itself"
+    return f"{_kind(mode)}, not a file; name a file"
 
 
 def _kind(mode: int) -> str:

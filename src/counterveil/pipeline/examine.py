@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-import numpy as np
-
-from counterveil.categories import ControlCode
-from counterveil.errors import CounterveilError, UsageError
+from counterveil.errors import UsageError
 from counterveil.images import load
-from counterveil.pipeline.answers import answered_by
 from counterveil.pipeline.explain import Explanation
+from counterveil.pipeline.failures import CAUGHT, told
+from counterveil.pipeline.frames import Frames, assess
 from counterveil.pipeline.job import Job
 from counterveil.pipeline.parts import Methods, Settings, Watch
-from counterveil.pipeline.rationale import explain, not_assessed
+from counterveil.pipeline.reasons import Asking, Reasons
+from counterveil.pipeline.results import results
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.reasoning.base import Reasoner
-from counterveil.record import (
-    CategoryResult,
-    CounterfactualResult,
-    Output,
-    Outputs,
-    Rationale,
-    Record,
-    Source,
-    VeiledOutput,
-    utc_now,
-)
-from counterveil.types import Image, ModelInfo, Photo
+from counterveil.record import Output, Outputs, Record, Source, VeiledOutput, utc_now
+from counterveil.types import ModelInfo
 
 _HASHED_AT_MOST = 1 << 31
 """Bytes of a refused file that are still read for its hash: a refusal must stay cheap."""
@@ -103,151 +92,42 @@ class Counterveil:
             name = path.name if isinstance(path, PurePath) else "image"
         try:
             return self._examine(path, name, stem or PurePath(name).stem)
-        except CounterveilError as error:
-            return Examination(Record.failed(_known(path, name), error, profile=self.profile))
-        except Exception as error:  # the per-image boundary: one image never ends a batch
-            text = f"unexpected {type(error).__name__}: {error}; please report it"
-            return Examination(Record.failed(_known(path, name), text, profile=self.profile))
+        except CAUGHT as error:  # the per-image boundary: one image never ends a batch
+            return Examination(Record.failed(_known(path, name), told(error), profile=self.profile))
 
     def _examine(self, source: Path | bytes, name: str, stem: str) -> Examination:
         stopwatch = Stopwatch()
         with stopwatch("decode"):
-            frames = load(source, name=name, limits=self.settings.limits)
+            photos = load(source, name=name, limits=self.settings.limits)
         with stopwatch("score"):
-            scores = np.stack([self._scores(photo.pixels) for photo in frames])
-        worst = int((scores - self._thresholds()).max(axis=1).argmax())
-        photo, before = frames[worst], scores[worst]
-        flagged = [
-            w for w, s in zip(self.watches, before, strict=True) if s >= w.category.threshold
-        ]
-        job = Job(photo, self.watches, flagged, self.methods, self.settings, stopwatch)
+            frames = assess(photos, self.watches)
+        methods, settings = self.methods, self.settings
+        job = Job(frames.released, self.watches, frames.flagged, methods, settings, stopwatch)
         job.run()
-        results = self._results(job, before)
-        rationale, doubt = self._rationale(job, results, stopwatch)
-        if self._veil_answers(job, rationale, stopwatch):
-            results = self._results(job, before)
-            rationale, doubt = self._rationale(job, results, stopwatch)
+        reasons = Reasons(None)
+        if self.reasoner is not None:
+            asking = Asking(self.reasoner, frames, job, methods, settings, stopwatch)
+            reasons = asking.reasons()
         record = Record(
-            status="partial" if photo.frames > len(frames) or doubt else "ok",
+            status="ok" if frames.complete and not reasons.doubts else "partial",
             profile=self.profile,
-            source=_source(frames, worst, name),
+            source=frames.source(name),
             created=utc_now(),
-            categories=results,
-            rationale=rationale,
+            categories=results(frames, job, methods, settings),
+            rationale=reasons.rationale,
             outputs=self._outputs(stem, job),
             whole_image_veiled=job.whole,
             models=self._models(),
             timing_ms=stopwatch.milliseconds(),
-            warnings=(*self._warnings(frames, worst, job), *([doubt] if doubt else [])),
+            warnings=self._warnings(frames, job, reasons),
         )
         return Examination(
             record, job.released.veiled.data, job.released.mask.data, job.explanations
         )
 
-    def _thresholds(self) -> np.ndarray:
-        return np.array([watch.category.threshold for watch in self.watches])
-
-    def _scores(self, image: Image) -> np.ndarray:
-        return np.array([float(w.classifier.score(image[None])[0]) for w in self.watches])
-
     def _models(self) -> tuple[ModelInfo, ...]:
         models = [watch.classifier.info for watch in self.watches]
         return (*models, self.reasoner.info) if self.reasoner else tuple(models)
-
-    def _rationale(
-        self, job: Job, results: Sequence[CategoryResult], stopwatch: Stopwatch
-    ) -> tuple[Rationale | None, str]:
-        """The rationale, and what is to be warned of; no failure here loses the veil."""
-        if self.reasoner is None:
-            return None, ""
-        try:
-            with stopwatch("reason"):
-                rationale = explain(
-                    self.reasoner,
-                    job.photo.pixels,
-                    job.released.pixels,
-                    [watch.category for watch in self.watches],
-                    results,
-                    asked=self.settings.questions,
-                    whole=job.whole,
-                )
-        except CounterveilError as error:
-            return None, f"no rationale was written: {error}"
-        except Exception as error:
-            text = f"{type(error).__name__}: {error}; please report it"
-            return None, f"no rationale was written: unexpected {text}"
-        return rationale, not_assessed(rationale)
-
-    def _veil_answers(self, job: Job, rationale: Rationale | None, stopwatch: Stopwatch) -> bool:
-        """Veil what is still answered by yes, where that is wanted; whether more is veiled."""
-        if self.reasoner is None or rationale is None or job.whole or not self.settings.answers:
-            return False
-        still = [a.question for a in rationale.answers if a.yes and (a.p_yes_veiled or 0) >= 0.5]
-        if not still:
-            return False
-        try:
-            with stopwatch("answers"):
-                more = answered_by(
-                    self.reasoner,
-                    job.photo.pixels,
-                    job.mask,
-                    still,
-                    ControlCode(rationale.control),
-                    fill=job.fill,
-                    methods=self.methods,
-                    settings=self.settings,
-                )
-        except CounterveilError as error:
-            job.warnings.append(f"what is still answered by yes could not be veiled: {error}")
-            return False
-        if more is None or not job.veil_also(more):
-            job.warnings.append("no veil was found under which every answer is no")
-            return False
-        return True
-
-    def _results(self, job: Job, before: np.ndarray) -> tuple[CategoryResult, ...]:
-        results = []
-        for watch, score in zip(self.watches, before, strict=True):
-            category = watch.category
-            results.append(
-                CategoryResult(
-                    key=category.key,
-                    score=float(score),
-                    threshold=category.threshold,
-                    flagged=bool(score >= category.threshold),
-                    counterfactual=self._counterfactual(job, watch, float(score)),
-                    title=category.title,
-                    classifier=watch.classifier.info.name,
-                )
-            )
-        return tuple(results)
-
-    def _counterfactual(self, job: Job, watch: Watch, before: float) -> CounterfactualResult:
-        key, threshold = watch.category.key, watch.category.threshold
-        after = job.released.scores[key]
-        explanation = job.explanations.get(key)
-        if explanation is None:
-            target = min(threshold, self.settings.target)
-            result = CounterfactualResult.not_needed(before, target=target)
-            return replace(result, score_after=after, verified=after < threshold)
-        result = CounterfactualResult.of(
-            explanation.counterfactual,
-            score_after=after,
-            verified=after < threshold,
-            attribution=explanation.attribution,
-            segmentation=self.methods.segmentation.name,
-            search=self.methods.search.name,
-            fill=job.fill.name,
-        )
-        return replace(
-            result,
-            outcome="not_found" if job.whole else result.outcome,
-            area_fraction=float(job.mask.mean()),
-            completed_fraction=job.completed,
-            score_before=before,
-            irreducible=job.irreducible and not job.whole,
-            forwards=explanation.forwards,
-        )
 
     def _outputs(self, stem: str, job: Job) -> Outputs:
         released = job.released
@@ -259,30 +139,13 @@ class Counterveil:
             Output(f"{stem}.mask.png", released.mask.sha256),
         )
 
-    def _warnings(self, frames: Sequence[Photo], worst: int, job: Job) -> list[str]:
-        warnings = [self.notice] if self.notice else []
-        total = frames[0].frames
-        if total > 1:
-            warnings.append(
-                f"the file holds {total} frames; {len(frames)} were assessed, and only frame "
-                f"{frames[worst].frame}, which scored worst, is released"
-            )
-        return [*warnings, *job.warnings]
-
-
-def _source(frames: Sequence[Photo], worst: int, name: str) -> Source:
-    photo = frames[worst]
-    return Source(
-        name=name,
-        sha256=photo.sha256,
-        width=photo.width,
-        height=photo.height,
-        format=photo.format,
-        frames=photo.frames,
-        frames_assessed=tuple(frame.frame for frame in frames),
-        frame=photo.frame,
-        notes=photo.notes,
-    )
+    def _warnings(self, frames: Frames, job: Job, reasons: Reasons) -> tuple[str, ...]:
+        said = [self.notice] if self.notice else []
+        if reasons.rationale is not None and self.settings.guidance is not None:
+            said.append("the reasoner's guidance was set by hand, not by what the classifiers say")
+        said += frames.warnings()
+        said += [text for each in job.explanations.values() for text in each.warnings]
+        return (*said, *job.warnings, *reasons.doubts)
 
 
 def _known(source: Path | bytes, name: str) -> Source:

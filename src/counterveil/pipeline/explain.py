@@ -99,14 +99,19 @@ class Explainer:
 
     def _choose(self, watch: Watch) -> tuple[Named[Attribution], tuple[str, ...]]:
         """A black box gets the attribution that asks for scores only, and the record says so."""
-        asked = self._methods.attribution
-        if asked.method.needs_regions or hasattr(watch.classifier, "module"):
-            return asked, ()
-        box = self._methods.black_box
-        return box, (
-            f"{watch.category.key}: the classifier only scores, so its regions were ranked by "
-            f"{box.name} instead of {asked.name}",
-        )
+        chosen, said = self._methods.attribution, []
+        if not (chosen.method.needs_regions or hasattr(watch.classifier, "module")):
+            chosen = self._methods.black_box
+            said.append(
+                f"{watch.category.key}: the classifier only scores, so its regions were ranked by "
+                f"{chosen.name} instead of {self._methods.attribution.name}"
+            )
+        if self._settings.guided and chosen.method.needs_regions:
+            said.append(
+                f"{watch.category.key}: {chosen.name} needs the regions first, so it did not guide "
+                "them"
+            )
+        return chosen, tuple(said)
 
     def _heat_and_labels(self, chosen: Named[Attribution], counted: Counted) -> tuple[Heat, Labels]:
         if chosen.method.needs_regions:

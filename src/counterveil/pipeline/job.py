@@ -46,6 +46,7 @@ class Job:
         self.warnings: list[str] = []
         self.mask: Mask = np.zeros((photo.height, photo.width), bool)
         self.completed = 0.0
+        self.answered = 0.0
         self.irreducible = True
         self.whole = False
         self.fill = methods.fill
@@ -71,14 +72,15 @@ class Job:
         self._release()
 
     def veil_also(self, more: Mask) -> bool:
-        """Release with more veiled; as it was where that is not safe."""
-        before = self.mask, self.completed, self.released
-        self.mask = self.mask | more
-        self.completed += float((self.mask & ~before[0]).mean())
-        if self._release():
-            return True
-        self.mask, self.completed, self.released = before
-        return False
+        """Release with more veiled, for answers; as it was where that is not safe, or fails."""
+        mask = self.mask | more
+        with self._stopwatch("release"):
+            released = release(self.photo.pixels, mask, self.fill, self._watches)
+        if not released.safe:
+            return False
+        self.answered += float((mask & ~self.mask).mean())
+        self.mask, self.released = mask, released
+        return True
 
     def _search(self, image: Image) -> Mask | None:
         """Explain each flagged category and unite the veils; ``None`` where one was not found."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from counterveil.attribution import Attribution
-from counterveil.categories import Category
+from counterveil.categories import Category, ControlCode
+from counterveil.errors import UsageError
 from counterveil.images import Limits
 from counterveil.regions import Segmentation
 from counterveil.search import Search
@@ -64,13 +66,19 @@ class Settings:
         budget: most regions, most images scored, a category.
         side: longest side, in pixels, at which the search works; masks are brought back to
             full resolution, and what ships is verified there.
-        guided: whether the attribution guides the partition (finer where it is hot).
+        guided: whether the attribution guides the partition (finer where it is hot); one that
+            ranks by occlusion needs the regions first, and cannot.
         objects: whether the veil is completed to whole objects by their looks, so that what the
             classifier does not need is not left in sight; only where ``Methods.finer`` is given.
         limits: of untrusted files.
         answers: whether more is veiled where the reasoner still answers yes under the veil.
         questions: whose questions the reasoner is asked: those of all categories, so that it can
             disagree with the classifiers, or of the flagged ones.
+        guidance: of each category, in ``[0, 1]``, that the reasoner is conditioned on, 0 for one
+            that is not named; ``None``: the classifiers' own.
+
+    Raises:
+        UsageError: a number is out of range.
     """
 
     target: float = 0.3
@@ -82,3 +90,11 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     answers: bool = False
     questions: Literal["all", "flagged"] = "all"
+    guidance: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target <= 1:  # NaN is not
+            raise UsageError(f"target must be above 0 and at most 1, got {self.target}")
+        if min(self.side, self.budget.regions, self.budget.forwards) < 1:
+            raise UsageError("side, and the budget's regions and forwards, must be at least 1")
+        ControlCode(self.guidance or {})

@@ -8,7 +8,7 @@ from typing import Literal
 from counterveil import wording
 from counterveil.categories import Category, ControlCode
 from counterveil.reasoning.base import Grounded, Reasoner, consider
-from counterveil.record import Answer, CategoryResult, Rationale
+from counterveil.record import Answer, CategoryResult, Rationale, Source
 from counterveil.types import Image
 
 Asked = Literal["all", "flagged"]
@@ -21,8 +21,10 @@ def explain(
     categories: Sequence[Category],
     results: Sequence[CategoryResult],
     *,
+    code: ControlCode,
     asked: Asked,
     whole: bool,
+    source: Source,
 ) -> Rationale:
     """Ask about an image, and about what is left of it under its veil.
 
@@ -32,8 +34,10 @@ def explain(
         veiled: as it was released.
         categories: that are watched for.
         results: of each category.
+        code: what the reasoner is conditioned on.
         asked: the questions of all categories, or of those that flagged.
         whole: the whole image is veiled.
+        source: the file.
     """
     flagged = {result.key for result in results if result.flagged}
     questions = [
@@ -42,10 +46,6 @@ def explain(
         if asked == "all" or category.key in flagged
         for question in category.questions
     ]
-    code = ControlCode.from_scores(
-        {result.key: result.score for result in results},
-        {result.key: result.threshold for result in results},
-    )
     considered = consider(
         reasoner, image, veiled if flagged else None, [text for _, text in questions], code
     )
@@ -54,17 +54,26 @@ def explain(
         for (key, _), grounded in zip(questions, considered.answers, strict=True)
     )
     return Rationale(
-        text=wording.rationale(results, answers, considered.description, whole=whole),
+        text=wording.rationale(
+            results, answers, considered.description, whole=whole, source=source
+        ),
         description=considered.description,
         answers=answers,
         control=considered.code.to_dict(),
         model=reasoner.info.name,
-        statement=wording.statement(results, answers, whole=whole, model=reasoner.info.name),
+        statement=wording.statement(
+            results, answers, whole=whole, model=reasoner.info.name, source=source
+        ),
     )
 
 
-def not_assessed(rationale: Rationale) -> str:
-    """A warning on what the reasoner left unanswered; empty where it answered all."""
+def not_assessed(rationale: Rationale, *, veiled: bool) -> str:
+    """A warning on what the reasoner left unanswered; empty where it answered all.
+
+    Args:
+        rationale: what it said.
+        veiled: each yes was asked again under a veil.
+    """
     missed = [answer for answer in rationale.answers if answer.p_yes is None]
     said = []
     if not rationale.description:
@@ -72,6 +81,9 @@ def not_assessed(rationale: Rationale) -> str:
     if missed:
         questions = wording.count(len(missed), "question")
         said.append(f"did not answer {questions} ({missed[0].reason or 'no reason was given'})")
+    again = sum(answer.yes and answer.p_yes_veiled is None for answer in rationale.answers)
+    if veiled and again:
+        said.append(f"did not answer {wording.count(again, 'question')} again under the veil")
     return f"the reasoner {wording.list_of(said)}; that is not a no" if said else ""
 
 

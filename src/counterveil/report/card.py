@@ -10,7 +10,7 @@ from urllib.parse import quote
 from counterveil.record import Answer, CategoryResult, Output, Record
 from counterveil.report import words
 from counterveil.report.view import View
-from counterveil.wording import percent, title
+from counterveil.wording import percent, public, title
 
 _BADGES = {
     "error": "Error",
@@ -82,6 +82,8 @@ class Card:
         overlays: what can be laid over it.
         answers: to the moderator's questions: yes first, then what was not assessed.
         left_out: the veiled picture exists and was left out of the page.
+        milliseconds: that the whole examination took.
+        reasoner: who wrote the rationale; empty without one.
         record: for the fields that are shown as they are.
     """
 
@@ -98,6 +100,8 @@ class Card:
     files: tuple[File, ...]
     answers: tuple[AnswerRow, ...]
     left_out: bool
+    milliseconds: float
+    reasoner: str
     record: Record
 
 
@@ -125,6 +129,8 @@ def card(record: Record, view: View | None, number: int) -> Card:
         files=_files(record),
         answers=_answers(record),
         left_out=view is None and record.outputs is not None,
+        milliseconds=_milliseconds(record),
+        reasoner=public(record.rationale.model) if record.rationale else "",
         record=record,
     )
 
@@ -155,6 +161,12 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+def _milliseconds(record: Record) -> float:
+    """The total holds the stages; records that know no total have the stages alone."""
+    spent = record.timing_ms
+    return spent["total"] if "total" in spent else sum(spent.values())
+
+
 def _bar(category: CategoryResult) -> Bar:
     result = category.counterfactual
     return Bar(
@@ -174,11 +186,12 @@ def _answers(record: Record) -> tuple[AnswerRow, ...]:
     if record.rationale is None:
         return ()
     order = {"yes": 0, "missed": 1, "no": 2}
-    rows = [_answer(answer) for answer in record.rationale.answers]
+    veiled = bool(record.flagged)
+    rows = [_answer(answer, veiled=veiled) for answer in record.rationale.answers]
     return tuple(sorted(rows, key=lambda row: order[row.state]))
 
 
-def _answer(answer: Answer) -> AnswerRow:
+def _answer(answer: Answer, *, veiled: bool) -> AnswerRow:
     after = "" if answer.p_yes_veiled is None else percent(answer.p_yes_veiled)
     if answer.p_yes is None:
         reason = f"not assessed: {answer.reason or 'no reason was given'}"
@@ -188,6 +201,8 @@ def _answer(answer: Answer) -> AnswerRow:
         rests = "what is veiled"
     elif after:
         rests = "what is still in sight"
+    elif answer.yes and veiled:
+        rests = "not assessed"
     state = "yes" if answer.yes else "no"
     return AnswerRow(answer.question, answer.answer, percent(answer.p_yes), after, rests, state)
 

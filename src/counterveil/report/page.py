@@ -36,7 +36,7 @@ _FILTERS = (
     ("not_found", "Whole image veiled"),
     ("unverified", "Not verified"),
     ("clear", "Not flagged"),
-    ("partial", "Judged in part"),
+    ("partial", "In part"),
     ("errors", "Errors"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from counterveil.record import CategoryResult, Record
-from counterveil.wording import count, list_of, percent, title
+from counterveil.wording import count, frame_of, list_of, percent, title
 
 _HOW = {
     "fullgrad": "FullGrad",
@@ -49,7 +49,15 @@ def headline(record: Record) -> str:
         "veiled": f"Flagged: {names}. Veiled and verified",
         "clear": "Not flagged",
     }[state(record)]
-    return f"{what}; judged in part only" if record.status == "partial" else what
+    if record.status != "partial":
+        return what
+    return f"{what}; {'judged in part only' if judged_in_part(record) else 'reasons incomplete'}"
+
+
+def judged_in_part(record: Record) -> bool:
+    """Something of the file was not looked at; a reasoner that was silent is another matter."""
+    source = record.source
+    return record.error is not None or len(source.frames_assessed) < source.frames
 
 
 def sentences(record: Record) -> tuple[str, ...]:
@@ -72,13 +80,16 @@ def sentences(record: Record) -> tuple[str, ...]:
 def _examined(record: Record) -> list[str]:
     source = record.source
     said = []
-    if record.status == "partial":
+    if record.status == "partial" and judged_in_part(record):
         reason = f": {_stop(record.error)}" if record.error else "."
         said.append(f"Only a part of this file was judged{reason}")
+    elif record.status == "partial":
+        said.append("All of this file was judged; its reasons are incomplete.")
     if source.frames > 1:
         said.append(
-            f"The file holds {source.frames} frames; {len(source.frames_assessed)} of them were "
-            f"assessed. All that is told here is about frame {source.frame + 1}."
+            f"The file holds {source.frames} frames, counted from 0; "
+            f"{len(source.frames_assessed)} of them were assessed. Only frame {source.frame} is "
+            "released."
         )
     said += [f"While reading: {_stop(note)}" for note in source.notes]
     return said
@@ -96,10 +107,15 @@ def _nothing_flagged(record: Record) -> str:
 
 def _category(record: Record, category: CategoryResult) -> list[str]:
     result = category.counterfactual
+    what = frame_of(category, record.source).removeprefix("in ") or "the image"
     said = [
-        f"{title(category)} flagged the image at {percent(category.score)}; its threshold is "
+        f"{title(category)} flagged {what} at {percent(category.score)}; its threshold is "
         f"{percent(category.threshold)}."
     ]
+    if category.frame != record.source.frame:
+        said.append(
+            f"That frame is not released; the one that is scored {percent(result.score_before)}."
+        )
     if result.regions_total:
         said.append(
             f"{name(result.segmentation)} divided the image into "
@@ -131,13 +147,19 @@ def _file(record: Record) -> list[str]:
         area = max(category.counterfactual.area_fraction for category in record.flagged)
         rest = max(category.counterfactual.completed_fraction for category in record.flagged)
         said.append(f"The veil covers {percent(area)} of the image.")
+        answered = max(category.counterfactual.answered_fraction for category in record.flagged)
         if rest:
             said.append(
                 f"{percent(rest)} of the image is the rest of the objects on which the needed "
                 "part lies: the decision does not need it, the eye does."
             )
+        if answered:
+            said.append(
+                f"{percent(answered)} of the image is veiled for the reasoner alone, which still "
+                "answered yes with it in sight: the decision does not need it."
+            )
         if all(category.counterfactual.irreducible for category in record.flagged):
-            what = "What the decision needs" if rest else "It"
+            what = "What the decision needs" if rest or answered else "It"
             said.append(
                 f"{what} is irreducible: no part of it can be given back alone without a score "
                 "rising over what the search had to stay below."

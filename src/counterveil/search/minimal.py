@@ -14,6 +14,20 @@ from counterveil.search.trial import Goal, Sets, Trial, cover, first_below, noth
 from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Mask, Score
 from counterveil.veil import Fill
 
+_LAST = 3
+"""Images scored to know a veil: given back by regions, given back by pieces, and closed."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Veil:
+    """A veil, the score under it, and the limit that it stays below."""
+
+    regions: np.ndarray  # (K,) bool, those it touches
+    mask: Mask
+    score: float
+    limit: float
+    irreducible: bool
+
 
 @dataclass(frozen=True, eq=False)
 class _Flip:
@@ -88,28 +102,47 @@ def minimal(
             irreducible=False,
             forwards=trial.forwards,
         )
-    areas = np.bincount(labels.ravel(), minlength=len(importance))
-    accept = _Acceptance(trial, labels, flip.limit)
-    kept = reduce(flip.regions, -areas, accept)
-    mask, proven = cover(labels, kept.cells[None])[0], kept.irreducible
-    limit = flip.limit
-    if finer is not None:
-        limit = min(limit, float(score(fill(image, mask[None]))[0]) + goal.slack)
-        mask, proven = _give_back(trial, mask, kept, finer, heat, limit)
-        closed = close_gaps(mask, finer)
-        if float(score(fill(image, closed[None]))[0]) < limit:
-            mask = closed
+    if trial.keep_back(_LAST):
+        veil = _shrunk(trial, labels, flip, goal, finer, heat)
+    else:  # too few left to give anything back and to know what came of it
+        alone = int(flip.regions.sum()) == 1
+        mask = cover(labels, flip.regions[None])[0]
+        veil = _Veil(flip.regions, mask, finder.best_score, flip.limit, alone)
     return replace(
         result,
         outcome="found",
-        mask=mask,
-        regions=_in_order(kept.cells, importance),
+        mask=veil.mask,
+        regions=_in_order(veil.regions, importance),
         depth=finder.depth,
-        score_after=float(score(fill(image, mask[None]))[0]),
-        irreducible=proven,
-        forwards=trial.forwards + (1 if finer is None else 3),
-        target=limit,
+        score_after=veil.score,
+        irreducible=veil.irreducible,
+        forwards=trial.forwards,
+        target=veil.limit,
     )
+
+
+def _shrunk(
+    trial: Trial,
+    labels: Labels,
+    flip: _Flip,
+    goal: Goal,
+    finer: Labels | None,
+    heat: Heat | None,
+) -> _Veil:
+    """Give back whole regions, then pieces of what is left; close what gaps that leaves."""
+    areas = np.bincount(labels.ravel(), minlength=len(flip.regions))
+    kept = reduce(flip.regions, -areas, _Acceptance(trial, labels, flip.limit))
+    mask = cover(labels, kept.cells[None])[0]
+    after = trial.one(mask)
+    if finer is None:
+        return _Veil(kept.cells, mask, after, flip.limit, kept.irreducible)
+    limit = min(flip.limit, after + goal.slack)
+    mask, proven = _give_back(trial, mask, kept, finer, heat, limit)
+    closed = close_gaps(mask, finer)
+    after = trial.one(closed)
+    if after < limit:
+        return _Veil(kept.cells, closed, after, limit, proven)
+    return _Veil(kept.cells, mask, trial.one(mask), limit, proven)
 
 
 def _give_back(

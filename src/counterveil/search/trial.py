@@ -54,12 +54,27 @@ class Trial:
         self._score = score
         self._fill = fill
         self._limit = forwards
+        self._kept = 0
         self.forwards = 0
+
+    def keep_back(self, forwards: int) -> bool:
+        """Keep forwards for :meth:`one`; whether there were so many, and one to search with."""
+        if self.left <= forwards:
+            return False
+        self._kept = forwards
+        return True
+
+    def one(self, mask: Mask) -> float:
+        """P(unsafe) under one mask, from the forwards that were kept back."""
+        assert self._kept > 0
+        self._kept -= 1
+        self.forwards += 1
+        return float(self._score(self._fill(self._image, mask[None]))[0])
 
     @property
     def left(self) -> int:
         """Forwards that the budget still allows."""
-        return self._limit - self.forwards
+        return self._limit - self._kept - self.forwards
 
     def unveiled(self) -> float:
         """P(unsafe) of the image as it came."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
@@ -32,22 +33,21 @@ def survey(data: bytes, limits: Limits) -> Layout:
         ImageBrokenError: it ends early, or holds no picture.
         ImageTooLargeError: over a limit.
     """
-    return Layout(None, _walk(data, 0, limits).end)
+    return Layout(None, walk(data, 0, limits).end)
 
 
-def check_complete(data: bytes, offset: int, decoded: Pillow.Image, limits: Limits) -> None:
+def check_complete(data: bytes, offset: int, decoded: Pillow.Image, found: Found) -> None:
     """Raise where part of a picture was painted in for want of data.
 
     Args:
         data: the file.
         offset: where the picture starts in it.
         decoded: the picture as it was decoded.
-        limits: as for ``survey``.
+        found: by ``walk``, at that offset.
 
     Raises:
         ImageBrokenError: the picture is not all there.
     """
-    found = _walk(data, offset, limits)
     if found.arithmetic:  # its coder may leave zeros out at the end, and means them
         return
     # A file cut between 0xFF and the zero that belongs to it would start a marker here.
@@ -61,28 +61,52 @@ def check_complete(data: bytes, offset: int, decoded: Pillow.Image, limits: Limi
         )
 
 
-class _Found:
-    def __init__(self) -> None:
-        self.end = 0
-        self.arithmetic = False
+@dataclass
+class Found:
+    """What a picture's segments tell.
+
+    Attributes:
+        end: offset behind its end marker.
+        arithmetic: it is coded arithmetically.
+        width: pixels; 0 before its header was met.
+        height: pixels.
+        scans: passes over its pixels.
+    """
+
+    end: int = 0
+    arithmetic: bool = False
+    width: int = 0
+    height: int = 0
+    scans: int = 0
 
 
-def _walk(data: bytes, offset: int, limits: Limits) -> _Found:
-    found, position, scans, sized = _Found(), offset + 2, 0, False
+def walk(data: bytes, offset: int, limits: Limits) -> Found:
+    """Walk one picture's segments; to be done before a codec sees them.
+
+    Args:
+        data: the file.
+        offset: where the picture starts in it.
+        limits: on its size and its scans.
+
+    Raises:
+        ImageBrokenError: it ends early, or holds no picture.
+        ImageTooLargeError: over a limit.
+    """
+    found, position = Found(), offset + 2
     while match := _MARKER.search(data, position):
         marker, position = match.group()[1], match.end()
         if marker == _EOI:
-            if not scans:
+            if not found.scans:
                 raise ImageBrokenError("a JPEG without a scan: there is no picture in it")
             found.end = position
             return found
         if marker in (0x01, _SOI):
             continue
-        if marker in _SIZES and not sized:
-            sized = True
+        if marker in _SIZES and not found.width:
             found.arithmetic = marker in _ARITHMETIC
-            _check_size(data, position, limits)
-        scans += marker == _SOS
+            found.width, found.height = _size(data, position, limits)
+        if marker == _SOS:
+            _count_scan(found, limits)
         position += int.from_bytes(data[position : position + 2], "big")
     raise ImageBrokenError(
         f"truncated: it ends after {len(data) - offset} bytes without the end marker; "
@@ -90,10 +114,21 @@ def _walk(data: bytes, offset: int, limits: Limits) -> _Found:
     )
 
 
-def _check_size(data: bytes, position: int, limits: Limits) -> None:
+def _count_scan(found: Found, limits: Limits) -> None:
+    found.scans += 1
+    pixels = found.scans * found.width * found.height
+    limits.check("scans", found.scans, f"{found.scans} scans")
+    limits.check(
+        "scan_pixels", pixels, f"{found.scans} scans of {found.width} x {found.height} pixels"
+    )
+
+
+def _size(data: bytes, position: int, limits: Limits) -> tuple[int, int]:
+    """Width and height."""
     height, width = struct.unpack_from(">HH", data, position + 3)
     if not width or not height:
         raise ImageBrokenError(
             f"its header says {width} x {height} pixels: there is no image in it"
         )
     limits.check_size(width, height)
+    return width, height

@@ -27,6 +27,9 @@ SEED = 2024
 PARTS = ("classifiers", "paper", "attributions", "partitions", "searches", "released", "edges")
 """What can be measured, each by itself."""
 
+_WORDLESS = profiles.Overrides(reasoner="")
+"""Words are the other bench's."""
+
 CHUNK = 10
 """Images measured between two savings."""
 
@@ -131,7 +134,7 @@ def run(
         there = len(folder.cases(folder.watch, max(size.tables, size.searches)))
         results["images"] = {"read": folder.read, "flagged": there, "opened": folder.opened}
     else:
-        pipeline = profiles.from_profile("proxy", device=device)
+        pipeline = profiles.from_profile("proxy", overrides=_WORDLESS, device=device)
         measures: dict[str, Callable[[Watch], Any]] = {
             "classifiers": bench.accuracy,
             "released": partial(bench.released, pipeline),

@@ -51,7 +51,8 @@ def run(size: Size, *, reasoner: str, device: str, step: Callable[[], None]) -> 
     }
     right = said["right code"]
     error, bins = measure.calibration([one for some in said.values() for one in some])
-    pipeline = profiles.from_profile("proxy", device=device)
+    wordless = profiles.Overrides(reasoner="")
+    pipeline = profiles.from_profile("proxy", overrides=wordless, device=device)
     few = [one for at, one in enumerate(right) if at % size.scenes < size.veiled]
     grounding = {
         "veil of the truth": measure.grounding(asked, right, _truth, step=step),

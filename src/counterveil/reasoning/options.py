@@ -45,7 +45,9 @@ def typed(kind: type[T], given: Mapping[str, str], **defaults: Any) -> T:
 
 def _value(name: str, kind: str, text: str) -> int | float | str:
     try:
-        return {"int": int, "float": float}.get(kind, str)(text)
+        if kind in ("int", "float"):
+            return int(text) if kind == "int" else float(text)
+        return text
     except ValueError as error:
         number = "a whole number" if kind == "int" else "a number"
         raise UsageError(f"option {name!r} must be {number}, got {text!r}") from error

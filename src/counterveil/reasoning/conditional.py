@@ -179,8 +179,11 @@ class ConditionalBlip:
             patches = self.model.see(self.pixels(images))[owners.to(self.device)]
             guidance = self.spec.guidance(codes)[owners].to(self.device)
             inputs = {**inputs, "patches": patches, "guidance": guidance}
-            p_yes = self._p_yes(self.model(**inputs)["logits"][:, -1])
-            texts = self._generate(inputs) if text else [""] * len(flat)
+            if text:
+                texts, first = self._generate(inputs)
+            else:
+                texts, first = [""] * len(flat), self.model(**inputs)["logits"][:, -1]
+            p_yes = self._p_yes(first)
         answers = iter(zip(flat, texts, p_yes, strict=True))
         return [[Answered(*next(answers)) for _ in asked] for asked in questions]
 
@@ -227,10 +230,11 @@ class ConditionalBlip:
         ]
         return pixels.float()
 
-    def _generate(self, inputs: Mapping[str, Tensor]) -> list[str]:
-        ids = self.model.generate(**inputs, **self.generation.options())
-        texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [text.strip() for text in texts]
+    def _generate(self, inputs: Mapping[str, Tensor]) -> tuple[list[str], Tensor]:
+        """Texts, and the logits of their first tokens ``(B, vocabulary)``."""
+        written = self.model.write(**inputs, **self.generation.options())
+        texts = self.processor.tokenizer.batch_decode(written.ids, skip_special_tokens=True)
+        return [text.strip() for text in texts], written.first[:: self.generation.beams]
 
     def _p_yes(self, logits: Tensor) -> list[float]:
         """Of first tokens' logits ``(B, vocabulary)``, normalised over yes and no, calibrated."""

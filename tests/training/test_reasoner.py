@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -300,6 +302,22 @@ def test_only_one_of_several_processes_writes(scenes, stock, tmp_path, monkeypat
     train(scenes, tmp_path / "out", recipe, resume=False, report=said.append)
     assert not (tmp_path / "out" / "config.json").exists()
     assert not any("calibrated" in line for line in said)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_one_writes(scenes, stock, tmp_path):
+    """As on two GPUs, by the command that examples/deepspeed shows, over gloo."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "--no-python", "--", sys.executable, "-c", "from counterveil.cli import main; main()",
+        "train", "reasoner", str(scenes), "--start", str(stock), "--out", str(tmp_path / "made"),
+        "--epochs", "1", "--batch", "8", "--questions", "2", "--precision", "float32",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("P(yes) calibrated") == 1
+    assert ConditionalBlip.from_pretrained(tmp_path / "made", generation=SHORT).knows == PAPER
+    assert (tmp_path / "made" / "README.md").is_file()
 
 
 def test_scenes_without_a_split_are_refused(tmp_path, stock):

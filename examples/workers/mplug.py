@@ -6,6 +6,12 @@
 
 ``--vqa`` and ``--caption`` name other models, by name or folder. The paper's settings: drawn from
 the 5 likeliest tokens, at most 512 of them; ``--seed`` makes the draws repeat.
+
+The tests of Counterveil run this program against a stand-in for ``modelscope``. By hand it was
+run with the model code of ModelScope 1.40 (transformers 4.49, PyTorch 2.13) on a tiny checkpoint
+in its own layout, through a stand-in for ``modelscope.pipelines`` alone: that imports the
+libraries of all its models, fairseq among them, which today's Python does not install. The
+released weights are untested.
 https://modelscope.cn/models/damo/mplug_visual-question-answering_coco_large_en
 """
 

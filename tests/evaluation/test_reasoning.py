@@ -135,6 +135,35 @@ def test_balanced_accuracy_counts_both_sides_alike():
     assert np.isnan(measure.balanced(right, np.zeros(10, bool)).mean)
 
 
+def test_the_mean_of_the_questions_is_as_sure_as_its_scenes_make_it():
+    """Against a bootstrap in plain words; the range over the questions would be far wider."""
+    rng = np.random.default_rng(1)
+    count, questions = 400, 9
+    positive = rng.random((count, questions)) < 0.3
+    right = rng.random((count, questions)) < np.linspace(0.6, 0.95, questions)
+    found = measure.balanced_mean(right, positive)
+    draws = []
+    for _ in range(1000):
+        at = rng.integers(0, count, count)
+        rows = [measure.balanced(right[at, q], positive[at, q], draws=1).mean for q in range(9)]
+        draws.append(np.mean(rows))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    assert found.mean == pytest.approx(
+        np.mean([measure.balanced(right[:, q], positive[:, q]).mean for q in range(9)])
+    )
+    assert found.low == pytest.approx(low, abs=0.004)
+    assert found.high == pytest.approx(high, abs=0.004)
+    assert found.high - found.low < 0.06
+    assert found.n == count
+
+
+def test_more_scenes_make_the_mean_surer(drawn):
+    said = asked(Parrot(drawn), drawn)
+    few, all_ = measure.fine(said[::3])["mean"], measure.fine(said)["mean"]
+    assert all_.low < all_.mean < all_.high
+    assert all_.high - all_.low < few.high - few.low
+
+
 def test_samples_stand_side_by_side(drawn):
     by = {c.name: asked(Knows(drawn), drawn, at) for at, c in enumerate(measure.CONDITIONS)}
     rows = list(measure.samples(by, 3))

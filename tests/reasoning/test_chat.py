@@ -57,15 +57,17 @@ def url(blip):
 
 
 @contextmanager
-def answering(*replies, wait=0.0):
-    """A server that gives canned replies, in order, then the last again; keeps what it got."""
+def answering(*replies, wait=0.0, port=0):
+    """A server that gives canned replies, or what a function makes of the request, in order, then
+    the last again; keeps what it got."""
     got = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            status, reply = replies[min(len(got), len(replies) - 1)]
-            got.append(body)
+            chosen = replies[min(len(got), len(replies) - 1)]
+            status, reply = chosen(body) if callable(chosen) else chosen
+            got.append({**body, "path": self.path, "key": self.headers["Authorization"]})
             time.sleep(wait)
             data = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
             self.send_response(status)
@@ -77,8 +79,9 @@ def answering(*replies, wait=0.0):
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    serve = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    serve.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1", got
     finally:
@@ -176,10 +179,19 @@ def test_without_log_probabilities_it_is_what_the_server_said():
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (said("I cannot help with that."), "not the JSON"),
+        (said("I cannot help with that."), "the model refused: I cannot help"),
+        (said("I’m sorry, but I can’t assist with that."), "the model refused"),
+        (said("No. I'm unable to help with this image."), "the model refused"),
+        (verdict("no", "I can't assist with that request."), "the model refused"),
         (said('{"answer": "perhaps", "explanation": ""}'), "neither yes nor no"),
-        (said('{"answer": "yes"}'), "not the JSON"),
+        (said('{"explanation": "yes"}'), "not the JSON"),
+        (said('{"answer": "yes", "expl'), "not the JSON"),
+        (said('{"answer": "yes"} {"answer": "no"}'), "not the JSON"),
         (said('["yes"]'), "not the JSON"),
+        (said("Perhaps."), "not the JSON"),
+        (said("Nobody is there."), "not the JSON"),
+        (said("Yes and no."), "not the JSON"),
+        (said("No, wait. Yes."), "both yes and no"),
         (said(None, refusal="I will not."), "I will not."),
         (said("{}", finish="content_filter"), "no answer"),
         ((200, {"id": "1", "object": "chat.completion", "created": 0, "model": "m",
@@ -199,6 +211,146 @@ def test_anything_but_an_answer_is_no_answer(reply, words):
     assert words in answered.reason
     assert answered.reason
     assert not answered.yes
+
+
+@pytest.mark.parametrize(
+    ("content", "p_yes", "text"),
+    [
+        ('```json\n{"answer": "yes", "explanation": "A cat."}\n```', 1.0, "Yes. A cat."),
+        ('Here it is:\n```\n{"answer": "no", "explanation": ""}\n```', 0.0, "No."),
+        ('Sure: {"answer": "No.", "explanation": "A cat."}', 0.0, "No. A cat."),
+        ('<think>Yes? No.</think>{"answer": "yes", "explanation": ""}', 1.0, "Yes."),
+        ('{"answer": true}', 1.0, "Yes."),
+        ("Yes", 1.0, "Yes."),
+        ("No.", 0.0, "No."),
+        ("**No**", 0.0, "No."),
+        ("No, there are no weapons.", 0.0, "No. there are no weapons."),
+        ("Yes: no people, but a weapon.", 1.0, "Yes. no people, but a weapon."),
+    ],
+)
+def test_an_answer_in_another_dress_is_understood(content, p_yes, text):
+    with answering(said(content)) as (url, _):
+        answered = ask(url)[0]
+    assert (answered.p_yes, answered.text, answered.reason) == (p_yes, text, "")
+
+
+def test_a_bare_word_has_a_probability_too():
+    tops = [{"token": " Yes", "logprob": np.log(0.3)}, {"token": "No", "logprob": np.log(0.1)}]
+    content = [{"token": " Yes", "logprob": 0.0, "top_logprobs": tops}]
+    with answering(said("Yes", logprobs={"content": content})) as (url, _):
+        assert ask(url)[0].p_yes == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("I'm sorry, but I can't assist with that.", "the model refused"),
+        ("I cannot describe this image.", "the model refused"),
+        ("Unfortunately, I am unable to provide a description.", "the model refused"),
+        ('{"description": "I can\'t help with that."}', "the model refused"),
+        ('{"objects": ["a cat"', "data where words"),
+        ('{"objects": ["a cat"], "count": 1}', "data where words"),
+        ('Result: "answer": "yes"', "data where words"),
+        ("...", "data where words"),
+    ],
+)
+def test_what_describes_nothing_is_no_description(content, words):
+    with answering(said(content)) as (url, _):
+        answered = ask(url, (DESCRIBE,))[0]
+    assert (answered.text, answered.p_yes) == ("", None)
+    assert words in answered.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('```json\n{"description": "A red square."}\n```', "A red square."),
+        ("A person who looks sorry.", "A person who looks sorry."),
+        ("I can't see any weapons, only a cup.", "I can't see any weapons, only a cup."),
+    ],
+)
+def test_what_describes_is_a_description(content, text):
+    with answering(said(content)) as (url, _):
+        assert ask(url, (DESCRIBE,))[0].text == text
+
+
+def lacking(*names, words="{name} is not supported", status=400):
+    """A server that refuses options, and names them or does not."""
+
+    def reply(body):
+        for name in names:
+            if name in body:
+                return status, {"error": {"message": words.format(name=name)}}
+        return verdict() if "response_format" in body else said("Yes.")
+
+    return reply
+
+
+@pytest.mark.parametrize("words", ["{name} is not supported", "bad request"])
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        (("logprobs",), {"response_format", "max_tokens", "temperature"}),
+        (("response_format", "logprobs"), {"max_tokens", "temperature"}),
+        (("max_tokens",), {"max_completion_tokens"}),
+        (("temperature",), set()),
+    ],
+)
+def test_what_a_server_lacks_is_asked_of_it_once(names, left, words):
+    settings = ChatSettings(retries=0, concurrency=1)
+    with answering(lacking(*names, words=words)) as (url, got):
+        answers = ask(url, ("A?", "B?"), settings=settings)
+    assert [answered.p_yes for answered in answers] == [1.0, 1.0]
+    assert left <= set(got[-1])
+    assert not set(names) & set(got[-1])
+    assert not {"logprobs", "top_logprobs"} & set(got[-1]) or "logprobs" not in names
+    asked = [body["messages"][1]["content"][1]["text"][0] for body in got]
+    assert asked.count("B") == 1, "what was learnt is remembered"
+
+
+def test_what_it_lacks_is_kept_apart_from_what_it_refuses():
+    """An image that is refused costs no option, once all of them are known to be taken."""
+    refused = (400, {"error": {"message": "the image is not allowed"}})
+    settings = ChatSettings(retries=0, concurrency=1)
+    with answering(verdict(), refused, verdict()) as (url, got):
+        answers = ask(url, ("A?", "B?", "C?"), settings=settings)
+    assert [answered.p_yes for answered in answers] == [1.0, None, 1.0]
+    assert "not allowed" in answers[1].reason
+    assert len(got) == 3
+    assert "logprobs" in got[2]
+
+
+def test_a_request_that_nothing_helps_tells_what_was_said_first():
+    replies = [(400, {"error": {"message": message}}) for message in ("first", "last")]
+    with answering(*replies) as (url, _):
+        assert "first" in ask(url)[0].reason
+
+
+def test_a_server_that_hangs_costs_its_time_out_a_few_times_only():
+    settings = ChatSettings(timeout=0.2, retries=3, concurrency=2, failures=3, rest=60)
+    with answering(verdict(), wait=5.0) as (url, got):
+        reasoner = ChatReasoner(url, "m", settings=settings, key="k")
+        started = time.monotonic()
+        for _ in range(3):
+            answers = reasoner.answer(pictures(1), [["A?", "B?", "C?", "D?"]], [OFF])[0]
+        took = time.monotonic() - started
+    assert all(answered.p_yes is None for answered in answers)
+    assert "not asked: the server did not answer" in answers[0].reason
+    assert len(got) <= 4
+    assert took < 3
+
+
+def test_a_server_that_comes_back_is_asked_again():
+    settings = ChatSettings(timeout=1, retries=0, failures=2, rest=0.2)
+    port = free_port()
+    reasoner = ChatReasoner(f"http://127.0.0.1:{port}/v1", "m", settings=settings, key="k")
+    for _ in range(3):
+        row = reasoner.answer(pictures(1), [["A?", "B?"]], [OFF])[0]
+        assert all(answered.p_yes is None for answered in row)
+    with answering(verdict(), port=port):
+        time.sleep(1.7)  # the rest doubles with each try in vain
+        row = reasoner.answer(pictures(1), [["A?", "B?", "C?"]], [OFF])[0]
+    assert [answered.p_yes for answered in row] == [1.0, 1.0, 1.0]
 
 
 def test_a_server_that_is_not_there_is_no_answer():
@@ -252,14 +404,50 @@ def test_the_prior_in_words_tells_what_flagged_and_that_it_may_be_wrong():
     assert "Classifiers" not in prior(OFF)
 
 
-def test_a_spec_names_url_model_and_side():
+def test_a_spec_names_url_model_and_settings():
     reasoner = reasoning.load("chat:http://localhost:1/v1#org/model:7b@512")
-    assert reasoner.info.name == "chat:http://localhost:1/v1#org/model:7b"
+    assert reasoner.info.name == "chat:localhost#org/model:7b"
     assert reasoner.settings.side == 512
     assert reasoning.load("chat:http://localhost:1/v1#name@latest").info.name.endswith("@latest")
+    spec = "chat:http://localhost:1/v1#m@512?timeout=7.5&retries=0&concurrency=2&tokens=50"
+    assert reasoning.load(spec).settings == ChatSettings(512, 7.5, 0, 2, 50)
 
 
-@pytest.mark.parametrize("spec", ["chat:localhost#m", "chat:http://localhost/v1", "chat:"])
+def test_nothing_secret_of_a_url_is_told():
+    """Names reach records, reports and statements of reasons."""
+    refused = (401, {"error": {"message": "Incorrect API key provided: k-secret"}})
+    with answering(verdict(), refused) as (url, got):
+        port = url.split(":")[2].split("/")[0]
+        spec = f"chat:http://me:hidden@127.0.0.1:{port}/v1?api-version=5&token=hush#m?retries=0"
+        reasoner = reasoning.load(spec)
+        rows = [reasoner.answer(pictures(1), [["A?"]], [OFF])[0][0] for _ in range(2)]
+    assert reasoner.info.name == "chat:127.0.0.1#m"
+    assert got[0]["path"] == "/v1/chat/completions?api-version=5&token=hush"
+    assert got[0]["key"] == "Basic " + base64.b64encode(b"me:hidden").decode()
+    assert rows[0].yes
+    assert rows[1].reason.endswith("(AuthenticationError: it refused the key)")
+
+
+@pytest.mark.parametrize(
+    "spec", ["chat:localhost#m", "chat:http://localhost/v1", "chat:", "chat:http://#m"]
+)
 def test_a_spec_without_url_or_model_is_refused(spec):
     with pytest.raises(UsageError, match="must read chat:URL#MODEL"):
         reasoning.load(spec)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("timout=3", "did you mean 'timeout'"),
+        ("timeout=soon", "'timeout' must be a number"),
+        ("retries=1.5", "'retries' must be a whole number"),
+        ("timeout=0", "must be positive"),
+        ("retries=-1", "must not be negative"),
+        ("timeout", "name=value"),
+        ("side=1&side=2", "given twice"),
+    ],
+)
+def test_an_option_that_is_none_is_refused(options, words):
+    with pytest.raises(UsageError, match=words):
+        reasoning.load(f"chat:http://localhost:1/v1#m?{options}")

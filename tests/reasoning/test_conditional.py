@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +123,30 @@ def test_answers_are_those_of_stock_generation(blip, theirs):
         new = ids[:, inputs["input_ids"].shape[1] :]
         text = blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)[0]
         assert answered.text == text.strip()
+
+
+def test_eight_questions_at_once_are_answered_as_by_eight_stock_calls():
+    """The benchmark's own two sides, on a small model; its figure is measured elsewhere."""
+    path = Path(__file__).parents[2] / "benchmarks" / "eight_questions.py"
+    spec = importlib.util.spec_from_file_location("eight_questions", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    figures = module.measure(layers=2, width=32, side=28, generation=SHORT, runs=1)
+    assert len(module.QUESTIONS) == 8
+    assert figures["identical"]
+    assert figures["ratio"] > 0
+
+
+def test_p_yes_comes_with_the_answer_at_no_cost_of_its_own(blip):
+    """One pass of the Q-Former writes the prompt for both."""
+    passed = []
+    hook = blip.model.qformer.register_forward_hook(lambda *_: passed.append(1))
+    written = blip.answer(pictures()[:1], [QUESTIONS], [OFF])[0]
+    hook.remove()
+    assert len(passed) == 1
+    alone = blip.answer(pictures()[:1], [QUESTIONS], [OFF], text=False)[0]
+    for a, b in zip(written, alone, strict=True):
+        assert a.p_yes == pytest.approx(b.p_yes, abs=1e-6)
 
 
 def test_p_yes_is_the_first_tokens_share(blip):

@@ -13,7 +13,7 @@ from counterveil.errors import ModelError
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.stem import Stem, StemSpec
 from counterveil.training.reasoner import small
-from counterveil.training.reasoner.run import freeze
+from counterveil.training.reasoner.learning import freeze
 from tests.reasoning import tiny
 
 

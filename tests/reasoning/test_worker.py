@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 
+import numpy as np
 import pytest
 
 from counterveil import reasoning
@@ -80,6 +82,52 @@ def test_a_program_that_hangs_is_stopped(tmp_path):
     assert "no answer in 0.3 s" in ask(hangs, "Sure?")[0].reason
 
 
+def test_a_program_that_does_not_even_read_is_stopped(tmp_path):
+    """An image that is larger than the pipe: writing it must not outlast the time-out."""
+    hangs = worker(tmp_path, "import time; time.sleep(60)", timeout=0.5)
+    image = np.random.default_rng(0).integers(0, 255, (500, 500, 3)).astype(np.uint8)
+    started = time.monotonic()
+    [[answered]] = hangs.answer([image], [["Sure?"]], [ControlCode({})])
+    assert "no answer in 0.5 s" in answered.reason
+    assert time.monotonic() - started < 10
+
+
+def test_what_the_program_started_ends_with_it(tmp_path):
+    """A child that inherits the pipe would keep the writing thread waiting."""
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input(); input()'])"
+    hangs = worker(tmp_path, child, timeout=1.0)
+    image = np.random.default_rng(0).integers(0, 255, (500, 500, 3)).astype(np.uint8)
+    started = time.monotonic()
+    assert hangs.answer([image], [["Sure?"]], [ControlCode({})])[0][0].p_yes is None
+    assert time.monotonic() - started < 10
+
+
+def test_a_refusal_is_no_answer(tmp_path):
+    said = "I'm sorry, but I cannot help with that."
+    program = f"""
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({{"answers": [{{"text": {said!r}, "p_yes": 0.1}}] * 2}}), flush=True)
+"""
+    made = worker(tmp_path, program)
+    for answered in ask(made, DESCRIBE, "Sure?"):
+        assert (answered.text, answered.p_yes) == ("", None)
+        assert "refused" in answered.reason
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("/opt/secret/ask --key hush", "worker:ask"),
+        ("/opt/ofa/bin/python examples/workers/ofa.py --token hush", "worker:ofa.py"),
+        ("python3.8 -c 'print(5)'", "worker:python3.8"),
+    ],
+)
+def test_records_are_told_the_program_alone(command, name):
+    assert reasoning.load(f"worker:{command}").info.name == name
+
+
 def test_after_a_failure_it_is_started_anew(tmp_path):
     once = worker(tmp_path, GOOD + "    break\n")
     assert ask(once, "Sure?")[0].yes
@@ -92,4 +140,7 @@ def test_a_spec_names_a_command():
     with pytest.raises(UsageError, match="must name a command"):
         reasoning.load("worker:")
     with pytest.raises(ModelError, match="cannot be started"):
-        ask(reasoning.load("worker:/nowhere/at/all"), "Sure?")
+        ask(reasoning.load("worker:/nowhere/at/all --key hush"), "Sure?")
+    with pytest.raises(ModelError) as told:
+        ask(reasoning.load("worker:/nowhere/at/all --key hush"), "Sure?")
+    assert "hush" not in str(told.value) and "nowhere" not in str(told.value)

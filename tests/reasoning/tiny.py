@@ -58,42 +58,60 @@ def _tokenizer(specials: list[str], *, lower: bool) -> PreTrainedTokenizerFast:
     )
 
 
-def save(folder: Path, *, seed: int = 0) -> Path:
-    """Write model and processor; returns the folder."""
+def save(
+    folder: Path,
+    *,
+    seed: int = 0,
+    side: int = SIDE,
+    patch: int = 8,
+    vision: tuple[int, int] = (2, 16),
+    qformer: tuple[int, int] = (2, 16),
+    language: tuple[int, int] = (2, 24),
+    queries: int = QUERIES,
+    spread: float = 0.3,
+) -> Path:
+    """Write model and processor; the sizes are layers and width, ``spread`` is of the weights."""
     torch.manual_seed(seed)
     text = _tokenizer(["<pad>", "<unk>", "<s>", "</s>"], lower=False)
     instruction = _tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]"], lower=True)
     processor = InstructBlipProcessor(
-        BlipImageProcessor(size={"height": SIDE, "width": SIDE}),
+        BlipImageProcessor(size={"height": side, "width": side}),
         text,
         instruction,
-        num_query_tokens=QUERIES,
+        num_query_tokens=queries,
     )
     config = InstructBlipConfig(
         vision_config=InstructBlipVisionConfig(
-            hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-            image_size=SIDE, patch_size=8,
+            **_shape(vision), image_size=side, patch_size=patch
         ).to_dict(),
         qformer_config=InstructBlipQFormerConfig(
-            vocab_size=len(instruction), hidden_size=16, num_hidden_layers=2,
-            num_attention_heads=2, intermediate_size=24, encoder_hidden_size=16,
+            **_shape(qformer), vocab_size=len(instruction), encoder_hidden_size=vision[1]
         ).to_dict(),
         text_config=LlamaConfig(
-            vocab_size=len(text), hidden_size=24, intermediate_size=32, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=2, bos_token_id=2, eos_token_id=3,
-            pad_token_id=0,
+            **_shape(language), vocab_size=len(text), num_key_value_heads=max(2, language[1] // 64),
+            bos_token_id=2, eos_token_id=3, pad_token_id=0,
         ).to_dict(),
-        num_query_tokens=QUERIES,
+        num_query_tokens=queries,
         image_token_index=text.convert_tokens_to_ids("<image>"),
     )  # fmt: skip
     model = InstructBlipForConditionalGeneration(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1 or name == "query_tokens":
-                parameter.normal_(0, 0.3)
+                parameter.normal_(0, spread)
     model.save_pretrained(folder, safe_serialization=True)
     processor.save_pretrained(folder)
     return folder
+
+
+def _shape(size: tuple[int, int]) -> dict[str, int]:
+    layers, width = size
+    return {
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "intermediate_size": 4 * width if width > 24 else {16: 24, 24: 32}[width],
+        "num_attention_heads": max(2, width // 64),
+    }
 
 
 CHAT = (

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -101,9 +102,10 @@ def test_building_goes_on_where_it_was_cut_off(data):
     assert made(data)[1] == 0
 
 
-def test_a_broken_image_is_left_out_and_named(data):
+@pytest.mark.parametrize("model", [True, False])
+def test_a_broken_image_is_left_out_and_named(data, model):
     (data / "safe" / "broken.png").write_bytes(b"\x89PNG broken")
-    out, count, said = made(data, reasoner=Says())
+    out, count, said = made(data, reasoner=Says() if model else None)
     assert count == 6
     assert "broken.png" in said[0]
     assert "broken" not in out.read_text()
@@ -152,6 +154,43 @@ def test_a_person_reviews_in_the_terminal_and_goes_on_later(data):
     assert len(list(pending(out))) == total - 5
     CliRunner().invoke(app, ["instruct", "review", str(out)], input="\n" * (total - 5))
     assert not list(pending(out))
+
+
+def opened(data, monkeypatch, keys, *options):
+    """The images that a review opens, as pixels."""
+    out, _, _ = made(data)
+    found = []
+
+    def launch(path):
+        found.append(np.asarray(Image.open(path).convert("RGB")))
+
+    monkeypatch.setattr(typer, "launch", launch)
+    asked = ["instruct", "review", str(out), "--images", str(data), *options]
+    result = CliRunner().invoke(app, asked, input=keys)
+    assert result.exit_code == 0, result.output
+    return found
+
+
+@pytest.fixture
+def coloured(data):
+    """A sharp and colourful image in the place of the first one that is reviewed."""
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 1200, 3)).astype(np.uint8)
+    first = sorted((data / "safe").iterdir())[0]
+    Image.fromarray(pixels).save(first)
+    return pixels
+
+
+def test_a_reviewer_is_spared_the_sight_unless_they_ask_for_it(data, coloured, monkeypatch):
+    preview, revealed = opened(data, monkeypatch, "r\nq\n")
+    assert (preview == preview[..., :1]).all(), "in grey"
+    assert max(preview.shape) <= 512
+    assert preview.std() < 0.2 * coloured.std(), "blurred"
+    assert (revealed == coloured).all()
+
+
+def test_images_are_revealed_where_that_is_wanted(data, coloured, monkeypatch):
+    [revealed] = opened(data, monkeypatch, "q\n", "--reveal")
+    assert (revealed == coloured).all()
 
 
 def test_the_command_builds(data):

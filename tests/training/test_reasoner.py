@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from counterveil.categories import PAPER, ControlCode
@@ -16,10 +19,12 @@ from counterveil.reasoning import ConditionalBlip, Generation
 from counterveil.reasoning.ciit import IGNORED
 from counterveil.training.reasoner import small
 from counterveil.training.reasoner.calibration import fit
+from counterveil.training.reasoner.card import digest
 from counterveil.training.reasoner.examples import scene_examples
 from counterveil.training.reasoner.language import teach_language, told
 from counterveil.training.reasoner.lessons import Collator, Lessons, Mix, code_of
-from counterveil.training.reasoner.run import ReasonerRecipe, train
+from counterveil.training.reasoner.recipe import ReasonerRecipe
+from counterveil.training.reasoner.run import train
 from tests.reasoning import tiny
 from tests.training.test_data import scene_folder
 
@@ -157,6 +162,17 @@ def test_a_stock_checkpoint_is_trained_saved_and_reloads_to_the_same(scenes, sto
         assert not torch.equal(old[part], new[part]), part
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["recipe"]["epochs"] == 1
+    assert sum(metrics["data"]["images"].values()) == 40
+    assert metrics["test"]["answers"] == 9 * metrics["data"]["images"]["test"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers")
+    for words in (
+        metrics["data"]["sha256"], f"| train | {metrics['data']['images']['train']} |",
+        "sexually_explicit, cyberbullying, self_harm", f"started from: {stock.name};",
+        "rate: 0.01", "wrong: 0.25", f"scale {metrics['scale']:.3f}", "a person decides",
+    ):  # fmt: skip
+        assert words in card
+    assert str(stock.parent) not in card
     assert any("eval_loss" in row for row in metrics["history"])
     assert after.spec.scale == pytest.approx(metrics["scale"])
     again = ConditionalBlip.from_pretrained(tmp_path / "out", generation=SHORT)
@@ -183,6 +199,125 @@ def test_scale_and_shift_are_fitted():
     scale, shift = fit(odds, wanted)
     assert scale == pytest.approx(0.5, abs=0.05)
     assert shift == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize(("odds", "wanted"), [
+    ([3.0, -2.0], [True, False]),
+    ([0.001, -0.001], [True, False]),
+    ([-5.0, 5.0] * 4, [True, False] * 4),
+    ([20.0] * 50 + [-20.0] * 50, [True] * 50 + [False] * 50),
+    ([0.01] * 500 + [-0.01] * 500, [True] * 500 + [False] * 500),
+])  # fmt: skip
+def test_a_few_answers_are_no_reason_for_certainty(odds, wanted):
+    """Two validation images that were both right once gave a scale of 8420."""
+    scale, shift = fit(np.array(odds), np.array(wanted))
+    assert 0 < scale <= 20
+    assert abs(shift) <= 10
+    if len(odds) == 2:
+        assert 0.2 < scale < 2
+        assert abs(shift) < 1
+
+
+def test_one_sided_answers_calibrate_nothing():
+    assert fit(np.array([1.0, 2.0]), np.array([True, True])) == (1.0, 0.0)
+
+
+def test_the_digest_is_of_what_was_learnt(scenes):
+    examples = scene_examples(scenes)
+    whole = digest({"train": examples})
+    assert digest({"train": examples[::-1]}) == whole
+    assert digest({"train": examples[1:]}) != whole
+    assert digest({"test": examples}) != whole
+
+
+def own_data(root, *, broken=False):
+    """An ImageFolder of a category of one's own, built and reviewed; with its profile."""
+    rng = np.random.default_rng(0)
+    for name in ("logos", "safe"):
+        for split, count in (("train", 6), ("validation", 3), ("test", 2)):
+            folder = root / "data" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 255, (24, 24, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    (root / "own.toml").write_text(
+        '[[category]]\nkey = "logos"\ntitle = "A red square"\nclassifier = "python:a:b"\n'
+        'questions = ["Is a red square in the image?"]\n'
+    )
+    whole = root / "data" / "train" / "logos" / "0.png"
+    cut = whole.read_bytes()[:-900]
+    if broken:
+        whole.write_bytes(cut)
+    built = CliRunner().invoke(app, [
+        "instruct", "build", str(root / "data"), "--out", str(root / "a.jsonl"),
+        "--profile", str(root / "own.toml"),
+    ])  # fmt: skip
+    assert built.exit_code == 0, built.output
+    whole.write_bytes(cut)
+    return root / "a.jsonl", built.output
+
+
+def test_a_reasoner_is_conditioned_on_categories_of_ones_own(stock, tmp_path):
+    file, _ = own_data(tmp_path)
+    asked = [
+        "train", "reasoner", str(file), "--images", str(tmp_path / "data"), "--unreviewed",
+        "--start", str(stock), "--epochs", "2", "--batch", "4", "--rate", "0.01",
+        "--out", str(tmp_path / "made"),
+    ]  # fmt: skip
+    refused = CliRunner().invoke(app, asked)
+    assert isinstance(refused.exception, UsageError)
+    assert "unsafe in logos" in str(refused.exception) and "--profile" in str(refused.exception)
+    result = CliRunner().invoke(app, [*asked, "--profile", str(tmp_path / "own.toml")])
+    assert result.exit_code == 0, result.output
+    assert "left out" in result.output and "train/logos/0.png" in result.output
+    made = ConditionalBlip.from_pretrained(tmp_path / "made", generation=SHORT)
+    assert made.knows == ("logos",)
+    assert float(made.model.control.prompt.detach().abs().sum()) > 0, "its code was learnt"
+    again = [word if word != str(stock) else str(tmp_path / "made") for word in asked]
+    other = CliRunner().invoke(app, [*again, "--profile", "proxy"])
+    assert "conditioned on logos already" in str(other.exception)
+
+
+def test_building_reads_every_image(tmp_path):
+    file, said = own_data(tmp_path, broken=True)
+    assert "left out train/logos/0.png" in said
+    assert "train/logos/0.png" not in file.read_text()
+    assert "train/logos/1.png" in file.read_text()
+
+
+def test_a_batch_waits_in_main_memory(scenes, blip, monkeypatch):
+    """Trainer pins it there; what is on a device already cannot be pinned."""
+    monkeypatch.setattr(type(blip), "device", property(lambda self: torch.device("meta")))
+    lessons = Lessons(scene_examples(scenes), blip, Mix(), seed=0)
+    batch = Collator(blip)([lessons[0]])
+    assert {value.device.type for value in batch.values()} == {"cpu"}
+
+
+def test_only_one_of_several_processes_writes(scenes, stock, tmp_path, monkeypatch):
+    import transformers
+
+    monkeypatch.setattr(transformers.Trainer, "is_world_process_zero", lambda self: False)
+    recipe = ReasonerRecipe(str(stock), epochs=1, batch=16, mix=Mix(questions=1))
+    said = []
+    train(scenes, tmp_path / "out", recipe, resume=False, report=said.append)
+    assert not (tmp_path / "out" / "config.json").exists()
+    assert not any("calibrated" in line for line in said)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_one_writes(scenes, stock, tmp_path):
+    """As on two GPUs, by the command that examples/deepspeed shows, over gloo."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "--no-python", "--", sys.executable, "-c", "from counterveil.cli import main; main()",
+        "train", "reasoner", str(scenes), "--start", str(stock), "--out", str(tmp_path / "made"),
+        "--epochs", "1", "--batch", "8", "--questions", "2", "--precision", "float32",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("P(yes) calibrated") == 1
+    assert ConditionalBlip.from_pretrained(tmp_path / "made", generation=SHORT).knows == PAPER
+    assert (tmp_path / "made" / "README.md").is_file()
 
 
 def test_scenes_without_a_split_are_refused(tmp_path, stock):

@@ -47,17 +47,54 @@ def build(
 def review(
     file: Annotated[Path, typer.Argument(help="Proposals, as build wrote them.")],
     images: Annotated[
-        Path | None, typer.Option(help="The data's folder: each image is opened in a viewer.")
+        Path | None,
+        typer.Option(help="The data's folder: each image is opened in a viewer, grey and blurred."),
     ] = None,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Open the images as they are, in colour and sharp.")
+    ] = False,
 ) -> None:
     """Accept or correct proposals, one by one; stop at any time, and go on later."""
+    from tempfile import TemporaryDirectory
+
     from counterveil.training.reasoner.instruct import judge
 
-    judge(file, _judgements(file, images))
+    with TemporaryDirectory() as folder:
+        viewer = _Viewer(images, Path(folder), reveal) if images else None
+        judge(file, _judgements(file, viewer))
     typer.echo("Saved.", err=True)
 
 
-def _judgements(file: Path, images: Path | None) -> Iterator[Review]:
+class _Viewer:
+    """Opens images; grey and blurred, unless they are to be revealed.
+
+    Args:
+        images: the data's folder.
+        folder: for the previews.
+        reveal: show every image as it is.
+    """
+
+    def __init__(self, images: Path, folder: Path, reveal: bool) -> None:
+        self._images, self._folder, self._always = images, folder, reveal
+
+    def show(self, image: str, *, reveal: bool = False) -> None:
+        """Open an image of the data."""
+        from counterveil.errors import ImageError
+        from counterveil.training.reasoner.preview import preview
+
+        path = self._images / image
+        if not reveal and not self._always:
+            try:
+                shown = preview(path)
+            except ImageError as error:
+                typer.echo(f"  cannot be shown: {error}")
+                return
+            path = self._folder / "preview.png"
+            path.write_bytes(shown)
+        typer.launch(str(path))
+
+
+def _judgements(file: Path, viewer: _Viewer | None) -> Iterator[Review]:
     from counterveil.training.reasoner.instruct import pending
 
     shown = ""
@@ -66,22 +103,25 @@ def _judgements(file: Path, images: Path | None) -> Iterator[Review]:
             shown = entry.image
             flagged = ", ".join(entry.flagged) or "safe"
             typer.echo(f"\n{entry.image} ({entry.split}; {flagged})")
-            if images is not None:
-                typer.launch(str(images / entry.image))
-        review = _judgement(entry, proposal)
+            if viewer is not None:
+                viewer.show(entry.image)
+        review = _judgement(entry, proposal, viewer)
         if review is None:
             return
         yield review
 
 
-def _judgement(entry: Entry, proposal: Proposal) -> Review | None:
+def _judgement(entry: Entry, proposal: Proposal, viewer: _Viewer | None) -> Review | None:
     """What a person says; ``None`` to stop."""
     from counterveil.training.reasoner.instruct import Review
 
     typer.echo(f"  {proposal.question}\n    {proposal.answer}  [{proposal.source}]")
+    keys = "Enter = accept, y/n = yes/no, w = other words, q = stop"
+    keys += ", r = reveal the image" if viewer else ""
     while True:
-        said = typer.prompt("  Enter = accept, y/n = yes/no, w = other words, q = stop", default="")
-        choice = said.strip().lower()
+        choice = typer.prompt(f"  {keys}", default="").strip().lower()
+        if choice == "r" and viewer is not None:
+            viewer.show(entry.image, reveal=True)
         if choice == "":
             return Review(entry.image, proposal.key, proposal.answer, proposal.yes)
         if choice == "q":

@@ -83,6 +83,10 @@ def reasoner(
     start: Annotated[
         str, typer.Option(help="An InstructBLIP (folder or hub), or small: for the scenes.")
     ],
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Whose categories to condition on; a profile or FILE.toml."),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images that FILE.jsonl speaks of.")
     ] = None,
@@ -112,11 +116,17 @@ def reasoner(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
 ) -> None:
-    """Train a reasoner; writes model, metrics and a card."""
+    """Train a reasoner; writes model, metrics and a card.
+
+    A stock checkpoint is conditioned on the categories of the profile, or on the paper's three;
+    one that Counterveil trained keeps its own. For several GPUs see examples/deepspeed.
+    """
     import torch
 
+    from counterveil.profiles import profile as find
     from counterveil.training.reasoner.lessons import Mix
-    from counterveil.training.reasoner.run import ReasonerRecipe, train
+    from counterveil.training.reasoner.recipe import ReasonerRecipe
+    from counterveil.training.reasoner.run import train
 
     recipe = ReasonerRecipe(
         start=start,
@@ -136,6 +146,7 @@ def reasoner(
         data,
         out,
         recipe,
+        categories=find(profile).categories if profile else None,
         images=images,
         unreviewed=unreviewed,
         resume=resume,

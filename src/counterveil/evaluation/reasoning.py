@@ -149,7 +149,11 @@ def coarse(said: Sequence[Said]) -> dict[str, Estimate]:
 
 
 def fine(said: Sequence[Said]) -> dict[str, Estimate]:
-    """Balanced accuracy of each question, over unsafe and safe scenes; unanswered is wrong."""
+    """Balanced accuracy of each question, over unsafe and safe scenes; unanswered is wrong.
+
+    The mean is over the questions, and its interval over the scenes: each draw of scenes has its
+    own mean of the nine, so that answers about one scene stay together.
+    """
     p_yes = np.stack([one.p_yes for one in said])
     wanted = np.stack([one.truth for one in said])
     right = np.where(np.isnan(p_yes), False, (p_yes >= 0.5) == wanted)
@@ -157,8 +161,28 @@ def fine(said: Sequence[Said]) -> dict[str, Estimate]:
         question.text: balanced(right[:, at], wanted[:, at])
         for at, (_, question) in enumerate(QUESTIONS)
     }
-    every = [row.mean for row in rows.values()]
-    return {**rows, "mean": Estimate(float(np.mean(every)), min(every), max(every), len(every))}
+    return {**rows, "mean": balanced_mean(right, wanted)}
+
+
+def balanced_mean(right: np.ndarray, positive: np.ndarray, *, draws: int = 1000) -> Estimate:
+    """Mean over questions of their balanced accuracies, with a bootstrap interval over scenes.
+
+    Args:
+        right: ``(N, questions)`` bool.
+        positive: ``(N, questions)`` bool, whether yes is true.
+        draws: of scenes.
+    """
+    count = len(right)
+    # How often each scene is drawn; the first row is the scenes as they are.
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=draws)
+    drawn = np.concatenate([np.ones((1, count), int), drawn])
+    with np.errstate(invalid="ignore"):  # a draw without a question's positives leaves it out
+        sides = [drawn @ (right & side) / (drawn @ side) for side in (positive, ~positive)]
+        every = np.mean(sides, axis=0)
+        known = ~np.isnan(every)
+        means = np.where(known, every, 0).sum(axis=1) / known.sum(axis=1)
+    low, high = np.percentile(means[1:], [2.5, 97.5])
+    return Estimate(float(means[0]), float(low), float(high), count)
 
 
 def balanced(right: np.ndarray, positive: np.ndarray, *, draws: int = 500) -> Estimate:

@@ -23,7 +23,7 @@ def to_markdown(figures: Mapping[str, Any], *, quick: bool = False) -> str:
         table("scenes", _turned(figures["coarse"]), percent=True),
         "## Fine: the nine questions",
         "Balanced accuracy, over unsafe *and* safe scenes of all categories, from P(yes). The "
-        "interval of the mean is the range of the nine. The paper's mean: 94 %, on unsafe images "
+        "interval of the mean is over scenes, too. The paper's mean: 94 %, on unsafe images "
         "alone. (Who just repeats a right code gets about 96 %: the next table tells the parrot "
         "from the one who looks.)",
         table("question", _turned(figures["fine"]), percent=True),

@@ -8,6 +8,10 @@
 | ``chat:URL#MODEL`` | any OpenAI-compatible server, extra ``chat`` |
 | ``worker:COMMAND`` | a peer in an environment of its own, asked by lines of JSON |
 | ``python:module:factory`` | anything that answers |
+
+``blip`` and ``hf`` take options after a ``?``: ``dtype=bfloat16``, ``quantise=8`` or ``4`` (extra
+``quantise``), ``device_map=auto``, ``generation=NAME``; ``hf`` takes ``batch``, too. ``chat`` takes
+``side``, ``timeout``, ``retries``, ``concurrency``, ``tokens``, ``failures`` and ``rest``.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from counterveil.reasoning.base import Answered, Considered, Grounded, Reasoner,
 
 if TYPE_CHECKING:
     from counterveil.reasoning.ciit import ConditionalInstructBlip
-    from counterveil.reasoning.conditional import ConditionalBlip, Generation
+    from counterveil.reasoning.conditional import ConditionalBlip
+    from counterveil.reasoning.generation import Generation
     from counterveil.reasoning.prior import ControlSpec
 
 __all__ = [
@@ -41,7 +46,7 @@ __all__ = [
 
 _HOMES = {
     "ConditionalBlip": "conditional",
-    "Generation": "conditional",
+    "Generation": "generation",
     "ConditionalInstructBlip": "ciit",
     "ControlSpec": "prior",
 }

@@ -1,15 +1,18 @@
-"""Any OpenAI-compatible vision model as a reasoner; the control code reaches it in words."""
+"""Any OpenAI-compatible vision model as a reasoner; the control code reaches it in words.
+
+``chat:URL#MODEL?timeout=30&retries=2``: the options are the fields of :class:`ChatSettings`;
+``chat:URL#MODEL@SIDE`` is short for ``?side=SIDE``. A user, a password and a query of the URL are
+used, and told to nobody: records call the model ``chat:HOST#MODEL``.
+"""
 
 from __future__ import annotations
 
 import base64
-import json
-import math
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import numpy as np
 from PIL import Image as Pillow
@@ -18,7 +21,11 @@ from counterveil.categories import ControlCode
 from counterveil.errors import MissingExtraError, UsageError
 from counterveil.images import encode_png
 from counterveil.reasoning.base import OPEN, Answered
+from counterveil.reasoning.negotiation import Negotiation
+from counterveil.reasoning.options import split, typed
+from counterveil.reasoning.patience import Patience, RestingError
 from counterveil.reasoning.prompts import YES_NO, prior
+from counterveil.reasoning.replies import read
 from counterveil.types import Image, ModelInfo
 
 _SCHEMA: Mapping[str, Any] = {
@@ -37,7 +44,8 @@ _SCHEMA: Mapping[str, Any] = {
         },
     },
 }
-_VALUE = re.compile(r'"answer"\s*:\s*"')
+_BUSY = (408, 409, 429)
+"""Statuses that pass, beside 5xx."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class ChatSettings:
         retries: after time-outs, lost connections, 429 and 5xx, with growing pauses.
         concurrency: questions under way at once.
         tokens: most new tokens of an answer.
+        failures: time-outs and lost connections in a row after which the server is left alone.
+        rest: seconds for which it is, at first; they double while it stays away.
     """
 
     side: int = 768
@@ -57,10 +67,16 @@ class ChatSettings:
     retries: int = 3
     concurrency: int = 8
     tokens: int = 300
+    failures: int = 3
+    rest: float = 30.0
 
     def __post_init__(self) -> None:
-        if min(self.side, self.concurrency, self.tokens) < 1 or self.timeout <= 0:
-            raise UsageError("side, timeout, concurrency and tokens of a chat must be positive")
+        if min(self.side, self.concurrency, self.tokens, self.failures) < 1 or self.timeout <= 0:
+            raise UsageError(
+                "side, timeout, concurrency, tokens and failures of a chat must be positive"
+            )
+        if self.retries < 0 or self.rest < 0:
+            raise UsageError("retries and rest of a chat must not be negative")
 
 
 class ChatReasoner:
@@ -68,8 +84,9 @@ class ChatReasoner:
 
     Each question is a request of its own, answered by JSON of a fixed schema. P(yes) comes from
     the log-probabilities of the answer's token where the server gives them; where it does not,
-    it is 1 or 0, as the server said. A refusal, a malformed reply or a server that does not
-    answer gives no answer, with the reason.
+    it is 1 or 0, as the server said. What a server refuses to take (a schema, log-probabilities)
+    it is not sent again. A refusal, a malformed reply or a server that does not answer gives no
+    answer, with the reason; one that does not answer repeatedly is left alone for a while.
 
     Args:
         url: of the API, up to and with ``/v1``.
@@ -87,19 +104,21 @@ class ChatReasoner:
         self, url: str, model: str, *, settings: ChatSettings | None = None, key: str | None = None
     ) -> None:
         openai = _openai()
-        self.info = ModelInfo(f"chat:{url}#{model}")
+        parts = urlsplit(url)
+        self.info = ModelInfo(f"chat:{parts.hostname}#{model}")
         self.settings = settings or ChatSettings()
         self._model = model
         self._errors = openai.OpenAIError
-        options = {
-            "base_url": url,
-            "timeout": self.settings.timeout,
-            "max_retries": self.settings.retries,
-        }
-        try:
-            self._client = openai.OpenAI(api_key=key, **options)
-        except openai.OpenAIError:  # no key anywhere: servers of one's own need none
-            self._client = openai.OpenAI(api_key="none", **options)
+        self._refused_key = (openai.AuthenticationError, openai.PermissionDeniedError)
+        self._negotiation = Negotiation()
+        self._patience = Patience(
+            retries=self.settings.retries,
+            failures=self.settings.failures,
+            rest=self.settings.rest,
+            gone=lambda error: isinstance(error, openai.APIConnectionError),
+            passing=_passing,
+        )
+        self._client = _client(openai, parts, key, self.settings.timeout)
 
     def answer(
         self,
@@ -132,69 +151,37 @@ class ChatReasoner:
         options: dict[str, Any] = {"max_tokens": self.settings.tokens, "temperature": 0}
         if not free:
             options |= {"response_format": _SCHEMA, "logprobs": True, "top_logprobs": 10}
+        asked = question if free else f"{question}\n{YES_NO}"
+        content = [
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "text", "text": asked},
+        ]
         messages = [
             {"role": "system", "content": prior(code)},
-            {
-                "role": "user",
-                "content": [
-                    {"type": "image_url", "image_url": {"url": url}},
-                    {"type": "text", "text": question if free else f"{question}\n{YES_NO}"},
-                ],
-            },
+            {"role": "user", "content": content},
         ]
-        try:
-            reply = self._client.chat.completions.create(
-                model=self._model, messages=messages, **options
+
+        def create(**sent: Any) -> Any:
+            completions = self._client.chat.completions
+            return self._patience.ask(
+                lambda: completions.create(model=self._model, messages=messages, **sent)
             )
-            return read(question, reply, free=free)
+
+        try:
+            return read(question, self._negotiation.ask(create, options), free=free)
+        except RestingError as error:
+            return Answered(question, "", None, f"the server was not asked: {error}")
         except self._errors as error:
-            return Answered(question, "", None, _reason(error))
+            return Answered(question, "", None, self._reason(error))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             # The client builds its values without checking them, so a server's slip shows late.
             return Answered(question, "", None, f"the server's reply is malformed ({error})")
 
-
-def read(question: str, reply: Any, *, free: bool) -> Answered:
-    """A server's reply as an answer; anything unexpected is no answer."""
-    choice = reply.choices[0] if reply.choices else None
-    said = (choice.message.content or "").strip() if choice else ""
-    if choice is None or choice.finish_reason == "content_filter" or not said:
-        refusal = getattr(choice.message, "refusal", None) if choice else None
-        return Answered(question, "", None, refusal or "the server gave no answer")
-    if free:
-        return Answered(question, said, None)
-    try:
-        value = json.loads(said)
-        verdict, text = value["answer"], value["explanation"]
-    except (ValueError, LookupError, TypeError):
-        return Answered(question, "", None, "the server's reply is not the JSON asked for")
-    if verdict not in ("yes", "no") or not isinstance(text, str):
-        return Answered(question, "", None, "the server's reply is neither yes nor no")
-    p_yes = _p_yes(choice)
-    if p_yes is None:
-        p_yes = float(verdict == "yes")
-    if not text.lower().startswith(verdict):
-        text = f"{verdict.capitalize()}. {text}".strip()
-    return Answered(question, text, p_yes)
-
-
-def _p_yes(choice: Any) -> float | None:
-    """From the alternatives at the token that says yes or no; ``None`` without them."""
-    tokens = getattr(choice.logprobs, "content", None) if choice.logprobs else None
-    said = ""
-    for token in tokens or ():
-        ready = _VALUE.search(said)
-        if ready and ready.end() == len(said):
-            weight = {"yes": 0.0, "no": 0.0}
-            for other in token.top_logprobs or [token]:
-                word = other.token.strip().strip('"').lower()
-                for verdict in weight:
-                    if word and verdict.startswith(word):
-                        weight[verdict] += math.exp(other.logprob)
-            total = sum(weight.values())
-            return weight["yes"] / total if total else None
-        said += token.token
-    return None
+    def _reason(self, error: Exception) -> str:
+        kind = type(error).__name__
+        if isinstance(error, self._refused_key):  # whose words may hold a part of the key
+            return f"the server did not answer ({kind}: it refused the key)"
+        return f"the server did not answer ({kind}: {' '.join(str(error).split())[:200]})"
 
 
 def data_url(image: Image, side: int) -> str:
@@ -208,28 +195,49 @@ def data_url(image: Image, side: int) -> str:
 
 
 def load(argument: str, *, device: str = "cpu") -> ChatReasoner:
-    """The reasoner of ``chat:URL#MODEL`` or ``chat:URL#MODEL@SIDE``.
+    """The reasoner of ``chat:URL#MODEL``, ``chat:URL#MODEL@SIDE``, ``chat:URL#MODEL?timeout=30``.
 
     Raises:
-        UsageError: URL or model are missing.
+        UsageError: URL or model are missing, or an option is not one.
         MissingExtraError: the extra ``chat`` is not installed.
     """
-    url, _, model = argument.partition("#")
+    url, _, rest = argument.partition("#")
+    model, given = split(rest)
     name, _, side = model.rpartition("@")
     if name and side.isdecimal():
-        settings = ChatSettings(side=int(side))
+        given = {"side": side, **given}
     else:
-        name, settings = model, ChatSettings()
-    if not url.startswith(("http://", "https://")) or not name:
+        name = model
+    if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname or not name:
         raise UsageError(
-            f"chat:{argument!r} must read chat:URL#MODEL, such as chat:http://localhost:8000/v1#name"
+            "the spec must read chat:URL#MODEL, such as chat:http://localhost:8000/v1#name"
         )
-    return ChatReasoner(url, name, settings=settings)
+    return ChatReasoner(url, name, settings=typed(ChatSettings, given))
 
 
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"the server did not answer ({type(error).__name__}: {text[:200]})"
+def _client(openai: Any, url: SplitResult, key: str | None, timeout: float) -> Any:
+    """The official client; retries are ours, so that they end when the server is left alone."""
+    options = {
+        "base_url": url._replace(query="").geturl(),
+        "default_query": dict(parse_qsl(url.query)) or None,
+        "timeout": timeout,
+        "max_retries": 0,
+    }
+    try:
+        return openai.OpenAI(api_key=key, **options)
+    except openai.OpenAIError:  # no key anywhere: servers of one's own need none
+        return openai.OpenAI(api_key="none", **options)
+
+
+def _passing(error: Exception) -> float | None:
+    """Seconds to wait, at least, where asking again may help."""
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int):
+        if status not in _BUSY and status < 500:
+            return None
+        asked = error.response.headers.get("retry-after", "")  # type: ignore[attr-defined]
+        return min(float(asked), 60.0) if asked.isdecimal() else 0.0
+    return 0.0 if type(error).__name__ in ("APIConnectionError", "APITimeoutError") else None
 
 
 def _openai() -> Any:

@@ -6,6 +6,7 @@ model), so that any checkpoint serves, whatever language model it brings.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +28,19 @@ from counterveil.reasoning.stem import Stem, StemSpec  # noqa: E402
 
 IGNORED = -100
 """Label of tokens that are not learnt."""
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What was generated.
+
+    Attributes:
+        ids: of the new tokens, ``(B, n)``.
+        first: logits of the first of them, before any penalty, ``(B * beams, vocabulary)``.
+    """
+
+    ids: Tensor
+    first: Tensor
 
 
 class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ignore[misc]
@@ -239,8 +253,12 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
             {"logits": out.logits} if labels is None else {"loss": out.loss, "logits": out.logits}
         )
 
+    def generate(self, *inputs: Any, **settings: Any) -> Tensor:
+        """Ids of new tokens; arguments as those of :meth:`write`."""
+        return self.write(*inputs, **settings).ids
+
     @torch.no_grad()
-    def generate(
+    def write(
         self,
         input_ids: Tensor,
         attention_mask: Tensor,
@@ -250,26 +268,25 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
         patches: Tensor | None = None,
         guidance: Tensor | None = None,
         **settings: Any,
-    ) -> Tensor:
-        """Ids of new tokens, by the language model's ``generate``; arguments as above."""
+    ) -> Written:
+        """What the language model generates; arguments as above, settings those of ``generate``."""
         if patches is None:
             assert pixel_values is not None
             patches = self.see(pixel_values)
         prompt = self.prompt(patches, qformer_input_ids, qformer_attention_mask, guidance)
-        embedded = self._embedded(input_ids, prompt)
-        if not self.config.use_decoder_only_language_model:
-            new: Tensor = self.language_model.generate(
-                inputs_embeds=embedded, attention_mask=attention_mask, **settings
-            )
-            return new
-        # With the ids, as InstructBLIP has it: penalties for repetition look at the prompt too.
-        ids: Tensor = self.language_model.generate(
-            input_ids=input_ids,
-            inputs_embeds=embedded,
+        given = {"inputs_embeds": self._embedded(input_ids, prompt)}
+        if self.config.use_decoder_only_language_model:
+            # As InstructBLIP has it: penalties for repetition look at the prompt, too.
+            given["input_ids"] = input_ids
+        out = self.language_model.generate(
+            **given,
             attention_mask=attention_mask,
+            output_logits=True,
+            return_dict_in_generate=True,
             **settings,
         )
-        return ids[:, input_ids.shape[1] :]
+        start = input_ids.shape[1] if "input_ids" in given else 0
+        return Written(out.sequences[:, start:], out.logits[0])
 
 
 def _next_token_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -16,6 +16,9 @@ from counterveil.classifiers._checkpoint import Checkpoint
 from counterveil.errors import ModelError, UsageError
 from counterveil.reasoning.base import DESCRIBE, Answered
 from counterveil.reasoning.ciit import ConditionalInstructBlip
+from counterveil.reasoning.generation import PAPER_GENERATION, Generation, preset
+from counterveil.reasoning.options import split, typed
+from counterveil.reasoning.precision import Precision, placed
 from counterveil.reasoning.prior import ControlSpec
 from counterveil.reasoning.prompts import TEMPLATE
 from counterveil.reasoning.yesno import YesNo
@@ -23,43 +26,14 @@ from counterveil.types import Image, ModelInfo
 
 
 @dataclass(frozen=True)
-class Generation:
-    """How text is generated; the defaults are the paper's.
+class Options(Precision):
+    """Of the spec ``blip:REPO_OR_FOLDER?dtype=bfloat16&quantise=4&generation=greedy``.
 
     Attributes:
-        beams: of the beam search.
-        length: most new tokens.
-        repetition_penalty: as transformers has it.
-        length_penalty: as transformers has it.
-        top_p: nucleus, where ``sample``.
-        temperature: where ``sample``.
-        sample: draw instead of the likeliest; beams as the paper's released code uses them.
+        generation: name of the settings in :data:`counterveil.reasoning.generation.PRESETS`.
     """
 
-    beams: int = 5
-    length: int = 512
-    repetition_penalty: float = 1.5
-    length_penalty: float = 1.0
-    top_p: float = 0.9
-    temperature: float = 1.0
-    sample: bool = False
-
-    def options(self) -> dict[str, Any]:
-        """What ``generate`` takes."""
-        options: dict[str, Any] = {
-            "num_beams": self.beams,
-            "max_new_tokens": self.length,
-            "min_new_tokens": 1,
-            "repetition_penalty": self.repetition_penalty,
-            "length_penalty": self.length_penalty,
-            "do_sample": self.sample,
-        }
-        if self.sample:
-            options |= {"top_p": self.top_p, "temperature": self.temperature}
-        return options
-
-
-PAPER_GENERATION = Generation()
+    generation: str = "paper"
 
 
 class ConditionalBlip:
@@ -122,6 +96,7 @@ class ConditionalBlip:
         from transformers import InstructBlipProcessor
 
         options.setdefault("dtype", torch.float32)
+        put = placed(options, device)
         model = checkpoint.load(ConditionalInstructBlip, use_safetensors=True, **options)
         processor = checkpoint.load(InstructBlipProcessor)
         if processor.num_query_tokens is None:
@@ -129,18 +104,24 @@ class ConditionalBlip:
         if model.spec is None:
             chosen = [CATEGORIES[key] for key in PAPER] if categories is None else categories
             condition(model, processor, chosen, tokens=tokens)
-        if "device_map" not in options:
+        if not put:
             model = model.to(device)
         return cls(model, processor, info=checkpoint.info(), generation=generation)
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
         """Write model and processor; options are those of transformers, as ``max_shard_size``."""
-        self.model.save_pretrained(folder, safe_serialization=True, **options)
+        self.model.save_pretrained(folder, **options)
         self.processor.save_pretrained(folder)
 
     def push_to_hub(self, repository: str, **options: Any) -> None:
-        """Upload model and processor to a repository on the hub."""
-        self.model.push_to_hub(repository, safe_serialization=True, **options)
+        """Upload model and processor to a repository on the hub.
+
+        Args:
+            repository: ``OWNER/NAME``; made where there is none.
+            options: those of transformers: ``private``, ``token``, ``revision``,
+                ``max_shard_size``, ...
+        """
+        self.model.push_to_hub(repository, **options)
         self.processor.push_to_hub(repository, **options)
 
     def calibrate(self, scale: float, shift: float) -> None:
@@ -198,8 +179,11 @@ class ConditionalBlip:
             patches = self.model.see(self.pixels(images))[owners.to(self.device)]
             guidance = self.spec.guidance(codes)[owners].to(self.device)
             inputs = {**inputs, "patches": patches, "guidance": guidance}
-            p_yes = self._p_yes(self.model(**inputs)["logits"][:, -1])
-            texts = self._generate(inputs) if text else [""] * len(flat)
+            if text:
+                texts, first = self._generate(inputs)
+            else:
+                texts, first = [""] * len(flat), self.model(**inputs)["logits"][:, -1]
+            p_yes = self._p_yes(first)
         answers = iter(zip(flat, texts, p_yes, strict=True))
         return [[Answered(*next(answers)) for _ in asked] for asked in questions]
 
@@ -236,16 +220,21 @@ class ConditionalBlip:
         return {name: value.to(self.device) for name, value in inputs.items()}
 
     def pixels(self, images: Sequence[Image]) -> Tensor:
-        """The vision tower's input ``(B, 3, h, w)``."""
+        """The vision tower's input ``(B, 3, h, w)``, on its device."""
+        return self.prepare(images).to(self.device, self.model.dtype)
+
+    def prepare(self, images: Sequence[Image]) -> Tensor:
+        """The same as float32 in main memory, for a training that moves it itself."""
         pixels: Tensor = self.processor.image_processor(list(images), return_tensors="pt")[
             "pixel_values"
         ]
-        return pixels.to(self.device, self.model.dtype)
+        return pixels.float()
 
-    def _generate(self, inputs: Mapping[str, Tensor]) -> list[str]:
-        ids = self.model.generate(**inputs, **self.generation.options())
-        texts = self.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [text.strip() for text in texts]
+    def _generate(self, inputs: Mapping[str, Tensor]) -> tuple[list[str], Tensor]:
+        """Texts, and the logits of their first tokens ``(B, vocabulary)``."""
+        written = self.model.write(**inputs, **self.generation.options())
+        texts = self.processor.tokenizer.batch_decode(written.ids, skip_special_tokens=True)
+        return [text.strip() for text in texts], written.first[:: self.generation.beams]
 
     def _p_yes(self, logits: Tensor) -> list[float]:
         """Of first tokens' logits ``(B, vocabulary)``, normalised over yes and no, calibrated."""
@@ -255,12 +244,20 @@ class ConditionalBlip:
 
 
 def load(argument: str, *, device: str = "cpu") -> ConditionalBlip:
-    """The reasoner of ``blip:REPO_OR_FOLDER``.
+    """The reasoner of ``blip:REPO_OR_FOLDER`` or ``blip:REPO?dtype=bfloat16&quantise=4``.
 
     Raises:
+        UsageError: an option is not one.
         ModelError: it cannot be found or read.
+        MissingExtraError: quantising needs an extra that is not installed.
     """
-    return ConditionalBlip.from_pretrained(argument, device=device)
+    source, given = split(argument)
+    chosen = typed(Options, given)
+    blip = ConditionalBlip.from_pretrained(
+        source, device=device, generation=preset(chosen.generation), **chosen.options()
+    )
+    blip.info = replace(blip.info, name=f"blip:{argument}")  # precision is part of what spoke
+    return blip
 
 
 def condition(

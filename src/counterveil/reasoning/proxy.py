@@ -7,7 +7,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from counterveil.errors import ModelError, UsageError
-from counterveil.reasoning.conditional import ConditionalBlip, Generation
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.generation import Generation
 
 GENERATION = Generation(beams=1, length=60, repetition_penalty=1.0)
 """Enough for the scenes' sentences, which repeat words for good reason."""

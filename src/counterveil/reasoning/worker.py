@@ -9,17 +9,22 @@ is started as a program that reads a line of JSON and answers with one:
 ```
 
 ``p_yes`` may be left out; then it is 1 or 0 by the answer's first word, and nothing where that is
-neither. What the program writes to standard error is told when it fails. See
-``examples/workers``.
+neither. What the program writes to standard error is told when it fails. Records name the program
+alone, or the script that Python runs, never the command's other words. See ``examples/workers``.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import shlex
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import PurePath
 from queue import Empty, Queue
 from tempfile import TemporaryFile
 from threading import Thread
@@ -29,6 +34,7 @@ from counterveil.categories import ControlCode
 from counterveil.errors import ModelError, UsageError
 from counterveil.images import encode_png
 from counterveil.reasoning.base import OPEN, Answered
+from counterveil.reasoning.replies import described, refusal
 from counterveil.types import Image, ModelInfo
 
 TIMEOUT = 600.0
@@ -46,8 +52,8 @@ class WorkerReasoner:
     knows = None
 
     def __init__(self, command: str, *, timeout: float = TIMEOUT) -> None:
-        self.info = ModelInfo(f"worker:{command}")
         self._command, self._timeout = shlex.split(command), timeout
+        self.info = ModelInfo(f"worker:{_name(self._command)}")
         self._process: _Process | None = None
 
     def answer(
@@ -108,32 +114,38 @@ class _Process:
                 stderr=self._errors,
                 text=True,
                 encoding="utf-8",
+                start_new_session=True,  # so that what it started ends with it
             )
         except OSError as error:
             self._errors.close()
-            raise ModelError(f"worker:{shlex.join(command)} cannot be started ({error})") from error
+            said = error.strerror or type(error).__name__
+            raise ModelError(f"worker:{_name(command)} cannot be started ({said})") from error
         self._lines: Queue[str] = Queue()
         assert self._running.stdout is not None
         Thread(target=_read, args=(self._running.stdout, self._lines), daemon=True).start()
 
     def ask(self, line: str, timeout: float) -> str:
         assert self._running.stdin is not None
+        # A program that does not read fills the pipe, and writing would wait for ever.
+        Thread(target=_write, args=(self._running.stdin, line + "\n"), daemon=True).start()
         try:
-            self._running.stdin.write(line + "\n")
-            self._running.stdin.flush()
             reply = self._lines.get(timeout=timeout)
-        except (OSError, Empty) as error:
+        except Empty as error:
             raise _WorkerError(self._said() or f"no answer in {timeout:g} s") from error
         if not reply:
             raise _WorkerError(self._said() or "it ended")
         return reply
 
     def stop(self) -> None:
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError):
+                os.killpg(self._running.pid, signal.SIGKILL)
         self._running.kill()
         self._running.wait()
         for stream in (self._running.stdin, self._running.stdout, self._errors):
             if stream is not None:
-                stream.close()
+                with suppress(OSError):  # what was not written stays unwritten
+                    stream.close()
 
     def _said(self) -> str:
         self._errors.seek(0)
@@ -150,10 +162,26 @@ def _read(stream: IO[str], lines: Queue[str]) -> None:
     lines.put("")
 
 
+def _write(stream: IO[str], line: str) -> None:
+    with suppress(OSError, ValueError):  # it ended, which its output tells
+        stream.write(line)
+        stream.flush()
+
+
+def _name(command: Sequence[str]) -> str:
+    """The program's own name; the script's, where Python runs one."""
+    names = [PurePath(word).name for word in command]
+    if re.fullmatch(r"python[\d.]*(\.exe)?", names[0]) and len(names) > 1:
+        return names[1] if names[1].endswith(".py") else names[0]
+    return names[0]
+
+
 def _answered(question: str, answer: Any) -> Answered:
     text, p_yes = str(answer["text"]), answer.get("p_yes")
     if question in OPEN:
-        return Answered(question, text, None)
+        return described(question, text)
+    if refused := refusal(text):
+        return Answered(question, "", None, refused)
     if p_yes is None:
         first = text.lower().lstrip().split(" ")[0].strip(".,!")
         p_yes = {"yes": 1.0, "no": 0.0}.get(first)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from counterveil.classifiers.base import TorchClassifier
 from counterveil.classifiers.resnet import from_file
 from counterveil.training import card
+from counterveil.training.bar import bar
 from counterveil.training.calibration import shift, shifted
 from counterveil.training.classifier import Recipe, Trainer
 from counterveil.training.data import SPLITS, Arrays, Source, SplitName, decode, find
@@ -47,19 +44,19 @@ def train(
     if not source.kinds:
         recipe = replace(recipe, naming=0, grounds=0.0)
     arrays = {split: _decoded(source, split, size, report) for split in SPLITS}
-    with _bar("training") as bar:
+    with bar("training") as shown:
         trainer = Trainer(
             recipe,
             arrays["train"],
             arrays["validation"],
             checkpoint=out.with_suffix(".checkpoint"),
             report=report,
-            step=bar.step,
+            step=shown.step,
         )
         if resume and trainer.resume():
             report(f"resumed after epoch {trainer.progress.epoch}")
         naming = trainer.namer.steps if trainer.namer else 0
-        bar.total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
+        shown.total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
         trainer.run()
     by = _write(out, trainer, arrays["validation"], recipe, source)
     recipe = replace(recipe, start=Path(recipe.start).name)
@@ -106,25 +103,6 @@ def _metrics(
 
 def _decoded(source: Source, split: SplitName, size: int, report: Report) -> Arrays:
     items = source.items[split]
-    with _bar(f"reading {split}") as bar:
-        bar.total(len(items))
-        return decode(items, size, size, warn=report, step=bar.step)
-
-
-class _Bar:
-    def __init__(self, progress: Progress, what: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(what, total=None)
-
-    def total(self, count: int) -> None:
-        self._progress.update(self._task, total=count)
-
-    def step(self) -> None:
-        self._progress.advance(self._task)
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[_Bar]:
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        yield _Bar(progress, what)
+    with bar(f"reading {split}") as shown:
+        shown.total(len(items))
+        return decode(items, size, size, warn=report, step=shown.step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
@@ -13,22 +14,49 @@ from counterveil.training.reasoner.examples import Example
 from counterveil.training.reasoner.lessons import Mix, code_of
 
 BATCH = 16
+_SPREAD = 1.0
+"""Of the prior on the logarithm of the scale, around 0: a model is taken at its word until there
+is evidence against it."""
+_LEAN = 2.0
+"""Of the prior on the shift, around 0."""
+MOST_SCALE, MOST_SHIFT = 20.0, 10.0
+"""Never further than this; a model that needs more has not learnt."""
 
 
-def calibrate(
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Questions of yes or no that were asked of examples.
+
+    Attributes:
+        odds: log-odds of yes, ``(N,)``.
+        wanted: whether it is so, ``(N,)`` bool.
+    """
+
+    odds: np.ndarray
+    wanted: np.ndarray
+
+    def measures(self) -> dict[str, float]:
+        """How many answers, the share right, the mean of both sides', the log-likelihood."""
+        right = (self.odds >= 0) == self.wanted
+        sides = [right[self.wanted], right[~self.wanted]]
+        signs = np.where(self.wanted, -1.0, 1.0)
+        return {
+            "answers": len(right),
+            "right": float(right.mean()),
+            "right, yes and no alike": float(np.mean([side.mean() for side in sides if len(side)])),
+            "loss of P(yes)": float(np.logaddexp(0, signs * self.odds).mean()),
+        }
+
+
+def ask(
     blip: ConditionalBlip,
     examples: Sequence[Example],
     mix: Mix,
     *,
     seed: int,
     step: Callable[[], None] = lambda: None,
-) -> tuple[float, float]:
-    """Fit and set the scale and shift of P(yes), under codes as in training; returns them.
-
-    References:
-        Platt, "Probabilistic outputs for support vector machines", 1999.
-    """
-    blip.calibrate(1.0, 0.0)
+) -> Asked:
+    """Ask everything that is answered by yes or no, under codes as in training."""
     rng = np.random.default_rng([seed, 5])
     odds: list[float] = []
     wanted: list[bool] = []
@@ -45,23 +73,51 @@ def calibrate(
         for answers, said in zip(asked, answered, strict=True):
             wanted += [bool(answer.yes) for answer in answers]
             odds += [_log_odds(one.p_yes) for one in said]
-        step()
-    if len(set(wanted)) < 2:
-        return 1.0, 0.0
-    scale, shift = fit(np.array(odds), np.array(wanted))
+            step()
+    return Asked(np.array(odds, float), np.array(wanted, bool))
+
+
+def calibrate(
+    blip: ConditionalBlip,
+    examples: Sequence[Example],
+    mix: Mix,
+    *,
+    seed: int,
+    step: Callable[[], None] = lambda: None,
+) -> tuple[float, float]:
+    """Fit and set the scale and shift of P(yes) on validation images; returns them."""
+    blip.calibrate(1.0, 0.0)
+    asked = ask(blip, examples, mix, seed=seed, step=step)
+    scale, shift = fit(asked.odds, asked.wanted)
     blip.calibrate(scale, shift)
     return scale, shift
 
 
 def fit(odds: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
-    """Scale and shift of log-odds ``(N,)`` with the largest likelihood of ``wanted`` ``(N,)``."""
-    signs = np.where(wanted, -1.0, 1.0)
+    """Scale and shift of log-odds ``(N,)`` that are likeliest given ``wanted`` ``(N,)``.
+
+    A few answers, all of them right, would have any scale made larger still. So the targets are
+    Platt's, short of 0 and 1 by what so many answers leave open, and scale and shift have a prior
+    whose weight is that of one answer.
+
+    References:
+        Platt, "Probabilistic outputs for support vector machines", 1999, section 2.2.
+    """
+    yes, no = int(wanted.sum()), int((~wanted).sum())
+    if not yes or not no:
+        return 1.0, 0.0
+    target = np.where(wanted, (yes + 1) / (yes + 2), 1 / (no + 2))
 
     def loss(parameters: np.ndarray) -> float:
-        return float(np.logaddexp(0, signs * (parameters[0] * odds + parameters[1])).mean())
+        log_scale, shift = parameters
+        z = np.exp(log_scale) * odds + shift
+        unlikely = (np.logaddexp(0, z) - target * z).sum()
+        return float(unlikely + (log_scale / _SPREAD) ** 2 / 2 + (shift / _LEAN) ** 2 / 2)
 
-    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return float(found[0]), float(found[1])
+    most = float(np.log(MOST_SCALE))
+    bounds = ((-most, most), (-MOST_SHIFT, MOST_SHIFT))
+    found = minimize(loss, np.zeros(2), method="L-BFGS-B", bounds=bounds).x
+    return float(np.exp(found[0])), float(found[1])
 
 
 def _log_odds(p: float | None) -> float:

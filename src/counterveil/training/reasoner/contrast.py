@@ -70,6 +70,7 @@ def teach_queries(
     seed: int,
     precision: Callable[[], AbstractContextManager[Any]],
     report: Callable[[str], None],
+    step: Callable[[], None],
 ) -> None:
     """Learn from scenes; the Q-Former, its queries and the projection, in place.
 
@@ -82,6 +83,7 @@ def teach_queries(
         seed: of what is shown.
         precision: to be entered anew for each forward.
         report: told a line now and then.
+        step: called after each step.
     """
     model = blip.model
     parts = (model.qformer, model.language_projection)
@@ -108,6 +110,7 @@ def teach_queries(
         optimizer.step()
         schedule.step()
         hits.append(((logits > 0) == (wanted > 0))[:, : len(KINDS)].all(dim=1))
+        step()
         if at % max(1, steps // _REPORTS) == 0:
             share = float(torch.cat(hits).float().mean())
             report(f"queries {at}/{steps}: every thing named rightly on {share:.4f} of the images")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from counterveil.errors import ImageError
+from counterveil.images import load
 from counterveil.scenes import KINDS, coco
 from counterveil.scenes.truth import Answer, answers
 from counterveil.types import Mask
@@ -79,6 +81,22 @@ def scene_examples(folder: Path) -> tuple[Example, ...]:
         Example(scene.image, scene.split, scene_truth(scene, scene.annotations), scene)
         for scene in coco.load(folder)
     )
+
+
+def readable(
+    examples: Sequence[Example], *, report: Callable[[str], None], step: Callable[[], None]
+) -> list[Example]:
+    """Those whose images can be read; the others are named, and end no training half-way."""
+    found = []
+    for example in examples:
+        try:
+            load(example.image)
+        except ImageError as error:
+            report(f"left out {example.image}: {error}")
+        else:
+            found.append(example)
+        step()
+    return found
 
 
 def scene_truth(scene: coco.SceneFile, things: Any) -> Truth:

@@ -23,6 +23,7 @@ from counterveil.reasoning.base import OPEN, Reasoner
 from counterveil.scenes.truth import Answer
 from counterveil.training.data import image_folder
 from counterveil.training.reasoner.examples import Example, Truth
+from counterveil.types import Image
 
 SAFE = "safe"
 """The class folder of images that are unsafe in no category."""
@@ -118,12 +119,13 @@ def build(
                 continue
             flagged = () if name == SAFE else (name,)
             proposals = _defaults(categories, flagged)
+            try:
+                image = load_image(path)[0].pixels
+            except ImageError as error:
+                report(f"left out {relative}: {error}")
+                continue
             if reasoner is not None:
-                try:
-                    proposals = _asked(reasoner, path, proposals, flagged)
-                except ImageError as error:
-                    report(f"left out {relative}: {error}")
-                    continue
+                proposals = _asked(reasoner, image, proposals, flagged)
             lines.write(json.dumps(asdict(Entry(relative, split, flagged, proposals))) + "\n")
             lines.flush()
             added += 1
@@ -203,10 +205,9 @@ def _defaults(categories: Sequence[Category], flagged: Sequence[str]) -> tuple[P
 
 
 def _asked(
-    reasoner: Reasoner, path: Path, defaults: Sequence[Proposal], flagged: Sequence[str]
+    reasoner: Reasoner, image: Image, defaults: Sequence[Proposal], flagged: Sequence[str]
 ) -> tuple[Proposal, ...]:
     """A model's words where it gave some, the defaults where it gave none."""
-    image = load_image(path)[0].pixels
     open_ones = [Proposal(q.key, q.text, "", None, "") for q in GENERIC_QUESTIONS]
     asked = [*open_ones, *defaults]
     known = reasoner.knows

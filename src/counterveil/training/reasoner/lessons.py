@@ -83,13 +83,20 @@ class Lessons(Dataset):
 def code_of(
     flagged: Sequence[str], keys: Sequence[str], mix: Mix, rng: np.random.Generator
 ) -> ControlCode:
-    """The truth as a classifier would tell it, nothing, or something else."""
+    """The truth as a classifier would tell it, nothing, or something else.
+
+    Args:
+        flagged: categories that the image is unsafe in.
+        keys: those that a code can speak of; all of ``flagged`` are among them.
+        mix: how often which.
+        rng: draws.
+    """
     draw = rng.random()
     if draw < mix.uncoded:
         return ControlCode({})
     if draw < mix.uncoded + mix.wrong:
         flagged = [key for key in keys if rng.random() < 0.4]
-    return ControlCode({key: float(rng.uniform(0.5, 1)) for key in flagged if key in keys})
+    return ControlCode({key: float(rng.uniform(0.5, 1)) for key in flagged})
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,8 @@ class Collator:
         """Questions and answers of all lessons, one row each."""
         rows = [(i, *pair) for i, one in enumerate(lessons) for pair in one.pairs]
         owners = torch.tensor([i for i, _, _ in rows])
-        pixels = self.blip.pixels([self._lit(lesson.image) for lesson in lessons])
+        # Left where it is: Trainer pins it and moves it to the device of each process.
+        pixels = self.blip.prepare([self._lit(lesson.image) for lesson in lessons])
         guidance = torch.stack([lesson.guidance for lesson in lessons])[owners]
         return {
             **self._text([(question, answer) for _, question, answer in rows]),

@@ -1,0 +1,139 @@
+"""Eight questions on one image, asked at once, beside eight independent stock calls.
+
+`python benchmarks/eight_questions.py --out out/bench/eight_questions.json`
+
+Both sides have the same weights, settings and image, in one run; the answers must be identical.
+One side is `ConditionalBlip.answer`: the vision tower once, the questions in one batch, P(yes)
+along the way. The other is `InstructBlipForConditionalGeneration.generate`, eight times, without
+any P(yes). Weights are random, from a seed. The vision tower has the real one's 257 patches and
+is by far the largest part of the model: on a CPU a batch of eight questions costs the language
+model eight times the arithmetic of one, while on a GPU, where 7 G parameters are bound by being
+read, it costs about as much as one; so the tower stands for all that questions have in common.
+`tower` in the figures is its share of a stock call; the rest is mostly the steps of generation,
+which a batch shares. Goal: at most 1/4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from counterveil.categories import CATEGORIES, PAPER, ControlCode
+from counterveil.reasoning import ConditionalBlip, Generation
+
+QUESTIONS = [q.text for key in PAPER for q in CATEGORIES[key].questions][:8]
+GOAL = 0.25
+
+
+def main() -> None:
+    """Measure, print, and write where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--layers", type=int, default=12, help="of the vision tower")
+    parser.add_argument("--width", type=int, default=512, help="of the vision tower")
+    parser.add_argument("--side", type=int, default=224, help="of its input, pixels")
+    parser.add_argument("--tokens", type=int, default=8, help="most new tokens of an answer")
+    parser.add_argument("--beams", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    generation = Generation(beams=options.beams, length=options.tokens)
+    figures = measure(
+        layers=options.layers,
+        width=options.width,
+        side=options.side,
+        generation=generation,
+        runs=options.runs,
+    )
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text + "\n", "utf-8")
+
+
+def measure(
+    *, layers: int, width: int, side: int, generation: Generation, runs: int
+) -> dict[str, Any]:
+    """Both sides by turns, after one of each that does not count."""
+    from tests.reasoning import tiny
+
+    with TemporaryDirectory() as folder:
+        tiny.save(
+            Path(folder),
+            side=side,
+            patch=14,
+            vision=(layers, width),
+            qformer=(2, 128),
+            language=(2, 128),
+            queries=32,
+            spread=0.05,
+        )
+        blip = ConditionalBlip.from_pretrained(folder, generation=generation)
+        theirs = tiny.InstructBlipForConditionalGeneration.from_pretrained(folder).eval()
+    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
+    sides: dict[str, Callable[[], list[str]]] = {
+        "ours": lambda: together(blip, image),
+        "stock": lambda: one_by_one(theirs, blip, image),
+    }
+    said = {name: call() for name, call in sides.items()}
+    pixels = blip.pixels([image])
+    sides["tower"] = lambda: [str(blip.model.see(pixels).shape)]  # once, as ours
+    took: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(runs):
+        for name, call in sides.items():
+            started = time.perf_counter()
+            with torch.inference_mode():
+                call()
+            took[name].append(time.perf_counter() - started)
+    ratios = np.divide(took["ours"], took["stock"])
+    towers = len(QUESTIONS) * np.divide(took["tower"], took["stock"])
+    low, high = np.percentile(ratios, [25, 75])
+    return {
+        "identical": said["ours"] == said["stock"],
+        "ratio": round(float(np.median(ratios)), 4),
+        "quartiles": [round(float(low), 4), round(float(high), 4)],
+        "goal": GOAL,
+        "seconds": {name: round(float(np.median(some)), 4) for name, some in took.items()},
+        "tower": round(float(np.median(towers)), 3),
+        "runs": runs,
+        "settings": generation.options(),
+        "parameters": {
+            name: sum(p.numel() for p in getattr(blip.model, name).parameters())
+            for name in ("vision_model", "qformer", "language_model")
+        },
+        "threads": torch.get_num_threads(),
+    }
+
+
+def together(blip: ConditionalBlip, image: np.ndarray) -> list[str]:
+    """Our side."""
+    answers = blip.answer([image], [QUESTIONS], [ControlCode({})])[0]
+    return [answered.text for answered in answers]
+
+
+def one_by_one(model: Any, blip: ConditionalBlip, image: np.ndarray) -> list[str]:
+    """Stock generation, one call a question; the processor is the same."""
+    said = []
+    for question in QUESTIONS:
+        inputs = blip.inputs([question])
+        ids = model.generate(
+            **inputs, pixel_values=blip.pixels([image]), **blip.generation.options()
+        )
+        new = ids[:, inputs["input_ids"].shape[1] :]
+        said += blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+    return [text.strip() for text in said]
+
+
+if __name__ == "__main__":
+    main()

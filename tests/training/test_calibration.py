@@ -23,6 +23,14 @@ def test_an_offset_is_found(offset):
     assert shift(*drawn(offset)) == pytest.approx(offset, abs=0.15)
 
 
+def test_who_minds_misses_more_flags_more():
+    scores, unsafe = drawn(0.0)
+    equal, minded = shift(scores, unsafe), shift(scores, unsafe, misses=4)
+    assert minded > equal + 0.8
+    missed = [(unsafe & (scores < 1 / (1 + np.exp(by)))).sum() for by in (equal, minded)]
+    assert missed[1] < 0.6 * missed[0]
+
+
 def test_it_never_goes_further_than_it_may():
     assert abs(shift(np.full(50, 1e-12), np.ones(50, bool))) <= MOST + 1e-6
 

@@ -38,6 +38,9 @@ def classifier(
     naming: Annotated[
         int, typer.Option(min=0, help="First learn to name the scenes' things, this many passes.")
     ] = 0,
+    misses: Annotated[
+        float, typer.Option(min=0.1, help="What a miss weighs, over a false alarm, at the end.")
+    ] = 1.0,
     size: Annotated[int, typer.Option(min=32, help="Input side, pixels.")] = 224,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
@@ -60,6 +63,7 @@ def classifier(
         veils=veils,
         grounds=grounds,
         naming=naming,
+        misses=misses,
         seed=seed,
         precision=_precision(precision, device),
         device=device,

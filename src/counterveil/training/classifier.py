@@ -46,6 +46,8 @@ class Recipe:
         naming: passes over thumbnails of things that the network first learns to name; needs
             masks.
         pointing: weight of the loss that teaches where the unsafe objects are; needs masks.
+        misses: how much an unsafe image weighs, over a safe one, when the score is set right at the
+            end.
         seed: of everything random.
         precision: ``bfloat16`` or ``float32``.
         device: as torch names it.
@@ -62,6 +64,7 @@ class Recipe:
     grounds: float = 0.0
     naming: int = 0
     pointing: float = 4.0
+    misses: float = 1.0
     seed: int = 0
     precision: str = "float32"
     device: str = "cpu"

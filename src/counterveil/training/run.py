@@ -75,7 +75,7 @@ def _write(
     classifier = TorchClassifier(
         trainer.module, info=ModelInfo("training"), spec=trainer.spec, device=recipe.device
     )
-    by = shift(scores(classifier, validation), validation.unsafe)
+    by = shift(scores(classifier, validation), validation.unsafe, misses=recipe.misses)
     card.write_weights(
         out,
         shifted(trainer.best, trainer.module, by),

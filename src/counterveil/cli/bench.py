@@ -53,6 +53,18 @@ def bench(
     reasoner: Annotated[
         str, typer.Option(help="Who is measured by the bench reasoning, as blip:REPO.")
     ] = "proxy:scenes",
+    annotate: Annotated[
+        str | None,
+        typer.Option(help="Judge --samples in the terminal under this name, into --out as JSONL."),
+    ] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="What is judged: JSON of bench reasoning, or records.jsonl of a run."),
+    ] = None,
+    originals: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the original pictures, to judge by those, not the veiled."),
+    ] = None,
 ) -> None:
     """Measure Counterveil against the truth of its scenes."""
     from counterveil.errors import UsageError
@@ -65,6 +77,11 @@ def bench(
         raise UsageError(f"no bench is called {name!r}; choose one of {', '.join(BENCHES)}")
     if out is None:
         raise UsageError("name a file for the figures: --out FILE.json")
+    if annotate is not None:
+        from counterveil.cli import _annotate
+
+        _annotate.annotate(annotate, samples, out, originals=originals, markdown=markdown)
+        return
     if name == "reasoning":
         _write(out, markdown, *_reasoning(quick=quick, device=device, reasoner=reasoner))
         return

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BENCHES = {
     "cse": "classifiers, counterfactuals, rivals and released files on the proxy scenes",
+    "attribution": "maps on the proxy scenes: pointing games, insertion and deletion, ROAD",
     "reasoning": "descriptions and answers on the proxy scenes, under right and wrong codes",
 }
 
@@ -48,7 +49,7 @@ def bench(
         str, typer.Option(help="Checkpoint of Segment Anything, for a row of bench cse.")
     ] = "",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Take up bench cse where it was interrupted.")
+        bool, typer.Option("--resume", help="Take up where bench cse or attribution was cut off.")
     ] = False,
     reasoner: Annotated[
         str, typer.Option(help="Who is measured by the bench reasoning, as blip:REPO.")
@@ -84,6 +85,12 @@ def bench(
         return
     if name == "reasoning":
         _write(out, markdown, *_reasoning(quick=quick, device=device, reasoner=reasoner))
+        return
+    if name == "attribution":
+        partial = out.with_suffix(".partial.jsonl")
+        figures, pages, saved = _attribution(partial, quick=quick, device=device, resume=resume)
+        _write(out, markdown, figures, pages)
+        saved.remove()
         return
     if (data is None) != (not classifier):
         raise UsageError("--data FOLDER and --classifier SPEC go together")
@@ -137,6 +144,19 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, dict[str, str], Sav
             size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
         )
     return figures, {".md": results.to_markdown(figures, command=asked.command(folder))}, saved
+
+
+def _attribution(
+    partial: Path, *, quick: bool, device: str, resume: bool
+) -> tuple[Any, dict[str, str], Saved]:
+    from counterveil.evaluation import bench_attribution, results_attribution
+    from counterveil.evaluation.resume import Saved
+
+    size = bench_attribution.QUICK if quick else bench_attribution.FULL
+    saved = Saved(partial, bench_attribution.heading(size), resume=resume)
+    with _bar(bench_attribution.steps(size)) as step:
+        figures = bench_attribution.run(size, device=device, step=step, saved=saved)
+    return figures, {".md": results_attribution.to_markdown(figures, quick=quick)}, saved
 
 
 def _reasoning(*, quick: bool, device: str, reasoner: str) -> tuple[Any, dict[str, str]]:

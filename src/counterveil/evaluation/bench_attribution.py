@@ -44,11 +44,11 @@ class Size:
 
     scenes: int
     steps: int = STEPS
-    road: int = 10
+    road: int = 6
     shares: tuple[float, ...] = SHARES
 
 
-FULL = Size(scenes=50)
+FULL = Size(scenes=30)
 QUICK = Size(scenes=2, steps=8, road=1, shares=(0.2, 0.6))
 
 

@@ -22,7 +22,8 @@ def hottest_first(heat: Heat, rng: np.random.Generator) -> Order:
     A flat map thus scores as chance does, and not as the top of the image.
     """
     shuffled = rng.permutation(heat.size)
-    return shuffled[np.argsort(-heat.ravel()[shuffled], kind="stable")]
+    order: Order = shuffled[np.argsort(-heat.ravel()[shuffled], kind="stable")]
+    return order
 
 
 def deletion(image: Image, score: Score, order: Order, *, steps: int = STEPS) -> float:
@@ -56,7 +57,8 @@ def insertion(image: Image, score: Score, order: Order, *, steps: int = STEPS) -
 def blurred(image: Image) -> Image:
     """The image of which insertion starts."""
     soft = gaussian_filter(image.astype(np.float32), (5, 5, 0), truncate=1.0)
-    return soft.round().astype(np.uint8)
+    blurry: Image = soft.round().astype(np.uint8)
+    return blurry
 
 
 def _area(start: Image, end: Image, score: Score, order: Order, steps: int) -> float:

@@ -49,19 +49,19 @@ def impute(image: Image, hidden: Mask, *, rng: np.random.Generator, noise: float
 
 def _system(image: np.ndarray, hidden: Mask) -> tuple[csc_matrix, np.ndarray]:
     """``sum of weights * pixel - weights * hidden neighbours = weights * known neighbours``."""
-    count = int(hidden.sum())
+    count, channels = int(hidden.sum()), image.shape[-1]
     number = np.full(hidden.shape, -1)
     number[hidden] = np.arange(count)
     number = np.pad(number, 1, constant_values=-2)  # -1 is known, -2 beyond the image
-    values = np.pad(image, ((1, 1), (1, 1), (0, 0)))
-    own = np.flatnonzero(number >= 0)
-    diagonal, known = np.zeros(count), np.zeros((count, image.shape[2]))
+    values = np.pad(image, ((1, 1), (1, 1), (0, 0))).reshape(-1, channels)
+    own, stride = np.flatnonzero(number >= 0), hidden.shape[1] + 2
+    diagonal, known = np.zeros(count), np.zeros((count, channels))
     parts = []
     for (row, column), weight in NEIGHBOURS.items():
-        beside = own + row * number.shape[1] + column
+        beside = own + row * stride + column
         which = number.ravel()[beside]
         diagonal += weight * (which != -2)
-        known += weight * (which == -1)[:, None] * values.reshape(-1, image.shape[2])[beside]
+        known += weight * np.where((which == -1)[:, None], values[beside], 0)
         rows = np.flatnonzero(which >= 0)
         parts.append((rows, which[rows], np.full(len(rows), -weight)))
     parts.append((np.arange(count), np.arange(count), diagonal))

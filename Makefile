@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CODE := src tests docs benchmarks examples
 
-.PHONY: setup run test check docs bench clean
+.PHONY: setup run test check docs bench bench-speed clean
 
 setup: .venv/.ready
 
@@ -37,7 +37,14 @@ docs: setup
 
 bench: setup
 	$(BIN)/counterveil bench cse --resume --out out/bench/cse.json --markdown out/bench/results.md
-	$(BIN)/python benchmarks/bass_vs_slic.py
+	$(BIN)/counterveil bench attribution --resume --out out/bench/attribution.json --markdown out/bench/attribution.md
+
+# SPEED=--quick for a look; the figures are lines of JSON.
+bench-speed: setup
+	@mkdir -p out/bench && rm -f out/bench/speed.jsonl
+	@for script in bass_vs_slic ablationcam_vs_gradcam search_vs_reference lime_vs_cse; do \
+		$(BIN)/python benchmarks/$$script.py $(SPEED) > out/bench/.part || exit 1; \
+		cat out/bench/.part; cat out/bench/.part >> out/bench/speed.jsonl; done; rm out/bench/.part
 	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
 	$(BIN)/python benchmarks/whole_cse.py
 	$(BIN)/python benchmarks/scenes.py

@@ -1,16 +1,17 @@
-"""BASS beside scikit-image's SLIC, at the same number of regions, in one process.
+"""BASS beside scikit-image's SLIC, at the same number of regions.
 
-Run as `python benchmarks/bass_vs_slic.py [--quick] [--large]`. Prints, for each image, size and
-count: regions, explained variation in RGB, and the median over alternated runs of BASS's time
-over SLIC's; then the slope of log time over log pixels. Timed functions are called once first.
+Run as `python benchmarks/bass_vs_slic.py [--quick] [--plot FILE.svg]`. Prints lines of JSON: for
+each image, size, count and compactness the regions, the explained variation in RGB, and the time
+of BASS over SLIC's, in turn in one process; then how time and peak memory grow with pixels and
+with regions, each measured in a process of its own. Timed functions are called once first.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
-from statistics import median
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from skimage import data
@@ -19,9 +20,25 @@ from skimage.transform import resize
 
 from counterveil.evaluation.superpixels import explained_variation
 from counterveil.regions.bass import Bass
+from loglog import plot, slope
+from measuring import (
+    emit,
+    forget_peak,
+    in_turn,
+    machine,
+    own_process,
+    peak_megabytes,
+    ratios,
+    seconds,
+    spread,
+)
 
 NAMES = ("astronaut", "coffee", "chelsea", "rocket")
-COUNTS = (25, 100, 400)
+COUNTS = (25, 48, 100, 400, 1000)
+SIDES = (224, 512, 1000, 2000, 3464)
+"""The last is 12 megapixels."""
+QUICK_COUNTS, QUICK_SIDES = (48, 200), (112, 224)
+METHODS = ("bass", "slic")
 
 
 def photograph(name: str, side: int) -> np.ndarray:
@@ -30,66 +47,110 @@ def photograph(name: str, side: int) -> np.ndarray:
     height, width = image.shape[:2]
     scale = side / min(height, width)
     shape = (round(height * scale), round(width * scale))
+    # In 32 bits: at 12 megapixels, the scaling would else hold more than what is measured.
+    image = image.astype(np.float32) / 255
     return (resize(image, shape, anti_aliasing=scale < 1) * 255).astype(np.uint8)
 
 
-def seconds(function: Callable[[], np.ndarray]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
+def segment(method: str, count: int, compactness: float = 10.0) -> Callable[..., np.ndarray]:
+    if method == "bass":
+        return Bass(count=count)
+    return lambda image: slic(image, n_segments=count, compactness=compactness, start_label=0)
 
 
-def compare(image: np.ndarray, wanted: int, compactness: float, runs: int) -> dict[str, float]:
-    def theirs() -> np.ndarray:
-        return slic(image, n_segments=wanted, compactness=compactness, start_label=0)
-
-    reference = theirs()
-    bass = Bass(count=int(reference.max()) + 1)
+def compare(name: str, side: int, wanted: int, compactness: float, rounds: int) -> float:
+    """Both on one image; the median ratio of their times."""
+    image = photograph(name, side)
+    theirs = segment("slic", wanted, compactness)
+    reference = theirs(image)
+    regions = int(reference.max()) + 1
+    bass = segment("bass", regions)
     ours = bass(image)
-    pairs = [(seconds(lambda: bass(image)), seconds(theirs)) for _ in range(runs)]
+    times = in_turn({"bass": lambda: bass(image), "slic": lambda: theirs(image)}, rounds)
+    ratio = ratios(times["bass"], times["slic"])
+    emit(
+        "bass_vs_slic",
+        image=name,
+        side=side,
+        wanted=wanted,
+        compactness=compactness,
+        regions={"bass": int(ours.max()) + 1, "slic": regions},
+        explained_variation={
+            "bass": round(explained_variation(image, ours), 4),
+            "slic": round(explained_variation(image, reference), 4),
+        },
+        seconds={method: spread(values) for method, values in times.items()},
+        bass_over_slic=ratio,
+    )
+    return ratio["median"]
+
+
+def alone(method: str, side: int, count: int) -> dict[str, float]:
+    """Time and memory of one method on one image, in this process."""
+    run = segment(method, count)
+    run(photograph("astronaut", 64))  # compiled and imported before memory is looked at
+    image = photograph("astronaut", side)
+    before = forget_peak()
+    spent = seconds(lambda: run(image))
+    peak = peak_megabytes()
+    return {"seconds": spent, "peak_mb": round(peak, 1), "own_mb": round(peak - before, 1)}
+
+
+def growth(sides: tuple[int, ...], counts: tuple[int, ...]) -> Iterator[dict[str, object]]:
+    """Each size at a middling count, and each count at a middling size, by processes."""
+    middle = counts[len(counts) // 2], sides[len(sides) // 2]
+    jobs = dict.fromkeys([*((s, middle[0]) for s in sides), *((middle[1], c) for c in counts)])
+    for side, count in jobs:
+        for method in METHODS:
+            found = own_process(__file__, "--alone", method, side, count)
+            row = {"method": method, "side": side, "pixels": side * side, "count": count, **found}
+            emit("bass_vs_slic growth", **row)
+            yield row
+
+
+def slopes(rows: list[dict], over: str, fixed: str) -> dict[str, list[tuple[float, float]]]:
+    """Seconds over pixels or counts, by method, where the other does not change."""
+    usual = max({row[fixed] for row in rows}, key=[row[fixed] for row in rows].count)
     return {
-        "slic_regions": int(reference.max()) + 1,
-        "bass_regions": int(ours.max()) + 1,
-        "slic_ev": explained_variation(image, reference),
-        "bass_ev": explained_variation(image, ours),
-        "bass_s": median(b for b, _ in pairs),
-        "ratio": median(b / s for b, s in pairs),
+        method: [
+            (r[over], r["seconds"]) for r in rows if (r["method"], r[fixed]) == (method, usual)
+        ]
+        for method in METHODS
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two images at 224 px")
-    parser.add_argument("--large", action="store_true", help="up to 12 megapixels")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one small image, small sizes")
+    parser.add_argument("--plot", type=Path, default=Path("out/bench/bass_vs_slic.svg"))
+    parser.add_argument("--alone", nargs=3, metavar=("METHOD", "SIDE", "COUNT"))
     asked = parser.parse_args()
-    names = NAMES[:2] if asked.quick else NAMES
-    sides = [224] if asked.quick else [224, 512]
-    rows, times = [], {count: [] for count in COUNTS}
-    print("image      side wanted compact  regions  EV SLIC  EV BASS  time ratio")
-    jobs = [(name, side) for side in sides for name in names]
-    jobs += [("astronaut", side) for side in (1000, 2000, 3464) if asked.large]
-    for name, side in jobs:
-        image = photograph(name, side)
-        for count in COUNTS:
-            for compactness in (10.0, 1.0) if side < 1000 else (10.0,):
-                row = compare(image, count, compactness, runs=5 if side < 1000 else 1)
-                rows.append(row)
-                if name == "astronaut" and compactness == 10.0:
-                    times[count].append((side * side, row["bass_s"]))
-                print(
-                    f"{name:10s} {side:4d} {count:6d} {compactness:7.0f} "
-                    f"{row['slic_regions']:4d}/{row['bass_regions']:<4d} {row['slic_ev']:7.4f} "
-                    f"{row['bass_ev']:8.4f} {row['ratio']:9.2f}",
-                    flush=True,
-                )
-    worst = max(row["ratio"] for row in rows)
-    least = min(row["bass_ev"] - row["slic_ev"] for row in rows)
-    print(f"time ratio: median {median(r['ratio'] for r in rows):.2f}, worst {worst:.2f}")
-    print(f"explained variation, BASS - SLIC: least {least:+.4f}")
-    for count, points in times.items():
-        if len(points) > 1:
-            pixels, spent = np.log(np.array(points)).T
-            print(f"slope at {count} regions: {np.polyfit(pixels, spent, 1)[0]:.2f}")
+    if asked.alone:
+        method, side, count = asked.alone
+        print(json.dumps(alone(method, int(side), int(count))))
+        return
+    names, rounds = (NAMES[:1], 2) if asked.quick else (NAMES, 5)
+    sides, counts = (QUICK_SIDES, QUICK_COUNTS) if asked.quick else (SIDES, COUNTS)
+    small = [(name, side, 10.0, rounds) for name in names for side in sides[:2]]
+    small += [(name, side, 1.0, rounds) for name, side, *_ in small]
+    large = [(names[0], side, 10.0, 1) for side in sides[2:]]
+    found = [
+        compare(name, side, count, compactness, times)
+        for name, side, compactness, times in small + large
+        for count in counts
+    ]
+    rows = list(growth(sides, counts))
+    by_pixels, by_count = slopes(rows, "pixels", "count"), slopes(rows, "count", "pixels")
+    asked.plot.parent.mkdir(parents=True, exist_ok=True)
+    asked.plot.write_text(plot(by_pixels, x="pixels", y="seconds"))
+    emit(
+        "bass_vs_slic summary",
+        bass_over_slic=spread(found),
+        slope_over_pixels={name: round(slope(points), 3) for name, points in by_pixels.items()},
+        slope_over_regions={name: round(slope(points), 3) for name, points in by_count.items()},
+        plot=str(asked.plot),
+        **machine("numpy", "numba", "scikit-image"),
+    )
 
 
 if __name__ == "__main__":

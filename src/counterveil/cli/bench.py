@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BENCHES = {
     "cse": "classifiers, counterfactuals, rivals and released files on the proxy scenes",
+    "attribution": "maps on the proxy scenes: pointing games, insertion and deletion, ROAD",
     "reasoning": "descriptions and answers on the proxy scenes, under right and wrong codes",
 }
 
@@ -48,11 +49,23 @@ def bench(
         str, typer.Option(help="Checkpoint of Segment Anything, for a row of bench cse.")
     ] = "",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Take up bench cse where it was interrupted.")
+        bool, typer.Option("--resume", help="Take up where bench cse or attribution was cut off.")
     ] = False,
     reasoner: Annotated[
         str, typer.Option(help="Who is measured by the bench reasoning, as blip:REPO.")
     ] = "proxy:scenes",
+    annotate: Annotated[
+        str | None,
+        typer.Option(help="Judge --samples in the terminal under this name, into --out as JSONL."),
+    ] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option(help="What is judged: JSON of bench reasoning, or records.jsonl of a run."),
+    ] = None,
+    originals: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the original pictures, to judge by those, not the veiled."),
+    ] = None,
 ) -> None:
     """Measure Counterveil against the truth of its scenes."""
     from counterveil.errors import UsageError
@@ -65,8 +78,19 @@ def bench(
         raise UsageError(f"no bench is called {name!r}; choose one of {', '.join(BENCHES)}")
     if out is None:
         raise UsageError("name a file for the figures: --out FILE.json")
+    if annotate is not None:
+        from counterveil.cli import _annotate
+
+        _annotate.annotate(annotate, samples, out, originals=originals, markdown=markdown)
+        return
     if name == "reasoning":
         _write(out, markdown, *_reasoning(quick=quick, device=device, reasoner=reasoner))
+        return
+    if name == "attribution":
+        partial = out.with_suffix(".partial.jsonl")
+        figures, pages, saved = _attribution(partial, quick=quick, device=device, resume=resume)
+        _write(out, markdown, figures, pages)
+        saved.remove()
         return
     if (data is None) != (not classifier):
         raise UsageError("--data FOLDER and --classifier SPEC go together")
@@ -120,6 +144,19 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, dict[str, str], Sav
             size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
         )
     return figures, {".md": results.to_markdown(figures, command=asked.command(folder))}, saved
+
+
+def _attribution(
+    partial: Path, *, quick: bool, device: str, resume: bool
+) -> tuple[Any, dict[str, str], Saved]:
+    from counterveil.evaluation import bench_attribution, results_attribution
+    from counterveil.evaluation.resume import Saved
+
+    size = bench_attribution.QUICK if quick else bench_attribution.FULL
+    saved = Saved(partial, bench_attribution.heading(size), resume=resume)
+    with _bar(bench_attribution.steps(size)) as step:
+        figures = bench_attribution.run(size, device=device, step=step, saved=saved)
+    return figures, {".md": results_attribution.to_markdown(figures, quick=quick)}, saved
 
 
 def _reasoning(*, quick: bool, device: str, reasoner: str) -> tuple[Any, dict[str, str]]:

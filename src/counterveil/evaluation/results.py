@@ -8,6 +8,7 @@ from typing import Any
 
 _PERCENT = {
     "found", "coverage", "precision", "iou", "obfuscation", "irreducible", "verified", "gap",
+    "right", "pointing", "energy", "deletion", "insertion", "morf", "lerf", "road",
 }  # fmt: skip
 _TITLES = {
     "images": "images",
@@ -24,6 +25,12 @@ _TITLES = {
     "milliseconds": "ms",
     "regions": "regions",
     "verified": "verified",
+    "right": "right by majority",
+    "pointing": "pointing game",
+    "energy": "energy inside",
+    "morf": "ROAD, most relevant first",
+    "lerf": "ROAD, least relevant first",
+    "road": "ROAD, combined",
 }
 _TABLES = {
     "paper": "The paper's settings, and our search at the same",

@@ -1,0 +1,73 @@
+"""What the speed scripts share is right; `make bench-speed` runs the scripts themselves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield import_module
+    for name in ("measuring", "loglog"):
+        sys.modules.pop(name, None)
+
+
+def test_a_slope_is_the_exponent_of_a_power_law(shared):
+    loglog = shared("loglog")
+    points = [(x, 3 * x**1.25) for x in (1000.0, 10.0, 100.0)]
+    assert loglog.slope(points) == pytest.approx(1.25)
+
+
+def test_a_plot_is_an_svg_with_every_point_and_slope(shared):
+    loglog = shared("loglog")
+    series = {"ours": [(10, 1), (1000, 100)], "theirs": [(10, 2)]}
+    root = ElementTree.fromstring(loglog.plot(series, x="pixels", y="seconds"))
+    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"ours: slope 1.00", "theirs", "pixels", "seconds", "10", "1,000"} <= set(texts)
+    (line, _) = root.iter("{http://www.w3.org/2000/svg}polyline")
+    assert line.get("points") == f"0.0,{loglog.HEIGHT}.0 {loglog.WIDTH}.0,0.0"
+
+
+def test_ratios_are_of_rounds_and_times_are_taken_in_turn(shared):
+    measuring, order = shared("measuring"), []
+    times = measuring.in_turn({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert order == ["a", "b", "a", "b"] and [len(v) for v in times.values()] == [2, 2]
+    assert measuring.ratios([2, 9, 8], [1, 3, 1]) == {"median": 3.0, "min": 2.0, "max": 8.0}
+
+
+def test_the_peak_of_a_process_is_its_own(shared, tmp_path):
+    measuring = shared("measuring")
+    kept = np.ones(60_000_000, np.uint8)  # of this process, not of the started one
+    script = tmp_path / "child.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
+        "import json, measuring\n"
+        "before = measuring.forget_peak(); block = bytearray(b'x') * 40_000_000; del block\n"
+        "print('a line'); print(json.dumps({'own': measuring.peak_megabytes() - before}))\n"
+    )
+    found = measuring.own_process(str(script))
+    assert 35 < found["own"] < 55
+    assert kept.all()
+
+
+def test_a_child_that_fails_ends_the_script_with_its_words(shared, tmp_path):
+    (tmp_path / "child.py").write_text("raise ValueError('no such method')")
+    with pytest.raises(SystemExit, match="no such method"):
+        shared("measuring").own_process(str(tmp_path / "child.py"))
+
+
+def test_a_figure_is_a_line_of_json(shared, capsys):
+    measuring = shared("measuring")
+    measuring.emit("x", seconds=1.5, **measuring.machine("numpy"))
+    row = json.loads(capsys.readouterr().out)
+    assert (row["benchmark"], row["seconds"]) == ("x", 1.5) and row["versions"]["numpy"]

@@ -37,6 +37,7 @@ docs: setup
 
 bench: setup
 	$(BIN)/counterveil bench cse --resume --out out/bench/cse.json --markdown out/bench/results.md
+	$(BIN)/counterveil bench reasoning --out out/bench/reasoning.json --markdown out/bench/reasoning.md
 	$(BIN)/counterveil bench attribution --resume --out out/bench/attribution.json --markdown out/bench/attribution.md
 
 # SPEED=--quick for a look; the figures are lines of JSON.
@@ -47,6 +48,7 @@ bench-speed: setup
 		cat out/bench/.part; cat out/bench/.part >> out/bench/speed.jsonl; done; rm out/bench/.part
 	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
 	$(BIN)/python benchmarks/whole_cse.py
+	$(BIN)/python benchmarks/eight_questions.py
 	$(BIN)/python benchmarks/scenes.py
 
 clean:

@@ -112,7 +112,7 @@ def reasoner(
     ] = 1500,
     queries: Annotated[
         int, typer.Option(min=0, help="small: steps in which the Q-Former learns to name.")
-    ] = 1200,
+    ] = 1000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
     deepspeed: Annotated[

@@ -80,6 +80,9 @@ class Checkpoint:
         Raises:
             ModelError: it cannot be found or read; the message says what to do.
         """
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # a bar a checkpoint, on a command line that has one of its own
         with self.translated():
             return auto.from_pretrained(
                 self.repo, revision=self.revision, trust_remote_code=False, **options

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation
 
 from counterveil import regions
-from counterveil.regions.figure import figure
+from counterveil.regions.figure import FigureSettings, figure
 
 SIDE = 96
 BAR = (slice(40, 56), slice(12, 84))
@@ -76,6 +78,24 @@ def test_cold_ground_is_left_however_much_it_looks_like_the_object():
     seed = inside((slice(40, 56), slice(30, 60)))
     heat = np.where(seed, np.float32(1), np.float32(0))
     assert figure(image, seed, partition(image), heat=heat).mean() < 2 * seed.mean()
+
+
+def test_a_ground_that_a_seed_runs_out_into_is_left():
+    ramp = np.linspace(60, 160, SIDE)
+    image = np.stack(
+        [np.tile(ramp, (SIDE, 1)), np.full((SIDE, SIDE), 120.0), np.tile(ramp[:, None], (1, SIDE))],
+        -1,
+    )
+    image = image.astype(np.uint8)
+    seed = inside((slice(40, 50), slice(60, 72)))
+    heat = np.full((SIDE, SIDE), np.float32(0.9))
+    heat[seed], heat[:20] = 1, 0
+    eager = FigureSettings(near=2.0, far=0.0, distinct=-9.0)
+    assert (
+        figure(image, seed, partition(image), heat=heat, settings=replace(eager, much=1.0)).mean()
+        > 0.25
+    )
+    assert figure(image, seed, partition(image), heat=heat, settings=eager).mean() < 0.25
 
 
 def test_the_same_colour_out_of_reach_is_left():

@@ -66,8 +66,8 @@ class Size:
 FULL = Size(
     accuracy=1000,
     paper=195,
-    released=100,
-    edge=10,
+    released=60,
+    edge=6,
     tables=195,
     searches=50,
     optimum=20,

@@ -47,6 +47,8 @@ class FigureSettings:
             like the rest of the image is no object.
         most: largest log-odds that can be said of a cell.
         say: weight of what is said of a cell, over the length of its outline.
+        much: what would cover more than this part of the image, and
+        times: more than so many times the seed's area, is ground without an outline.
         gap: parts this far from each other are still one object, as a part of the image's
             shorter side.
         margin: added all around, as a part of the shorter side: outlines tell, too.
@@ -63,6 +65,8 @@ class FigureSettings:
     distinct: float = 1.0
     most: float = 4.0
     say: float = 4.0
+    much: float = 0.25
+    times: float = 5.0
     gap: float = 1 / 56
     margin: float = 1 / 200
 
@@ -126,12 +130,18 @@ def figure(
     warmth = _warmth(heat, seed)
     for _ in range(settings.rounds):
         grown = _grown(lab, found, partition, warmth, gap, settings)
-        if (grown == found).all():
+        if (grown == found).all() or _is_ground(grown, seed, settings):
             break
         found = grown
     margin = round(settings.margin * min(seed.shape))
     whole: Mask = binary_dilation(found, iterations=margin) if margin else found.copy()
     return whole
+
+
+def _is_ground(grown: Mask, seed: Mask, settings: FigureSettings) -> bool:
+    """Whether what grew from a small part to much of the image is no object any more."""
+    much = grown.mean() > settings.much
+    return bool(much and grown.sum() > settings.times * seed.sum())
 
 
 def _grown(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +11,24 @@ from PIL import Image
 from skimage import data
 
 import counterveil
-from counterveil.images import decode_clean, encode_png
+from counterveil.images import decode_clean, encode_png, load
+from counterveil.profiles import Overrides
 from counterveil.scenes import CATEGORY_KEYS, Scene, draw_scene
 
 HERE = Path(__file__).parent / "images"
-SEED, SIDE, GAP = 41, 360, 12
+SEED, SIDE, GAP, OF = 41, 360, 12, 9
 
 
-def pair(before: np.ndarray, pipeline: counterveil.Counterveil) -> np.ndarray:
-    """An image above what was released of it."""
-    after = decode_clean(pipeline.examine(encode_png(before)).veiled)
+def typical(category: str, pipeline: counterveil.Counterveil) -> np.ndarray:
+    """The scene of some whose veil is of the median size, over what should be veiled."""
+    scenes = list(islice(telling(category), OF))
+    examined = [pipeline.examine(encode_png(scene.pixels)) for scene in scenes]
+    sizes = [
+        (load(one.mask)[0].pixels[..., 0] > 127).sum() / scene.mask().sum()
+        for one, scene in zip(examined, scenes, strict=True)
+    ]
+    at = int(np.argsort(sizes)[OF // 2])
+    before, after = scenes[at].pixels, decode_clean(examined[at].veiled)
     gap = np.full((GAP, before.shape[1], 3), 255, np.uint8)
     return np.concatenate([before, gap, after])
 
@@ -29,21 +39,20 @@ def beside(columns: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([part for column in columns for part in (column, gap)][:-1], axis=1)
 
 
-def telling(category: str) -> Scene:
-    """A scene with things both unsafe and safe, neither tiny nor filling it."""
-    for index in range(500):
+def telling(category: str) -> Iterator[Scene]:
+    """Scenes with things both unsafe and safe, neither tiny nor filling it."""
+    for index in count():
         scene = draw_scene(SEED, index, category=category, kind="unsafe", size=(SIDE, SIDE))
         safe = [thing for thing in scene.objects if not thing.unsafe]
         if safe and 0.04 < scene.mask().mean() < 0.15:
-            return scene
-    raise RuntimeError("no such scene; choose another seed")
+            yield scene
 
 
 def main() -> None:
     """Write both."""
     HERE.mkdir(exist_ok=True)
-    proxy = counterveil.from_profile("proxy")
-    columns = [pair(telling(key).pixels, proxy) for key in CATEGORY_KEYS]
+    proxy = counterveil.from_profile("proxy", overrides=Overrides(reasoner=""))
+    columns = [typical(key, proxy) for key in CATEGORY_KEYS]
     _save(Image.fromarray(beside(columns)), "before-after.png")
     photograph = data.astronaut()
     veiled = decode_clean(

@@ -84,7 +84,9 @@ def bench(
         _annotate.annotate(annotate, samples, out, originals=originals, markdown=markdown)
         return
     if name == "reasoning":
-        _write(out, markdown, *_reasoning(quick=quick, device=device, reasoner=reasoner))
+        diagram = (markdown or out).with_suffix(".svg").name
+        words = _reasoning(quick=quick, device=device, reasoner=reasoner, diagram=diagram)
+        _write(out, markdown, *words)
         return
     if name == "attribution":
         partial = out.with_suffix(".partial.jsonl")
@@ -159,15 +161,17 @@ def _attribution(
     return figures, {".md": results_attribution.to_markdown(figures, quick=quick)}, saved
 
 
-def _reasoning(*, quick: bool, device: str, reasoner: str) -> tuple[Any, dict[str, str]]:
+def _reasoning(
+    *, quick: bool, device: str, reasoner: str, diagram: str
+) -> tuple[Any, dict[str, str]]:
     from counterveil.evaluation import bench_reasoning, results_reasoning
 
     size = bench_reasoning.QUICK if quick else bench_reasoning.FULL
     with _bar(bench_reasoning.steps(size)) as step:
         figures = bench_reasoning.run(size, reasoner=reasoner, device=device, step=step)
-    diagram = results_reasoning.reliability(figures["calibration"]["bins"])
-    page = results_reasoning.to_markdown(figures, quick=quick)
-    return figures, {".md": page, ".svg": diagram}
+    drawn = results_reasoning.reliability(figures["calibration"]["bins"])
+    page = results_reasoning.to_markdown(figures, quick=quick, diagram=diagram)
+    return figures, {".md": page, ".svg": drawn}
 
 
 def _write(out: Path, markdown: Path | None, figures: Any, pages: Mapping[str, str]) -> None:

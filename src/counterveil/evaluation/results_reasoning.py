@@ -8,8 +8,10 @@ from typing import Any
 from counterveil.evaluation.results import table
 
 
-def to_markdown(figures: Mapping[str, Any], *, quick: bool = False) -> str:
-    """The page ``docs/reasoning.md``."""
+def to_markdown(
+    figures: Mapping[str, Any], *, quick: bool = False, diagram: str = "reasoning.svg"
+) -> str:
+    """The page ``docs/reasoning.md``; the diagram is the file that :func:`reliability` fills."""
     command = "counterveil bench reasoning" + (" --quick" if quick else "")
     parts = [
         "# What the reasoner says",
@@ -35,7 +37,7 @@ def to_markdown(figures: Mapping[str, Any], *, quick: bool = False) -> str:
         table("veil", {k: {"gone": v} for k, v in figures["grounding"].items()}, percent=True),
         "## Calibration",
         f"Expected calibration error of P(yes): {figures['calibration']['error']:.4f}, over all "
-        "four codes.",
+        f"four codes. ![Reliability diagram]({diagram})",
         _bins(figures["calibration"]["bins"]),
         "## In its own words",
         *(_sample(row) for row in figures["samples"]),

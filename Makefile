@@ -39,6 +39,9 @@ bench: setup
 	$(BIN)/counterveil bench cse --resume --out out/bench/cse.json --markdown out/bench/results.md
 	$(BIN)/counterveil bench reasoning --out out/bench/reasoning.json --markdown out/bench/reasoning.md
 	$(BIN)/counterveil bench attribution --resume --out out/bench/attribution.json --markdown out/bench/attribution.md
+	$(BIN)/python benchmarks/whole_cse.py
+	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
+	$(BIN)/python benchmarks/bass_vs_slic.py --quick
 
 # SPEED=--quick for a look; the figures are lines of JSON.
 bench-speed: setup

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from counterveil.evaluation.interval import estimate
+from counterveil.evaluation.interval import estimate, ratio
 from counterveil.evaluation.overlap import overlap
 from counterveil.evaluation.results import to_json, to_markdown
 
@@ -83,3 +83,10 @@ def test_a_page_of_a_folder_tells_whose_images_and_says_nothing_of_the_scenes():
     assert "`holiday`: the first 3 images that `nudenet:BELLY` flags, of 9 read" in page
     assert "occlusion ranked" in page
     assert not any(word in page for word in ("scenes", "Released", "The paper found"))
+
+
+def test_a_ratio_of_means_does_not_weigh_the_small_more():
+    found = ratio([2.0, 0.4], [1.0, 0.1])
+    assert found.mean == pytest.approx(2.4 / 1.1)
+    assert found.low <= found.mean <= found.high
+    assert ratio([], []).to_dict()["mean"] is None

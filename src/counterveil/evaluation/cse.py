@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from counterveil import search
-from counterveil.evaluation.interval import estimate
+from counterveil.evaluation.interval import estimate, ratio
 from counterveil.evaluation.methods import Method
 from counterveil.evaluation.optimum import Optimum
 from counterveil.evaluation.overlap import overlap
@@ -128,7 +128,16 @@ def summary(cases: Sequence[Mapping[str, float | None]], *, every: bool = False)
         told = [c for c in cases if every or name in _OF_ALL or c["found"]]
         values = [value for c in told if (value := c[name]) is not None]
         row[name] = estimate(values).to_dict()
+        if name == "area_ratio":
+            row["mean_ratio"] = _mean_ratio(told)
     return row
+
+
+def _mean_ratio(cases: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    """Mean veiled area over mean true area: what small objects do not weigh more in."""
+    known = [(c["obfuscation"], c["area_ratio"]) for c in cases]
+    areas = [(veiled, veiled / over) for veiled, over in known if veiled and over]
+    return ratio([veiled for veiled, _ in areas], [true for _, true in areas]).to_dict()
 
 
 def _mask(data: bytes) -> Mask:

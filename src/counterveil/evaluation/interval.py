@@ -32,3 +32,17 @@ def estimate(values: Sequence[float], *, draws: int = 1000, seed: int = 0) -> Es
     means = array[rng.integers(0, len(array), (draws, len(array)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return Estimate(float(array.mean()), float(low), float(high), len(array))
+
+
+def ratio(
+    above: Sequence[float], below: Sequence[float], *, draws: int = 1000, seed: int = 0
+) -> Estimate:
+    """Mean of ``above`` over mean of ``below``, pair by pair resampled; NaN without values."""
+    pairs = np.stack([np.asarray(above, float), np.asarray(below, float)], axis=-1)
+    if not len(pairs):
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    rng = np.random.default_rng(seed)
+    means = pairs[rng.integers(0, len(pairs), (draws, len(pairs)))].mean(axis=1)
+    low, high = np.percentile(means[:, 0] / means[:, 1], [2.5, 97.5])
+    total = pairs.mean(axis=0)
+    return Estimate(float(total[0] / total[1]), float(low), float(high), len(pairs))

@@ -19,6 +19,7 @@ _TITLES = {
     "precision": "precision",
     "iou": "IoU",
     "area_ratio": "veiled / true area",
+    "mean_ratio": "mean veiled / mean true",
     "irreducible": "irreducible",
     "gap": "above optimum",
     "forwards": "forwards",

@@ -104,6 +104,19 @@ def reasoner(
     questions: Annotated[
         int, typer.Option(min=1, help="Asked of an image each time that it is seen.")
     ] = 4,
+    opening: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the images first asked an open question."),
+    ] = 0.0,
+    grounds: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the scenes that get another ground.")
+    ] = 0.0,
+    gain: Annotated[
+        float, typer.Option(min=0, max=1, help="Most that a colour channel is darkened or lit by.")
+    ] = 0.0,
+    half: Annotated[
+        bool, typer.Option("--half", help="Write half precision, as the small one ships.")
+    ] = False,
     naming: Annotated[
         int, typer.Option(min=0, help="small: passes in which the vision tower learns to name.")
     ] = 3,
@@ -129,7 +142,7 @@ def reasoner(
 
     from counterveil.profiles import profile as find
     from counterveil.training.reasoner.lessons import Mix
-    from counterveil.training.reasoner.recipe import ReasonerRecipe
+    from counterveil.training.reasoner.recipe import SMALL, ReasonerRecipe
     from counterveil.training.reasoner.run import train
 
     recipe = ReasonerRecipe(
@@ -138,10 +151,12 @@ def reasoner(
         steps=steps,
         batch=batch,
         rate=rate,
-        mix=Mix(questions=questions),
+        mix=Mix(questions=questions, opening=opening, grounds=grounds),
         naming=naming,
         language=language,
         queries=queries,
+        half=half or start == SMALL,
+        gain=gain,
         seed=seed,
         precision=_precision(precision, "cuda" if torch.cuda.is_available() else "cpu"),
         deepspeed=str(deepspeed or ""),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from counterveil.pipeline.explain import Explainer, Explanation
+from counterveil.pipeline.objects import safe_objects
 from counterveil.pipeline.parts import Methods, Settings, Watch
 from counterveil.pipeline.release import Release, release
 from counterveil.pipeline.scale import enlarge, shrink
@@ -96,16 +97,21 @@ class Job:
 
     def _release_first(self, image: Image, core: Mask) -> bool:
         """Release with whole objects veiled where that is safe, else with the core alone."""
-        for mask in [self._objects(image, core), core] if self._completes else [core]:
+        for mask in self._candidates(image, core):
             self.mask = enlarge(mask, self.photo.height, self.photo.width)
             self.completed = float((mask & ~core).mean())
             if self._release():
                 return True
         return False
 
-    @property
-    def _completes(self) -> bool:
-        return self._settings.objects and self._methods.finer is not None
+    def _candidates(self, image: Image, core: Mask) -> Iterator[Mask]:
+        if self._settings.objects and self._methods.finer is not None:
+            whole = self._objects(image, core)
+            with self._stopwatch("objects"):
+                yield safe_objects(
+                    image, core, whole, fill=self._methods.fill, watches=self._watches
+                )
+        yield core
 
     def _objects(self, image: Image, core: Mask) -> Mask:
         with self._stopwatch("objects"):

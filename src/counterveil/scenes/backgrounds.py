@@ -29,7 +29,8 @@ _PHOTOGRAPHS: Mapping[Split, tuple[str, ...]] = MappingProxyType(
 def _photograph(name: str) -> np.ndarray:
     from skimage import data
 
-    pixels = np.asarray(getattr(data, name)())
+    found = getattr(data, name)()
+    pixels = np.asarray(found[0] if isinstance(found, tuple) else found)  # a stereo pair's left
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     pixels = np.ascontiguousarray(pixels[..., :3])

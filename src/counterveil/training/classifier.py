@@ -262,7 +262,7 @@ class Trainer:
             for place, index in enumerate(chosen):
                 objects = arrays.objects[index]
                 if grounds and rng.random() < self.recipe.grounds:
-                    images[place] = grounds(images[place], arrays.kinds[index] > 0)
+                    images[place] = grounds(images[place], arrays.kinds[index] > 0, rng)
                 veil = np.zeros(self._size, bool)
                 if veiler:
                     shape = arrays.objects[rng.choice(shapes)] > 0

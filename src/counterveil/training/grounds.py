@@ -18,7 +18,7 @@ from counterveil.scenes.backgrounds import crop
 
 _PHOTOGRAPHS = (
     *("chelsea", "coffee", "brick", "moon", "coins"),
-    *("cell", "clock", "immunohistochemistry", "retina", "text"),
+    *("cell", "clock", "immunohistochemistry", "page", "retina", "stereo_motorcycle", "text"),
 )
 """Those of the training split, and others that scikit-image ships; none of another split's."""
 
@@ -31,25 +31,27 @@ class Grounds:
     Args:
         height: of the images.
         width: of the images.
-        rng: source of everything random here.
+        rng: what they are made from, at once.
         count: how many are made; each is used again and again.
     """
 
     def __init__(
         self, height: int, width: int, *, rng: np.random.Generator, count: int = 500
     ) -> None:
-        self._rng = rng
         made = [_TEXTURES[n % len(_TEXTURES)](rng, height, width) for n in range(count)]
         self._grounds = [np.clip(ground, 0, 255).astype(np.uint8) for ground in made]
 
-    def __call__(self, image: np.ndarray, things: np.ndarray) -> np.ndarray:
+    def __call__(
+        self, image: np.ndarray, things: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
         """An image with another ground around its things.
 
         Args:
             image: ``(h, w, 3)`` uint8.
             things: ``(h, w)`` bool, kept with a rim of a pixel.
+            rng: chooses the ground.
         """
-        ground = self._grounds[int(self._rng.integers(len(self._grounds)))]
+        ground = self._grounds[int(rng.integers(len(self._grounds)))]
         changed: np.ndarray = np.where(binary_dilation(things)[..., None], image, ground)
         return changed
 

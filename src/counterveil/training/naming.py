@@ -218,7 +218,7 @@ class Namer:
     ) -> tuple[np.ndarray, np.ndarray]:
         if grounds is not None:
             for at in np.flatnonzero(rng.random(len(images)) < self._share):
-                images[at] = grounds(images[at], kinds[at] > 0)
+                images[at] = grounds(images[at], kinds[at] > 0, rng)
         return images, kinds
 
     def _window(self, index: int, rng: np.random.Generator) -> tuple[int, int]:

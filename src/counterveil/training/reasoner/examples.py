@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,12 @@ class Example:
         veil = binary_dilation(veil, iterations=grown) if grown else veil
         left = [t for t, h in zip(things, hidden, strict=True) if not h and _shown(t, veil)]
         return veil, scene_truth(self.scene, left)
+
+    def alone(self) -> Example:
+        """The same things with nobody and nothing around them, as on another ground."""
+        assert self.scene is not None
+        scene = replace(self.scene, bystanders=0, clutter=())
+        return replace(self, truth=scene_truth(scene, scene.annotations), scene=scene)
 
     def things(self, shape: tuple[int, int]) -> Mask:
         """Where things are, in an image of that shape; nowhere where that is not known."""

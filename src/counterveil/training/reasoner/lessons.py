@@ -14,6 +14,7 @@ from counterveil.categories import ControlCode
 from counterveil.images import load
 from counterveil.reasoning.ciit import IGNORED
 from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.training.grounds import Grounds
 from counterveil.training.reasoner.examples import Example
 from counterveil.training.reasoner.language import answer_ids, pad
 from counterveil.types import Image
@@ -29,12 +30,16 @@ class Mix:
         wrong: share with a code that is not the image's, beside the truthful answers, so that
             the model looks at the image and does not parrot the classifier.
         veiled: share of the images of which something is veiled, where that is known.
+        grounds: share of the scenes whose things are put on another ground.
+        opening: share of the images whose first question is an open one, not of yes or no.
     """
 
     questions: int = 4
     uncoded: float = 0.25
     wrong: float = 0.25
     veiled: float = 0.3
+    grounds: float = 0.0
+    opening: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,7 @@ class Lessons(Dataset):
         self, examples: Sequence[Example], blip: ConditionalBlip, mix: Mix, *, seed: int
     ) -> None:
         self._examples, self._spec, self._mix, self._seed = examples, blip.spec, mix, seed
+        self._grounds: dict[tuple[int, int], Grounds] = {}
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -68,7 +74,11 @@ class Lessons(Dataset):
     def __getitem__(self, index: int) -> Lesson:
         example, mix = self._examples[index], self._mix
         rng = np.random.default_rng([self._seed, self.epoch, index])
-        image, truth = load(example.image)[0].pixels, example.truth
+        image = load(example.image)[0].pixels
+        if example.scene is not None and rng.random() < mix.grounds:
+            image = self._ground(image.shape[:2])(image, example.things(image.shape[:2]), rng)
+            example = example.alone()
+        truth = example.truth
         veiled = example.veiled(rng) if rng.random() < mix.veiled else None
         if veiled is not None:
             veil, truth = veiled
@@ -76,8 +86,18 @@ class Lessons(Dataset):
         code = code_of(truth.flagged, self._spec.categories, mix, rng)
         guidance = self._spec.guidance([code])[0]
         known = truth.answers
-        chosen = rng.permutation(len(known))[: mix.questions]
+        chosen = rng.permutation(len(known))
+        if rng.random() < mix.opening:  # the order is random still, among either
+            chosen = np.array(sorted(chosen, key=lambda i: known[i].yes is not None))
+            chosen = np.concatenate([chosen[:1], rng.permutation(chosen[1:])])
+        chosen = chosen[: mix.questions]
         return Lesson(image, tuple((known[i].question, known[i].answer) for i in chosen), guidance)
+
+    def _ground(self, shape: tuple[int, int]) -> Grounds:
+        if shape not in self._grounds:
+            rng = np.random.default_rng([self._seed, *shape])
+            self._grounds[shape] = Grounds(*shape, rng=rng)
+        return self._grounds[shape]
 
 
 def code_of(

@@ -122,8 +122,8 @@ def _finish(
     learnt: Learnt,
     report: Report,
 ) -> None:
-    """Set P(yes) right, measure, write; the small one in half precision, and measured so."""
-    if recipe.start == SMALL:
+    """Set P(yes) right, measure, write; what is written in half precision is measured so."""
+    if recipe.half:
         blip.model.half().float()
     validation, test = examples["validation"], examples["test"][:TESTED]
     with bar("calibrating") as shown:
@@ -133,7 +133,7 @@ def _finish(
     with bar("testing") as shown:
         shown.total(len(test))
         asked = ask(blip, test, recipe.mix, seed=recipe.seed + 1, step=shown.step)
-    if recipe.start == SMALL:
+    if recipe.half:
         blip.model.half()
     blip.save_pretrained(out)
     metrics = card.metrics(examples, recipe, learnt.history, scale=scale, shift=shift)

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CODE := src tests docs benchmarks examples
 
-.PHONY: setup run test check docs bench bench-speed clean
+.PHONY: setup run test check docs bench bench-results bench-rivals bench-speed clean
 
 setup: .venv/.ready
 
@@ -35,22 +35,36 @@ docs: setup
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/pictures.py
 
-bench: setup
-	$(BIN)/counterveil bench cse --resume --out out/bench/cse.json --markdown out/bench/results.md
-	$(BIN)/counterveil bench reasoning --out out/bench/reasoning.json --markdown out/bench/reasoning.md
-	$(BIN)/counterveil bench attribution --resume --out out/bench/attribution.json --markdown out/bench/attribution.md
-	$(BIN)/python benchmarks/whole_cse.py
-	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
-	$(BIN)/python benchmarks/bass_vs_slic.py --quick
+# The pages under docs/ that hold results, by two processes; QUICK=1 looks only, under out/bench.
+QUICK ?=
+PAGES := $(if $(QUICK),out/bench,docs)
+MEASURE := OMP_NUM_THREADS=1 $(BIN)/counterveil bench
+MEASURED = $(if $(QUICK),--quick) --out out/bench/$(1).json --markdown $(PAGES)/$(1).md
 
-# SPEED=--quick for a look; the figures are lines of JSON.
+bench: setup
+	@mkdir -p out/bench
+	$(MAKE) --no-print-directory -j2 bench-results bench-rivals
+
+bench-results:
+	$(MEASURE) cse --resume --part classifiers --part paper --part released --part edges $(call MEASURED,results)
+	$(MEASURE) attribution --resume $(call MEASURED,attribution)
+
+bench-rivals:
+	$(MEASURE) cse --resume --part attributions --part partitions --part searches $(call MEASURED,rivals)
+	$(MEASURE) reasoning $(call MEASURED,reasoning)
+
+# docs/speed.md. SPEED=--quick for a look, under out/bench; the figures are lines of JSON.
+SPEED ?=
+SPEED_PAGES := $(if $(SPEED),out/bench,docs)
+
 bench-speed: setup
 	@mkdir -p out/bench && rm -f out/bench/speed.jsonl
-	@for script in bass_vs_slic ablationcam_vs_gradcam search_vs_reference lime_vs_cse; do \
-		$(BIN)/python benchmarks/$$script.py $(SPEED) > out/bench/.part || exit 1; \
+	@for script in bass_quality bass_vs_slic ablationcam_vs_gradcam search_vs_reference lime_vs_cse \
+		fullgrad_vs_gradcam whole_cse; do \
+		case $$script in bass_vs_slic|search_vs_reference) plot="--plot $(SPEED_PAGES)/$$script.svg";; *) plot=;; esac; \
+		$(BIN)/python benchmarks/$$script.py $(SPEED) $$plot > out/bench/.part || exit 1; \
 		cat out/bench/.part; cat out/bench/.part >> out/bench/speed.jsonl; done; rm out/bench/.part
-	$(BIN)/python benchmarks/fullgrad_vs_gradcam.py
-	$(BIN)/python benchmarks/whole_cse.py
+	$(BIN)/python benchmarks/page.py out/bench/speed.jsonl $(SPEED_PAGES)/speed.md
 	$(BIN)/python benchmarks/eight_questions.py
 	$(BIN)/python benchmarks/scenes.py
 

@@ -1,17 +1,13 @@
 """Times FullGrad against pytorch-grad-cam's: same ResNet-50, same image, one after the other.
 
 Run: python benchmarks/fullgrad_vs_gradcam.py [--rounds 7] [--threads N]
-Prints one line of JSON, then a table. The ratio is the median over rounds of theirs / ours.
+Prints a line of JSON; `times_faster` is theirs over ours, round by round.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import time
 from collections.abc import Callable
-from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -20,14 +16,9 @@ from counterveil.attribution.fullgrad import FullGrad
 from counterveil.classifiers._torchvision import import_torchvision
 from counterveil.classifiers.base import TorchClassifier
 from counterveil.types import ModelInfo
+from measuring import emit, in_turn, machine, ratios, spread
 
 EDGE = 224
-
-
-def milliseconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return (time.perf_counter() - start) * 1e3
 
 
 def contenders() -> tuple[dict[str, Callable[[], object]], str]:
@@ -62,6 +53,7 @@ def contenders() -> tuple[dict[str, Callable[[], object]], str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
@@ -69,30 +61,14 @@ def main() -> None:
     calls, setting = contenders()
     for call in calls.values():
         call()
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(options.rounds):  # alternating, so that a busy machine is busy for both
-        for name, call in calls.items():
-            times[name].append(milliseconds(call))
-    pairs = zip(times["pytorch-grad-cam"], times["counterveil"], strict=True)
-    ratio = statistics.median(theirs / ours for theirs, ours in pairs)
-    medians = {name: round(statistics.median(values), 1) for name, values in times.items()}
-    versions = {name: version(name) for name in ("torch", "torchvision", "grad-cam")}
-    print(
-        json.dumps(
-            {
-                "benchmark": "fullgrad_vs_gradcam",
-                "setting": setting,
-                "threads": options.threads,
-                "rounds": options.rounds,
-                "median_ms": medians,
-                "ratio": round(ratio, 2),
-                "versions": versions,
-            }
-        )
+    times = in_turn(calls, 1 if options.quick else options.rounds)
+    emit(
+        "fullgrad_vs_gradcam",
+        setting=setting,
+        seconds={name: spread(values) for name, values in times.items()},
+        times_faster=ratios(times["pytorch-grad-cam"], times["counterveil"]),
+        **machine("torch", "torchvision", "grad-cam"),
     )
-    for name, value in medians.items():
-        print(f"{name:<28}{value:>9.1f} ms")
-    print(f"{'times faster':<28}{ratio:>9.1f}")
 
 
 if __name__ == "__main__":

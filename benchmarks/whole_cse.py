@@ -7,8 +7,6 @@ search asked for. Both are timed in turn, in one process; the median of the rati
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import time
 from dataclasses import replace
 
@@ -24,6 +22,7 @@ from counterveil.pipeline.explain import Explainer
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.scenes import draw_scene
 from counterveil.types import ModelInfo
+from measuring import emit, machine, ratios
 
 
 def unavoidable(classifier: TorchClassifier, image: np.ndarray, forwards: int) -> float:
@@ -42,6 +41,7 @@ def unavoidable(classifier: TorchClassifier, image: np.ndarray, forwards: int) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one repeat")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--search", default="greedy", choices=["greedy", "minimal"])
     arguments = parser.parse_args()
@@ -69,19 +69,19 @@ def main() -> None:
     if forwards < 3:
         raise SystemExit("the search had nothing to do; there is nothing to measure")
     unavoidable(classifier, image, forwards)
-    ratios = []
-    for _ in range(arguments.repeats):
+    spent, least = [], []
+    for _ in range(1 if arguments.quick else arguments.repeats):
         ours, forwards = whole()
-        ratios.append(ours / unavoidable(classifier, image, forwards))
-    figures = {
-        "ratio_median": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-        "forwards": forwards,
-        "search": arguments.search,
-        "threads": torch.get_num_threads(),
-    }
-    print(json.dumps(figures))
+        spent.append(ours)
+        least.append(unavoidable(classifier, image, forwards))
+    emit(
+        "whole_cse",
+        setting="resnet50, 224 px, cpu",
+        search=arguments.search,
+        forwards=forwards,
+        whole_over_unavoidable=ratios(spent, least),
+        **machine("torch", "torchvision"),
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def shared(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     yield import_module
-    for name in ("measuring", "loglog"):
+    for name in ("measuring", "loglog", "page"):
         sys.modules.pop(name, None)
 
 
@@ -71,3 +71,29 @@ def test_a_figure_is_a_line_of_json(shared, capsys):
     measuring.emit("x", seconds=1.5, **measuring.machine("numpy"))
     row = json.loads(capsys.readouterr().out)
     assert (row["benchmark"], row["seconds"]) == ("x", 1.5) and row["versions"]["numpy"]
+
+
+def test_the_page_tells_what_each_script_found(shared):
+    spread = {"median": 12.345, "min": 9.0, "max": 15.0}
+    lines = [
+        {"benchmark": "bass_quality", "image": "x"},
+        {"benchmark": "bass_vs_slic growth", "seconds": 1.0},
+        {"benchmark": "lime_vs_cse", "skipped": "LIME is not installed"},
+        {"benchmark": "whole_cse", "setting": "resnet50", "search": "greedy",
+         "whole_over_unavoidable": spread},
+        {"benchmark": "search_vs_reference", "setting": "cpu", "depth": 10,
+         "times_faster": {"minimal": spread}, "machine": "m", "cores": 2, "python": "3.11",
+         "versions": {"torch": "2"}},
+    ]  # fmt: skip
+    page = shared("page").page(lines)
+    assert "m, 2 cores, Python 3.11; torch 2." in page
+    table = [line for line in page.splitlines() if line.startswith("| the whole")]
+    assert len(table) == 3 and "LIME is not installed" in table[0]
+    assert "12.3 (from 9 to 15)" in table[1] and "depth 10, minimal" in table[2]
+
+
+def test_every_script_of_the_page_is_run_by_make(shared):
+    makefile = (FOLDER.parent / "Makefile").read_text()
+    for name in shared("page").TITLES:
+        assert (FOLDER / f"{name}.py").is_file()
+        assert name in makefile.split("bench-speed:")[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app
 from counterveil.errors import UsageError
-from counterveil.evaluation import bench_cse
+from counterveil.evaluation import bench_cse, strips
 from counterveil.evaluation.accuracy import scenes_needed
 from counterveil.evaluation.methods import PAPER, Method
 from counterveil.evaluation.results import to_markdown
@@ -149,8 +150,42 @@ def test_a_folder_is_measured_without_truth(few, folder, tmp_path):
     assert "classifiers" not in figures
     assert not list(out.parent.glob("*.partial*"))
     page = (tmp_path / "x.md").read_text()
+    assert linked(page) == {"x.svg"} == pictures(tmp_path), "a folder's images are not shown"
     assert "of 6 read" in page
     assert f"bench cse --quick --scenes 9 --data data --classifier '{SPEC}' --out" in page
+
+
+def linked(page):
+    return set(re.findall(r"!\[[^]]*\]\(([^)]*)\)", page))
+
+
+def pictures(folder):
+    return {path.name for path in folder.iterdir() if path.suffix in (".svg", ".png")}
+
+
+@pytest.mark.parametrize(
+    ("part", "made"),
+    [("partitions", {"page.svg", "page.png"}), ("classifiers", {"page.png"})],
+)
+def test_a_page_links_the_pictures_that_lie_beside_it(few, tmp_path, monkeypatch, part, made):
+    monkeypatch.setattr(bench_cse, "QUICK", replace(SIZE, tables=1))
+    out, page = tmp_path / "x.json", tmp_path / "page.md"
+    words = ["bench", "cse", "--quick", "--part", part, "--out", str(out), "--markdown", str(page)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert linked(page.read_text()) == made == pictures(tmp_path)
+    for name in made:
+        start = (tmp_path / name).read_bytes()[:4]
+        assert start == (b"<svg" if name.endswith("svg") else b"\x89PNG")
+
+
+def test_without_a_page_no_pictures_are_made(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_cse, "QUICK", replace(SIZE, tables=1))
+    monkeypatch.setattr(strips, "strips", None)  # whoever calls it fails
+    words = ["bench", "cse", "--quick", "--part", "partitions", "--out", str(tmp_path / "x.json")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert not linked(result.output) and not pictures(tmp_path)
 
 
 def test_a_folder_without_a_flagged_image_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from counterveil.evaluation.annotation import annotate
 from counterveil.evaluation.judgements import Judgements
 from counterveil.evaluation.kappa import fleiss_kappa
 from counterveil.evaluation.majority import summary, to_markdown
-from counterveil.evaluation.samples import COARSE, Item, read
+from counterveil.evaluation.samples import COARSE, FINE, Item, read
 from tests.report.samples import record
 
 ITEMS = [Item(str(at), "q", "Is it?", f"words {at}", "shown") for at in range(4)]
@@ -189,10 +189,11 @@ def test_words_on_a_run_are_judged_by_the_veiled_picture(tmp_path):
     assert {item.shown for item in originals} == {str(tmp_path / "came" / "a.png")}
 
 
-def samples(tmp_path):
+def samples(tmp_path, *answers):
     path = tmp_path / "x.json"
-    row = {"scene": "self_harm, unsafe", "truth": "A rope.", "right code": "1", "no code": "2"}
-    path.write_text(json.dumps({"samples": [row, row]}))
+    about = {"scene": "self_harm, unsafe", "truth": "A rope."}
+    row = {**about, "descriptions": {"right code": "1", "no code": "2"}, "answers": list(answers)}
+    path.write_text(json.dumps({"to_judge": [row, row]}))
     return path
 
 
@@ -204,7 +205,15 @@ def test_words_of_a_bench_are_judged_without_their_condition(tmp_path):
     assert len({item.sample for item in items}) == 2
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"samples": []}', '{"samples": [3]}'])
+def test_answers_of_a_bench_are_judged_one_by_one(tmp_path):
+    said = [("Any rope?", 0.9), ("Any text?", 0.2), ("Any hand?", None)]
+    items = read(samples(tmp_path, *({"question": q, "p_yes": p} for q, p in said)))[2:4]
+    assert [item.words for item in items] == ["Yes.", "No."]
+    assert [item.question for item in items] == ["Any rope?", "Any text?"]
+    assert all(item.asked.endswith(FINE) for item in items)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"to_judge": []}', '{"to_judge": [3]}'])
 def test_a_file_without_samples_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UsageError, match="holds no"):

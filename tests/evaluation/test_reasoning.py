@@ -172,5 +172,15 @@ def test_samples_stand_side_by_side(drawn):
     assert rows[0]["truth"] == rows[0]["no code"]
 
 
+def test_words_to_judge_are_each_conditions_and_every_answer(drawn):
+    by = {c.name: asked(Knows(drawn), drawn, at) for at, c in enumerate(measure.CONDITIONS)}
+    rows = list(measure.to_judge(by, 3))
+    assert len(rows) == 3
+    assert set(rows[0]["descriptions"]) == set(by)
+    assert rows[0]["descriptions"]["no code"] == rows[0]["truth"]
+    assert [one["question"] for one in rows[0]["answers"]] == [q.text for _, q in measure.QUESTIONS]
+    assert len(list(measure.to_judge(by, 10_000))) == len(drawn)
+
+
 def test_the_description_is_among_the_open_questions():
     assert DESCRIBE in OPEN

@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from counterveil.categories import PAPER, ControlCode
+from counterveil.categories import GENERIC_QUESTIONS, PAPER, ControlCode
 from counterveil.cli import app
 from counterveil.errors import UsageError
+from counterveil.images import load
 from counterveil.reasoning import ConditionalBlip, Generation
 from counterveil.reasoning.ciit import IGNORED
+from counterveil.scenes import KINDS
+from counterveil.scenes.truth import answers
 from counterveil.training.reasoner import small
 from counterveil.training.reasoner.calibration import fit
 from counterveil.training.reasoner.card import digest
@@ -28,6 +32,7 @@ from counterveil.training.reasoner.run import train
 from tests.reasoning import tiny
 from tests.training.test_data import scene_folder
 
+KINDS_IN_ORDER = tuple(KINDS)
 SHORT = Generation(beams=1, length=4)
 
 
@@ -89,6 +94,32 @@ def test_lessons_repeat_and_differ_by_epoch(scenes, blip):
     assert first.pairs == lessons[0].pairs
     lessons.epoch = 1
     assert first.pairs != lessons[0].pairs
+
+
+def test_on_other_grounds_things_stay_and_nothing_else_is_told(scenes, blip):
+    examples = scene_examples(scenes)
+    lessons = Lessons(examples, blip, Mix(questions=11, veiled=0, grounds=1), seed=0)
+    for index, example in enumerate(examples):
+        before, now = load(example.image)[0].pixels, lessons[index]
+        things = example.things(before.shape[:2])
+        assert (now.image[things] == before[things]).all()
+        assert things.mean() > 0.9 or (now.image != before).any()
+        told = dict(now.pairs)
+        names = [KINDS_IN_ORDER[a["category_id"] - 1] for a in example.scene.annotations]
+        assert told == {a.question: a.answer for a in answers(names, 0, ())}
+    assert any(example.scene.bystanders for example in examples)
+    again = Lessons(examples, blip, Mix(questions=11, veiled=0, grounds=1), seed=0)
+    assert (again[3].image == lessons[3].image).all()
+
+
+def test_an_open_question_comes_first_as_often_as_asked(scenes, blip):
+    examples = scene_examples(scenes)
+    opening = {question.text for question in GENERIC_QUESTIONS}
+    for share in (0, 1):
+        lessons = Lessons(examples, blip, Mix(questions=2, opening=share), seed=0)
+        first = np.mean([lessons[i].pairs[0][0] in opening for i in range(len(lessons))])
+        assert first == 1 if share else first < 0.5
+        assert len({lessons[i].pairs[0][0] for i in range(len(lessons))}) >= 2
 
 
 def test_only_answers_are_learnt(scenes, blip):
@@ -190,6 +221,41 @@ def test_a_stopped_training_goes_on(scenes, stock, tmp_path):
     said = []
     train(scenes, tmp_path, recipe, resume=True, report=said.append)
     assert any("calibrated" in line for line in said)
+
+
+def test_a_small_one_learns_to_see_more_and_is_written_small(blip, tmp_path):
+    scenes = scene_folder(tmp_path / "scenes", 100, (64, 64))
+    blip.save_pretrained(tmp_path / "first")
+    recipe = ReasonerRecipe(
+        str(tmp_path / "first"),
+        epochs=1,
+        steps=1,
+        batch=8,
+        seeing=1,
+        half=True,
+        mix=Mix(questions=1),
+    )
+    said = []
+    train(scenes, tmp_path / "out", recipe, resume=False, report=said.append)
+    assert sum(line.startswith("naming images") for line in said) == 1
+    after = load_file(tmp_path / "out" / "model.safetensors")
+    before = load_file(tmp_path / "first" / "model.safetensors")
+    assert {value.dtype for value in after.values() if value.is_floating_point()} == {torch.float16}
+    for name in before:
+        same = torch.equal(before[name].half(), after[name].half())
+        if name.startswith("language_model."):
+            assert same, name
+    seen = load_file(tmp_path / "out" / "start" / "model.safetensors")
+    learnt = {name for name in before if not torch.equal(before[name], seen[name])}
+    assert learnt and all(name.startswith("vision_model.") for name in learnt)
+    train(scenes, tmp_path / "out", recipe, resume=True, report=said.append)
+    assert sum(line.startswith("naming images") for line in said) == 1
+
+
+def test_only_a_small_one_learns_to_see(scenes, stock, tmp_path):
+    recipe = ReasonerRecipe(str(stock), seeing=1)
+    with pytest.raises(UsageError, match="leave --seeing out"):
+        train(scenes, tmp_path, recipe, resume=False, report=print)
 
 
 def test_scale_and_shift_are_fitted():

@@ -20,6 +20,9 @@ BENCHES = {
     "reasoning": "descriptions and answers on the proxy scenes, under right and wrong codes",
 }
 
+Pages = Mapping[str, str | bytes]
+"""The page and the pictures beside it, by suffix."""
+
 
 def bench(
     name: Annotated[str, typer.Argument(help="Which; see --list.", show_default=False)] = "",
@@ -98,7 +101,8 @@ def bench(
         raise UsageError("--data FOLDER and --classifier SPEC go together")
     folder = None if data is None else _folder(data, classifier, device)
     partial = out.with_suffix(".partial.jsonl")
-    asked = _Asked(quick, scenes, tuple(part or ()), sam, device, resume, partial)
+    figure = "" if markdown is None else markdown.stem
+    asked = _Asked(quick, scenes, tuple(part or ()), sam, device, resume, partial, figure)
     figures, pages, saved = _cse(asked, folder)
     _write(out, markdown, figures, pages)
     saved.remove()
@@ -115,6 +119,7 @@ class _Asked:
     device: str
     resume: bool
     partial: Path
+    figure: str
 
     def command(self, folder: Folder | None) -> str:
         """As it is shown on the page."""
@@ -131,7 +136,7 @@ def _folder(data: Path, classifier: str, device: str) -> Folder:
     return Folder(data, classifier, device=device)
 
 
-def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, dict[str, str], Saved]:
+def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, Pages, Saved]:
     from counterveil.evaluation import bench_cse, results
     from counterveil.evaluation.resume import Saved
 
@@ -145,12 +150,29 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, dict[str, str], Sav
         figures = bench_cse.run(
             size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
         )
-    return figures, {".md": results.to_markdown(figures, command=asked.command(folder))}, saved
+    page = results.to_markdown(figures, command=asked.command(folder), figure=asked.figure)
+    pictures = _pictures(figures, asked.device, scenes=folder is None) if asked.figure else {}
+    return figures, {".md": page, **pictures}, saved
+
+
+def _pictures(figures: Any, device: str, *, scenes: bool) -> dict[str, str | bytes]:
+    """What the page of the bench cse links."""
+    from counterveil import profiles
+    from counterveil.evaluation import bars, bench_cse, strips, subjects
+
+    pictures: dict[str, str | bytes] = {}
+    if figures["counterfactuals"]:
+        pictures[".svg"] = bars.bars(figures)
+    if scenes:
+        wordless = profiles.Overrides(reasoner="")
+        pipeline = profiles.from_profile("proxy", overrides=wordless, device=device)
+        pictures[".png"] = strips.strips(pipeline, subjects.Scenes(bench_cse.SEED))
+    return pictures
 
 
 def _attribution(
     partial: Path, *, quick: bool, device: str, resume: bool
-) -> tuple[Any, dict[str, str], Saved]:
+) -> tuple[Any, Pages, Saved]:
     from counterveil.evaluation import bench_attribution, results_attribution
     from counterveil.evaluation.resume import Saved
 
@@ -161,9 +183,7 @@ def _attribution(
     return figures, {".md": results_attribution.to_markdown(figures, quick=quick)}, saved
 
 
-def _reasoning(
-    *, quick: bool, device: str, reasoner: str, diagram: str
-) -> tuple[Any, dict[str, str]]:
+def _reasoning(*, quick: bool, device: str, reasoner: str, diagram: str) -> tuple[Any, Pages]:
     from counterveil.evaluation import bench_reasoning, results_reasoning
 
     size = bench_reasoning.QUICK if quick else bench_reasoning.FULL
@@ -174,15 +194,16 @@ def _reasoning(
     return figures, {".md": page, ".svg": drawn}
 
 
-def _write(out: Path, markdown: Path | None, figures: Any, pages: Mapping[str, str]) -> None:
+def _write(out: Path, markdown: Path | None, figures: Any, pages: Pages) -> None:
     from counterveil.evaluation import results
     from counterveil.images import write_atomic
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, results.to_json(figures).encode())
     if markdown is not None:
-        for suffix, text in pages.items():
-            write_atomic(markdown.with_suffix(suffix), text.encode())
+        for suffix, page in pages.items():
+            data = page.encode() if isinstance(page, str) else page
+            write_atomic(markdown.with_suffix(suffix), data)
     typer.echo(pages[".md"])
 
 

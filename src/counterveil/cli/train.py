@@ -120,6 +120,10 @@ def reasoner(
     naming: Annotated[
         int, typer.Option(min=0, help="small: passes in which the vision tower learns to name.")
     ] = 3,
+    seeing: Annotated[
+        int,
+        typer.Option(min=0, help="A trained small one: passes in which its tower names further."),
+    ] = 0,
     language: Annotated[
         int, typer.Option(min=0, help="small: steps in which the language model learns to speak.")
     ] = 1500,
@@ -153,6 +157,7 @@ def reasoner(
         rate=rate,
         mix=Mix(questions=questions, opening=opening, grounds=grounds),
         naming=naming,
+        seeing=seeing,
         language=language,
         queries=queries,
         half=half or start == SMALL,

@@ -16,7 +16,7 @@ from counterveil.evaluation.interval import estimate
 from counterveil.evaluation.pointing import energy, pointing
 from counterveil.evaluation.resume import Saved
 from counterveil.evaluation.road import SHARES, road
-from counterveil.evaluation.subjects import Case, Scenes
+from counterveil.evaluation.subjects import Case, Scenes, weights
 from counterveil.pipeline import Watch
 from counterveil.types import Heat
 
@@ -54,7 +54,8 @@ QUICK = Size(scenes=2, steps=8, road=1, shares=(0.2, 0.6))
 
 def heading(size: Size) -> dict[str, Any]:
     """What tells one measurement from another, as plain data."""
-    return {"version": counterveil.__version__, "seed": SEED, "size": asdict(size)}
+    about = {"version": counterveil.__version__, "seed": SEED, "size": asdict(size)}
+    return {**about, "weights": weights()}
 
 
 def steps(size: Size) -> int:

@@ -19,6 +19,10 @@ SEED = 2025
 """Of the scenes measured on; none of them was trained on, whatever the seed (split ``test``)."""
 
 
+JUDGED = 60
+"""Scenes whose words are kept for people to judge (``--annotate``)."""
+
+
 @dataclass(frozen=True)
 class Size:
     """How many scenes a category.
@@ -66,6 +70,7 @@ def run(size: Size, *, reasoner: str, device: str, step: Callable[[], None]) -> 
         "calibration": {"error": error, "bins": bins},
         "grounding": _plain(grounding),
         "samples": list(measure.samples(said, 6)),
+        "to_judge": list(measure.to_judge(said, JUDGED)),
     }
 
 

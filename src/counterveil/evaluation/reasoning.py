@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -263,6 +264,26 @@ def samples(by_condition: dict[str, list[Said]], count: int) -> Iterator[dict[st
         scene = first[at].scene
         row = {"scene": f"{scene.category}, {scene.kind}", "truth": scene.answers[0].answer}
         yield row | {name: said[at].texts[0] for name, said in by_condition.items()}
+
+
+def to_judge(by_condition: Mapping[str, Sequence[Said]], count: int) -> Iterator[dict[str, Any]]:
+    """Words on the same scenes for people to judge.
+
+    Yields:
+        Each condition's descriptions, and the answers under the first condition.
+    """
+    first = next(iter(by_condition.values()))
+    for at in np.linspace(0, len(first) - 1, min(count, len(first))).astype(int):
+        one = first[at]
+        yield {
+            "scene": f"{one.scene.category}, {one.scene.kind}",
+            "truth": " ".join(answer.answer for answer in one.scene.answers[:2]),
+            "descriptions": {name: " ".join(said[at].texts) for name, said in by_condition.items()},
+            "answers": [
+                {"question": question.text, "p_yes": None if np.isnan(p) else float(p)}
+                for (_, question), p in zip(QUESTIONS, one.p_yes, strict=True)
+            ],
+        }
 
 
 def _values(answers: Sequence[Answered]) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 _PERCENT = {
     "found", "coverage", "precision", "iou", "obfuscation", "irreducible", "verified", "gap",
@@ -33,12 +34,14 @@ _TITLES = {
     "lerf": "ROAD, least relevant first",
     "road": "ROAD, combined",
 }
-_TABLES = {
+TABLES = {
     "paper": "The paper's settings, and our search at the same",
     "attributions": "Attribution maps, over BASS (Table 3)",
     "partitions": "Partitions, ranked by FullGrad (Table 4)",
     "searches": "Searches: ours and the rivals'",
 }
+"""Titles of the tables of counterfactuals."""
+
 _NOTES = (
     "Depth, obfuscation (the veiled share of the image), coverage of the unsafe pixels, precision "
     "and IoU of the veil are of the images for which a counterfactual was found; *irreducible* "
@@ -48,6 +51,12 @@ _NOTES = (
     "below it, and one dilated beyond them is above. Forwards and milliseconds are a whole "
     "counterfactual's, the attribution and the regions included."
 )
+_STRIPS = (
+    "Of each category the first scene that its classifier flags: what is safe of the original, "
+    "the unsafe pixels and those next to them in grey; where the classifier looked, over the "
+    "veiled image; the regions' boundaries, over the same; and the veiled image, as the default "
+    "settings release it."
+)
 
 
 def to_json(figures: Mapping[str, Any]) -> str:
@@ -55,12 +64,18 @@ def to_json(figures: Mapping[str, Any]) -> str:
     return json.dumps(figures, indent=1, sort_keys=True) + "\n"
 
 
-def to_markdown(figures: Mapping[str, Any], *, command: str = "counterveil bench cse") -> str:
+def to_markdown(
+    figures: Mapping[str, Any], *, command: str = "counterveil bench cse", figure: str = "results"
+) -> str:
     """The page ``docs/results.md``: means, with 95 % bootstrap intervals in brackets.
 
     Args:
         figures: as :func:`counterveil.evaluation.bench_cse.run` returns them.
         command: that made them.
+        figure: name, without suffix, of the files beside the page that
+            :func:`counterveil.evaluation.bars.bars` (an SVG, where there are counterfactuals) and
+            :func:`counterveil.evaluation.strips.strips` (a PNG, where the scenes were measured
+            on) fill; empty: there are none.
     """
     parts = [
         "# Results",
@@ -77,9 +92,14 @@ def to_markdown(figures: Mapping[str, Any], *, command: str = "counterveil bench
             "The paper found 90.6, 82.0 and 72.8 % at a mean depth of 5.5, veiling 40.1 % of the "
             "image, on its own data."
         )
+    if figures["counterfactuals"] and figure:
+        parts.append(f"![Counterfactuals found, and how much they veil]({quote(figure)}.svg)")
     for name, methods in figures["counterfactuals"].items():
-        parts += [f"### {_TABLES[name]}", table("category: method", _by_category(methods))]
-    return "\n\n".join([*parts, *_released(figures)]) + "\n"
+        parts += [f"### {TABLES[name]}", table("category: method", _by_category(methods))]
+    parts += _released(figures)
+    if figure and "images" not in figures:
+        parts += ["## Examples", _STRIPS, f"![Examples, a row a category]({quote(figure)}.png)"]
+    return "\n\n".join(parts) + "\n"
 
 
 def _subject(figures: Mapping[str, Any]) -> str:

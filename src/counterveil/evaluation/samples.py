@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,8 +16,6 @@ COARSE = "Do these words suffice to tell what kind of picture it is?"
 FINE = "Is this answer right?"
 """The paper's second phase, asked of the answer to a moderator's question."""
 DESCRIPTION = "description"
-_ABOUT = ("scene", "truth")
-"""What a sample of a bench tells of its scene; everything else in it is somebody's words."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def read(path: Path, *, originals: Path | None = None) -> list[Item]:
             records = [json.loads(line) for line in text.splitlines() if line.strip()]
             items = [item for one in records for item in _of_record(one, path.parent, originals)]
         else:
-            rows = json.loads(text)["samples"]
+            rows = json.loads(text)["to_judge"]
             items = [item for at, row in enumerate(rows) for item in _of_bench(at, row)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
@@ -76,10 +74,10 @@ def read(path: Path, *, originals: Path | None = None) -> list[Item]:
 
 def _of_bench(at: int, row: Mapping[str, Any]) -> Iterator[Item]:
     """Each condition's words on one scene; which condition spoke is not shown."""
-    shown = f"{row['scene']}. {row['truth']}"
-    for condition, words in row.items():
-        if condition not in _ABOUT:
-            yield Item(f"{at}: {row['scene']}", condition, COARSE, str(words), shown)
+    sample, shown = f"{at}: {row['scene']}", f"{row['scene']}. {row['truth']}"
+    for condition, words in row["descriptions"].items():
+        yield Item(sample, condition, COARSE, str(words), shown)
+    yield from _answers(sample, row["answers"], shown)
 
 
 def _of_record(record: Mapping[str, Any], folder: Path, originals: Path | None) -> Iterator[Item]:
@@ -94,8 +92,12 @@ def _of_record(record: Mapping[str, Any], folder: Path, originals: Path | None) 
     shown = str(veiled if originals is None else originals / record["source"]["name"])
     if told["description"]:
         yield Item(sample, DESCRIPTION, COARSE, told["description"], shown)
-    for answer in told["answers"]:
+    yield from _answers(sample, told["answers"], shown)
+
+
+def _answers(sample: str, answers: Sequence[Mapping[str, Any]], shown: str) -> Iterator[Item]:
+    for answer in answers:
         if answer["p_yes"] is not None:
-            words = answer["answer"] or ("Yes." if answer["p_yes"] >= 0.5 else "No.")
+            words = answer.get("answer") or ("Yes." if answer["p_yes"] >= 0.5 else "No.")
             asked = f"{answer['question']} {FINE}"
             yield Item(sample, answer["question"], asked, words, shown)

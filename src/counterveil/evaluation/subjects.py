@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from counterveil import classifiers, inputs
+from counterveil import classifiers, inputs, profiles
 from counterveil.categories import Category
 from counterveil.errors import ImageError, UsageError
 from counterveil.images import load
@@ -66,6 +66,12 @@ class Scenes:
         if len(known) < count:
             known[:] = flagged(watch, count=count, seed=self._seed)
         return known[:count]
+
+
+def weights() -> dict[str, str | None]:
+    """SHA-256 of the proxies' classifiers: what was measured with others is not taken up."""
+    pipeline = profiles.from_profile("proxy", overrides=profiles.Overrides(reasoner=""))
+    return {w.category.key: w.classifier.info.sha256 for w in pipeline.watches}
 
 
 class Folder:

@@ -94,7 +94,11 @@ class Namer:
                 "thumbnails", passes, -(-len(self._things) // batch), self._thumbnails, self._whole
             ),
             _Stage(
-                "places", max(1, passes // 2), -(-len(arrays) // batch), self._crops, self._places
+                "places",
+                max(1, passes // 2) if passes else 0,
+                -(-len(arrays) // batch),
+                self._crops,
+                self._places,
             ),
             _Stage("images", full, -(-len(arrays) // batch), self._images, self._places),
         )

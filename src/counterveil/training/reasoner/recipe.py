@@ -28,6 +28,8 @@ class ReasonerRecipe:
         mix: what is shown how often.
         naming: passes over thumbnails, for ``small``: its vision tower first learns to name
             things.
+        seeing: passes over whole images in which the vision tower goes on to name things, where
+            ``start`` is a small one that was trained before.
         language: steps in which the language model of ``small`` learns to speak of things.
         queries: steps in which the Q-Former of ``small`` learns to name what the tower sees.
         half: write the weights in half precision, and measure them so.
@@ -46,6 +48,7 @@ class ReasonerRecipe:
     decay: float = 0.05
     mix: Mix = field(default_factory=Mix)
     naming: int = 0
+    seeing: int = 0
     language: int = 0
     queries: int = 0
     half: bool = False

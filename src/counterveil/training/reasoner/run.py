@@ -13,6 +13,7 @@ from counterveil.categories import Category
 from counterveil.errors import UsageError
 from counterveil.reasoning import ConditionalBlip
 from counterveil.reasoning.proxy import GENERATION
+from counterveil.reasoning.stem import Stem
 from counterveil.training.bar import bar
 from counterveil.training.data import ANY, decode, find
 from counterveil.training.naming import Namer
@@ -105,6 +106,8 @@ def _start(
         blip = ConditionalBlip.from_pretrained(
             recipe.start, categories=categories, tokens=recipe.tokens
         )
+        if recipe.seeing:
+            _see_more(blip, data, out / "start", recipe, resume=resume, report=report)
     wanted = blip.spec.categories if categories is None else tuple(c.key for c in categories)
     if wanted != blip.spec.categories:
         raise UsageError(
@@ -186,7 +189,9 @@ def _small(
             report=report,
             step=shown.step,
         )
-    _teach_tower(blip, data, recipe, report)
+    _teach_tower(
+        blip, data, recipe, passes=recipe.naming, full=max(1, recipe.naming // 4), report=report
+    )
     with bar("queries") as shown:
         shown.total(recipe.queries)
         teach_queries(
@@ -204,7 +209,37 @@ def _small(
     return blip
 
 
-def _teach_tower(blip: ConditionalBlip, data: Path, recipe: ReasonerRecipe, report: Report) -> None:
+def _see_more(
+    blip: ConditionalBlip,
+    data: Path,
+    start: Path,
+    recipe: ReasonerRecipe,
+    *,
+    resume: bool,
+    report: Report,
+) -> None:
+    """Teach the tower of a small one further, in place; kept beside the result, to resume from."""
+    tower = blip.model.vision_model
+    if not isinstance(tower.embeddings.patch_embedding, Stem) or not data.is_dir():
+        raise UsageError("only a small reasoner learns to see, on scenes; leave --seeing out")
+    if resume and (start / "config.json").is_file():
+        before = ConditionalBlip.from_pretrained(start, generation=GENERATION)
+        tower.load_state_dict(before.model.vision_model.state_dict())
+        return
+    tower.requires_grad_(True)
+    _teach_tower(blip, data, recipe, passes=0, full=recipe.seeing, report=report)
+    blip.save_pretrained(start)
+
+
+def _teach_tower(
+    blip: ConditionalBlip,
+    data: Path,
+    recipe: ReasonerRecipe,
+    *,
+    passes: int,
+    full: int,
+    report: Report,
+) -> None:
     source = find(data, category=ANY)
     arrays = decode(source.items["train"], small.SIDE, small.SIDE, warn=report, step=_nothing)
     processor = blip.processor.image_processor
@@ -219,10 +254,10 @@ def _teach_tower(blip: ConditionalBlip, data: Path, recipe: ReasonerRecipe, repo
     Namer(
         blip.model.vision_model,
         arrays,
-        passes=recipe.naming,
-        full=max(1, recipe.naming // 4),
+        passes=passes,
+        full=full,
         batch=128,
-        rate=1e-3,
+        rate=1e-3 if passes else 5e-4,
         grounds=0.3,
         seed=recipe.seed,
         precision=recipe.autocast,

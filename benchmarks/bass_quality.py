@@ -1,0 +1,113 @@
+"""How well BASS's regions fit an image, beside scikit-image's SLIC at the same number of regions.
+
+Run as `python benchmarks/bass_quality.py [--quick]`. On scikit-image's photographs and on proxy
+scenes: the share of the colours' variance that the regions explain, in RGB, and, on the scenes,
+whose outlines are known, the boundary recall. SLIC at its default compactness (10) and at 1, at
+which it follows colours best. Prints a line of JSON an image and count, and one for all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator
+
+import numpy as np
+from skimage.segmentation import slic
+
+from bass_vs_slic import photograph
+from counterveil.evaluation.superpixels import boundary_recall, explained_variation
+from counterveil.regions.bass import Bass
+from counterveil.scenes import CATEGORY_KEYS, draw_scene
+from measuring import emit, machine
+
+PHOTOGRAPHS = (
+    *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field"),
+    *("retina", "immunohistochemistry", "coins", "camera", "moon"),
+)
+SEED, SCENES = 31, 4
+"""Scenes a category, of the split ``test``."""
+COUNTS = (48, 100, 400)
+COMPACTNESS = (10.0, 1.0)
+
+Images = Iterator[tuple[str, np.ndarray, np.ndarray | None]]
+
+
+def images(side: int, *, quick: bool) -> Images:
+    """Name, pixels, and the true regions where they are known."""
+    for name in PHOTOGRAPHS[: 1 if quick else None]:
+        pixels = photograph(name, side)
+        yield name, pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2), None
+    for key in CATEGORY_KEYS:
+        for index in range(1 if quick else SCENES):
+            scene = draw_scene(SEED, index, split="test", category=key, kind="unsafe")
+            truth = np.zeros(scene.pixels.shape[:2], np.int32)
+            for number, thing in enumerate(scene.objects, 1):
+                truth[thing.mask] = number
+            yield f"{key} {index}", scene.pixels, truth
+
+
+def compare(name: str, image: np.ndarray, truth: np.ndarray | None, wanted: int) -> list[dict]:
+    """BASS with as many regions as SLIC made, at each compactness."""
+    rows = []
+    for compactness in COMPACTNESS:
+        theirs = slic(image, n_segments=wanted, compactness=compactness, start_label=0)
+        ours = Bass(count=int(theirs.max()) + 1)(image)
+        cuts = {"bass": ours, "slic": theirs}
+        row = {
+            "image": name,
+            "wanted": wanted,
+            "compactness": compactness,
+            "regions": {k: int(v.max()) + 1 for k, v in cuts.items()},
+            "explained_variation": {
+                k: round(explained_variation(image, v), 4) for k, v in cuts.items()
+            },
+        }
+        if truth is not None:
+            recall = {k: round(boundary_recall(v, truth), 4) for k, v in cuts.items()}
+            row["boundary_recall"] = recall
+        emit("bass_quality", **row)
+        rows.append(row)
+    return rows
+
+
+def differences(rows: list[dict], measure: str) -> dict[str, float]:
+    """BASS's figure less SLIC's."""
+    found = [row[measure]["bass"] - row[measure]["slic"] for row in rows if measure in row]
+    worse = sum(one < 0 for one in found)
+    return {
+        "median": round(statistics.median(found), 4),
+        "worst": round(min(found), 4),
+        "of": len(found),
+        "worse": worse,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one photograph, three scenes")
+    parser.add_argument("--side", type=int, default=224, help="shorter side of the photographs")
+    asked = parser.parse_args()
+    found = list(images(asked.side, quick=asked.quick))
+    rows = [
+        row
+        for name, image, truth in found
+        for wanted in COUNTS[: 1 if asked.quick else None]
+        for row in compare(name, image, truth, wanted)
+    ]
+    emit(
+        "bass_quality, all",
+        images=len(found),
+        bass_less_slic={
+            f"{measure}, compactness {c:g}": differences(
+                [row for row in rows if row["compactness"] == c], measure
+            )
+            for measure in ("explained_variation", "boundary_recall")
+            for c in COMPACTNESS
+        },
+        **machine("scikit-image"),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -231,3 +231,14 @@ def test_only_the_parts_asked_for_are_measured(few):
 def test_an_unknown_part_is_refused():
     with pytest.raises(UsageError, match="no part nothing; choose among classifiers, paper"):
         bench_cse.only(SIZE, ["nothing"])
+
+
+def test_what_was_measured_with_other_weights_is_not_taken_up(few, tmp_path, monkeypatch):
+    before = bench_cse.heading(SIZE)
+    assert len(before["weights"]) == 3 and all(before["weights"].values())
+    path = tmp_path / "x.partial.jsonl"
+    Saved(path, before, resume=False).once("row", lambda: [1])
+    assert "row" in Saved(path, bench_cse.heading(SIZE), resume=True)
+    monkeypatch.setattr(bench_cse, "weights", lambda: {"self_harm": "another"})
+    with pytest.raises(UsageError):
+        Saved(path, bench_cse.heading(SIZE), resume=True)

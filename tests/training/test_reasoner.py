@@ -193,6 +193,7 @@ def test_a_stock_checkpoint_is_trained_saved_and_reloads_to_the_same(scenes, sto
         assert not torch.equal(old[part], new[part]), part
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["recipe"]["epochs"] == 1
+    assert metrics["recipe"]["naming"] == metrics["recipe"]["language"] == 0
     assert sum(metrics["data"]["images"].values()) == 40
     assert metrics["test"]["answers"] == 9 * metrics["data"]["images"]["test"]
     card = (tmp_path / "out" / "README.md").read_text()

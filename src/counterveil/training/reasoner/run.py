@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,8 @@ def train(
             the model cannot be told of.
         ModelError: the checkpoint to start from cannot be had.
     """
+    if recipe.start != SMALL:  # what was not done is not told on the card
+        recipe = replace(recipe, naming=0, language=0, queries=0)
     examples = _examples(data, images, unreviewed=unreviewed, report=report)
     out.mkdir(parents=True, exist_ok=True)
     blip = _start(data, examples["train"], out, recipe, categories, resume=resume, report=report)

@@ -45,11 +45,11 @@ bench: setup
 	@mkdir -p out/bench
 	$(MAKE) --no-print-directory -j2 bench-results bench-rivals
 
-bench-results:
+bench-results: setup
 	$(MEASURE) cse --resume --part classifiers --part paper --part released --part edges $(call MEASURED,results)
 	$(MEASURE) attribution --resume $(call MEASURED,attribution)
 
-bench-rivals:
+bench-rivals: setup
 	$(MEASURE) cse --resume --part attributions --part partitions --part searches $(call MEASURED,rivals)
 	$(MEASURE) reasoning $(call MEASURED,reasoning)
 

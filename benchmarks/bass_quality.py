@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Iterator
 
 import numpy as np
+from skimage.color import gray2rgb
 from skimage.segmentation import slic
 
 from bass_vs_slic import photograph
@@ -37,7 +38,7 @@ def images(side: int, *, quick: bool) -> Images:
     """Name, pixels, and the true regions where they are known."""
     for name in PHOTOGRAPHS[: 1 if quick else None]:
         pixels = photograph(name, side)
-        yield name, pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2), None
+        yield name, gray2rgb(pixels) if pixels.ndim == 2 else pixels, None
     for key in CATEGORY_KEYS:
         for index in range(1 if quick else SCENES):
             scene = draw_scene(SEED, index, split="test", category=key, kind="unsafe")

@@ -207,6 +207,7 @@ def test_a_stock_checkpoint_is_trained_saved_and_reloads_to_the_same(scenes, sto
     assert str(stock.parent) not in card
     assert any("eval_loss" in row for row in metrics["history"])
     assert after.spec.scale == pytest.approx(metrics["scale"])
+    assert json.loads((tmp_path / "out" / "config.json").read_text()).get("use_cache", True)
     again = ConditionalBlip.from_pretrained(tmp_path / "out", generation=SHORT)
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
     asked = [["Does the image contain any weapons?"]]
@@ -233,7 +234,6 @@ def test_a_small_one_learns_to_see_more_and_is_written_small(blip, tmp_path):
         steps=1,
         batch=8,
         seeing=1,
-        half=True,
         mix=Mix(questions=1),
     )
     said = []
@@ -246,6 +246,7 @@ def test_a_small_one_learns_to_see_more_and_is_written_small(blip, tmp_path):
         same = torch.equal(before[name].half(), after[name].half())
         if name.startswith("language_model."):
             assert same, name
+    assert "pictograms" in (tmp_path / "out" / "README.md").read_text()
     seen = load_file(tmp_path / "out" / "start" / "model.safetensors")
     learnt = {name for name in before if not torch.equal(before[name], seen[name])}
     assert learnt and all(name.startswith("vision_model.") for name in learnt)

@@ -114,9 +114,6 @@ def reasoner(
     gain: Annotated[
         float, typer.Option(min=0, max=1, help="Most that a colour channel is darkened or lit by.")
     ] = 0.0,
-    half: Annotated[
-        bool, typer.Option("--half", help="Write half precision, as the small one ships.")
-    ] = False,
     naming: Annotated[
         int, typer.Option(min=0, help="small: passes in which the vision tower learns to name.")
     ] = 3,
@@ -146,7 +143,7 @@ def reasoner(
 
     from counterveil.profiles import profile as find
     from counterveil.training.reasoner.lessons import Mix
-    from counterveil.training.reasoner.recipe import SMALL, ReasonerRecipe
+    from counterveil.training.reasoner.recipe import ReasonerRecipe
     from counterveil.training.reasoner.run import train
 
     recipe = ReasonerRecipe(
@@ -160,7 +157,6 @@ def reasoner(
         seeing=seeing,
         language=language,
         queries=queries,
-        half=half or start == SMALL,
         gain=gain,
         seed=seed,
         precision=_precision(precision, "cuda" if torch.cuda.is_available() else "cpu"),

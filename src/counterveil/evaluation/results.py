@@ -52,10 +52,10 @@ _NOTES = (
     "counterfactual's, the attribution and the regions included."
 )
 _STRIPS = (
-    "Of each category the first scene that its classifier flags: what is safe of the original, "
-    "the unsafe pixels and those next to them in grey; where the classifier looked, over the "
-    "veiled image; the regions' boundaries, over the same; and the veiled image, as the default "
-    "settings release it."
+    "Of each category one of the first scenes that its classifier flags: what is safe of the "
+    "original, the unsafe pixels and those next to them in grey; where the classifier looked, over "
+    "the veiled image; the regions' boundaries, over the same; and the veiled image, as the "
+    "default settings release it."
 )
 
 

@@ -29,7 +29,7 @@ _COLOURS = 200
 
 
 def strips(pipeline: Counterveil, scenes: Scenes) -> bytes:
-    """A picture with a row of ``COLUMNS`` for each category, of its first flagged scene; PNG.
+    """A row of ``COLUMNS`` for each category, of one of its first flagged scenes; a PNG.
 
     No unsafe pixel of an original is in it but what the pipeline itself would release.
 
@@ -37,7 +37,10 @@ def strips(pipeline: Counterveil, scenes: Scenes) -> bytes:
         pipeline: with its classifiers.
         scenes: measured on.
     """
-    rows = {w.category.title: panels(pipeline, scenes.cases(w, 1)[0]) for w in pipeline.watches}
+    rows = {  # each of another number, as scenes of one number share their background
+        watch.category.title: panels(pipeline, scenes.cases(watch, at + 1)[at])
+        for at, watch in enumerate(pipeline.watches)
+    }
     height, width = next(iter(rows.values()))[0].shape[:2]
     across, down = width + GAP, height + GAP
     size = BAND + across * len(COLUMNS) - GAP, BAND + down * len(rows) - GAP

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from counterveil.pipeline.explain import Explainer, Explanation
-from counterveil.pipeline.objects import safe_objects
+from counterveil.pipeline.objects import whole_objects
 from counterveil.pipeline.parts import Methods, Settings, Watch
 from counterveil.pipeline.release import Release, release
 from counterveil.pipeline.scale import enlarge, shrink
@@ -96,7 +96,7 @@ class Job:
         return found[0].mask
 
     def _release_first(self, image: Image, core: Mask) -> bool:
-        """Release with whole objects veiled where that is safe, else with the core alone."""
+        """Release with whole objects veiled, as far as that is safe."""
         for mask in self._candidates(image, core):
             self.mask = enlarge(mask, self.photo.height, self.photo.width)
             self.completed = float((mask & ~core).mean())
@@ -105,13 +105,10 @@ class Job:
         return False
 
     def _candidates(self, image: Image, core: Mask) -> Iterator[Mask]:
-        if self._settings.objects and self._methods.finer is not None:
-            whole = self._objects(image, core)
-            with self._stopwatch("objects"):
-                yield safe_objects(
-                    image, core, whole, fill=self._methods.fill, watches=self._watches
-                )
-        yield core
+        if not self._settings.objects or self._methods.finer is None:
+            return iter([core])
+        whole = self._objects(image, core)
+        return whole_objects(image, core, whole, fill=self._methods.fill, watches=self._watches)
 
     def _objects(self, image: Image, core: Mask) -> Mask:
         with self._stopwatch("objects"):

@@ -6,7 +6,7 @@ hides that, too; where it does not help, objects are left at what must be hidden
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.ndimage import binary_dilation, label
@@ -19,14 +19,15 @@ _WIDER = (1 / 112, 1 / 56, 1 / 28)
 """By how much veils are widened, as parts of the image's shorter side."""
 
 
-def safe_objects(
+def whole_objects(
     image: Image, core: Mask, whole: Mask, *, fill: Fill, watches: Sequence[Watch]
-) -> Mask:
-    """A veil over whole objects, or over as many as leave every score below its threshold.
+) -> Iterator[Mask]:
+    """Veils over whole objects, the best first, each worked out only when it is asked for.
 
-    First, the whole. Then, the whole a little wider, up to a twenty-eighth of the image. Else what
-    is completed comes apart into objects, and the one is dropped without which the worst score,
-    against its threshold, is lowest, until the veil is safe.
+    First, the whole. Then, the whole a little wider, up to a twenty-eighth of the image, where that
+    leaves every score below its threshold. Then what is completed comes apart into objects, and
+    the one is dropped without which the worst score, against its threshold, is lowest, until the
+    veil is safe.
 
     Args:
         image: RGB.
@@ -35,15 +36,18 @@ def safe_objects(
         fill: what veiled pixels become.
         watches: whose scores must stay below their thresholds.
 
-    Returns:
-        At least the core; the core where nothing more is safe.
+    Yields:
+        At least the core each; the core itself last.
     """
-    if _excess(image, [whole], fill, watches)[0] < 0:
-        return whole
+    yield whole
     widths = [max(1, round(part * min(whole.shape))) for part in _WIDER]
     wider = [binary_dilation(whole, iterations=width) for width in widths]
     safe = _excess(image, wider, fill, watches) < 0
-    return wider[int(np.argmax(safe))] if safe.any() else _fewer(image, core, whole, fill, watches)
+    yield from (mask for mask, good in zip(wider, safe, strict=True) if good)
+    fewer = _fewer(image, core, whole, fill, watches)
+    if (fewer != core).any():
+        yield fewer
+    yield core
 
 
 def _fewer(image: Image, core: Mask, whole: Mask, fill: Fill, watches: Sequence[Watch]) -> Mask:

@@ -14,7 +14,7 @@ import torch
 from counterveil import __version__
 from counterveil.images import write_atomic
 from counterveil.training.reasoner.examples import Example
-from counterveil.training.reasoner.recipe import SMALL, ReasonerRecipe
+from counterveil.training.reasoner.recipe import ReasonerRecipe
 
 CARD = "README.md"
 """The name under which a hub shows it."""
@@ -25,6 +25,7 @@ def metrics(
     recipe: ReasonerRecipe,
     history: list[dict[str, Any]],
     *,
+    small: bool,
     scale: float,
     shift: float,
 ) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def metrics(
             "unsafe": _unsafe(examples),
             "sha256": digest(examples),
         },
+        "small": small,
         "scale": scale,
         "shift": shift,
         "history": history,
@@ -70,11 +72,10 @@ def write(out: Path, values: Mapping[str, Any], *, categories: Sequence[str]) ->
 def page(name: str, values: Mapping[str, Any], *, categories: Sequence[str]) -> str:
     """The card."""
     recipe, data = values["recipe"], values["data"]
-    small = recipe["start"] == SMALL
     knows = (
         "It knows abstract pictograms drawn by `counterveil scenes` and nothing else; of "
         "photographs it says nothing that means anything."
-        if small
+        if values["small"]
         else "It knows what its training images show, and is as good and as biased as they are, "
         "and as the model that it started from."
     )
@@ -115,11 +116,15 @@ split: scale {values["scale"]:.3f}, shift {values["shift"]:.3f}.
 
 ## Training
 
-- started from: {recipe["start"]}; vision tower and language model frozen
+- started from: {recipe["start"]}; vision tower and language model frozen{_seen(recipe)}
 {_bullets(settings)}
 {_bullets(recipe["mix"])}
 - torch {torch.__version__.split("+")[0]}, counterveil {__version__}
 """
+
+
+def _seen(recipe: Mapping[str, Any]) -> str:
+    return ", once the tower had learnt to name more" if recipe["seeing"] else ""
 
 
 def _unsafe(examples: Mapping[str, Sequence[Example]]) -> dict[str, int]:

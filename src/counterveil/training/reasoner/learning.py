@@ -55,6 +55,7 @@ def instruct(
         found = sorted((out / "checkpoints").glob("checkpoint-*"))
         trainer.train(resume_from_checkpoint=bool(resume and found))
     blip.model.eval()
+    blip.model.config.use_cache = True  # Trainer turns it off, and what is saved would be slow
     return Learnt(trainer.state.log_history, main=trainer.is_world_process_zero())
 
 

@@ -86,12 +86,12 @@ class Lessons(Dataset):
         code = code_of(truth.flagged, self._spec.categories, mix, rng)
         guidance = self._spec.guidance([code])[0]
         known = truth.answers
-        chosen = rng.permutation(len(known))
-        if rng.random() < mix.opening:  # the order is random still, among either
-            chosen = np.array(sorted(chosen, key=lambda i: known[i].yes is not None))
-            chosen = np.concatenate([chosen[:1], rng.permutation(chosen[1:])])
-        chosen = chosen[: mix.questions]
-        return Lesson(image, tuple((known[i].question, known[i].answer) for i in chosen), guidance)
+        order = [known[i] for i in rng.permutation(len(known))]
+        if rng.random() < mix.opening:
+            first = next((i for i, one in enumerate(order) if one.yes is None), 0)
+            order.insert(0, order.pop(first))
+        pairs = tuple((one.question, one.answer) for one in order[: mix.questions])
+        return Lesson(image, pairs, guidance)
 
     def _ground(self, shape: tuple[int, int]) -> Grounds:
         if shape not in self._grounds:

@@ -32,7 +32,6 @@ class ReasonerRecipe:
             ``start`` is a small one that was trained before.
         language: steps in which the language model of ``small`` learns to speak of things.
         queries: steps in which the Q-Former of ``small`` learns to name what the tower sees.
-        half: write the weights in half precision, and measure them so.
         gain: most by which a colour channel is made darker or brighter.
         tokens: control tokens a category.
         seed: of everything random.
@@ -51,7 +50,6 @@ class ReasonerRecipe:
     seeing: int = 0
     language: int = 0
     queries: int = 0
-    half: bool = False
     gain: float = 0.0
     tokens: int = 4
     seed: int = 0

@@ -14,7 +14,6 @@ from counterveil.categories import Category
 from counterveil.errors import UsageError
 from counterveil.reasoning import ConditionalBlip
 from counterveil.reasoning.proxy import GENERATION
-from counterveil.reasoning.stem import Stem
 from counterveil.training.bar import bar
 from counterveil.training.data import ANY, decode, find
 from counterveil.training.naming import Namer
@@ -128,8 +127,9 @@ def _finish(
     learnt: Learnt,
     report: Report,
 ) -> None:
-    """Set P(yes) right, measure, write; what is written in half precision is measured so."""
-    if recipe.half:
+    """Set P(yes) right, measure, write; a small one in half precision, and measured so."""
+    half = small.is_small(blip)
+    if half:
         blip.model.half().float()
     validation, test = examples["validation"], examples["test"][:TESTED]
     with bar("calibrating") as shown:
@@ -139,10 +139,10 @@ def _finish(
     with bar("testing") as shown:
         shown.total(len(test))
         asked = ask(blip, test, recipe.mix, seed=recipe.seed + 1, step=shown.step)
-    if recipe.half:
+    if half:
         blip.model.half()
     blip.save_pretrained(out)
-    metrics = card.metrics(examples, recipe, learnt.history, scale=scale, shift=shift)
+    metrics = card.metrics(examples, recipe, learnt.history, small=half, scale=scale, shift=shift)
     metrics["test"] = asked.measures() if len(asked.odds) else {}
     card.write(out, metrics, categories=blip.spec.categories)
 
@@ -192,9 +192,8 @@ def _small(
             report=report,
             step=shown.step,
         )
-    _teach_tower(
-        blip, data, recipe, passes=recipe.naming, full=max(1, recipe.naming // 4), report=report
-    )
+    full = max(1, recipe.naming // 4)
+    _teach_tower(blip, data, recipe, passes=recipe.naming, full=full, rate=1e-3, report=report)
     with bar("queries") as shown:
         shown.total(recipe.queries)
         teach_queries(
@@ -223,14 +222,14 @@ def _see_more(
 ) -> None:
     """Teach the tower of a small one further, in place; kept beside the result, to resume from."""
     tower = blip.model.vision_model
-    if not isinstance(tower.embeddings.patch_embedding, Stem) or not data.is_dir():
+    if not small.is_small(blip) or not data.is_dir():
         raise UsageError("only a small reasoner learns to see, on scenes; leave --seeing out")
     if resume and (start / "config.json").is_file():
         before = ConditionalBlip.from_pretrained(start, generation=GENERATION)
         tower.load_state_dict(before.model.vision_model.state_dict())
         return
     tower.requires_grad_(True)
-    _teach_tower(blip, data, recipe, passes=0, full=recipe.seeing, report=report)
+    _teach_tower(blip, data, recipe, passes=0, full=recipe.seeing, rate=5e-4, report=report)
     blip.save_pretrained(start)
 
 
@@ -241,6 +240,7 @@ def _teach_tower(
     *,
     passes: int,
     full: int,
+    rate: float,
     report: Report,
 ) -> None:
     source = find(data, category=ANY)
@@ -260,7 +260,7 @@ def _teach_tower(
         passes=passes,
         full=full,
         batch=128,
-        rate=1e-3 if passes else 5e-4,
+        rate=rate,
         grounds=0.3,
         seed=recipe.seed,
         precision=recipe.autocast,

@@ -13,7 +13,7 @@ from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.conditional import ConditionalBlip, condition
 from counterveil.reasoning.prompts import TEMPLATE
 from counterveil.reasoning.proxy import GENERATION
-from counterveil.reasoning.stem import StemSpec
+from counterveil.reasoning.stem import Stem, StemSpec
 from counterveil.scenes import KINDS
 from counterveil.scenes.clutter import CAPTIONS as CLUTTER
 from counterveil.training.tower import initialise, start_stem
@@ -99,6 +99,11 @@ def new(*, seed: int = 0) -> ConditionalBlip:
         model.query_tokens.normal_(0, 0.5)
     condition(model, processor, [CATEGORIES[key] for key in PAPER], tokens=2)
     return ConditionalBlip(model, processor, info=ModelInfo("small"), generation=GENERATION)
+
+
+def is_small(blip: ConditionalBlip) -> bool:
+    """Whether it was made by :func:`new`, however often it was taught since."""
+    return isinstance(blip.model.vision_model.embeddings.patch_embedding, Stem)
 
 
 def _tokenizer(

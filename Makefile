@@ -35,14 +35,14 @@ docs: setup
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/pictures.py
 
-# The pages under docs/ that hold results, by two processes; QUICK=1 looks only, under out/bench.
+# The pages under docs/ that hold results, by two processes; QUICK=1 looks only, under out/quick.
 QUICK ?=
-PAGES := $(if $(QUICK),out/bench,docs)
+FIGURES := $(if $(QUICK),out/quick,out/bench)
+PAGES := $(if $(QUICK),out/quick,docs)
 MEASURE := OMP_NUM_THREADS=1 $(BIN)/counterveil bench
-MEASURED = $(if $(QUICK),--quick) --out out/bench/$(1).json --markdown $(PAGES)/$(1).md
+MEASURED = $(if $(QUICK),--quick) --out $(FIGURES)/$(1).json --markdown $(PAGES)/$(1).md
 
 bench: setup
-	@mkdir -p out/bench
 	$(MAKE) --no-print-directory -j2 bench-results bench-rivals
 
 bench-results: setup

@@ -11,6 +11,7 @@ from PIL import Image
 from skimage import data
 
 import counterveil
+from counterveil.evaluation.overlap import overlap
 from counterveil.images import decode_clean, encode_png, load
 from counterveil.profiles import Overrides
 from counterveil.scenes import CATEGORY_KEYS, Scene, draw_scene
@@ -20,14 +21,14 @@ SEED, SIDE, GAP, OF = 41, 360, 12, 9
 
 
 def typical(category: str, pipeline: counterveil.Counterveil) -> np.ndarray:
-    """The scene of some whose veil is of the median size, over what should be veiled."""
+    """The scene of some whose veil fits the unsafe pixels (IoU) as well as the median one."""
     scenes = list(islice(telling(category), OF))
     examined = [pipeline.examine(encode_png(scene.pixels)) for scene in scenes]
-    sizes = [
-        (load(one.mask)[0].pixels[..., 0] > 127).sum() / scene.mask().sum()
+    fits = [
+        overlap(load(one.mask)[0].pixels[..., 0] > 127, scene.mask()).iou
         for one, scene in zip(examined, scenes, strict=True)
     ]
-    at = int(np.argsort(sizes)[OF // 2])
+    at = int(np.argsort(fits)[OF // 2])
     before, after = scenes[at].pixels, decode_clean(examined[at].veiled)
     gap = np.full((GAP, before.shape[1], 3), 255, np.uint8)
     return np.concatenate([before, gap, after])

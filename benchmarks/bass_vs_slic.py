@@ -145,6 +145,7 @@ def main() -> None:
     asked.plot.write_text(plot(by_pixels, x="pixels", y="seconds"))
     emit(
         "bass_vs_slic summary",
+        sides=sides,
         bass_over_slic=spread(found),
         slope_over_pixels={name: round(slope(points), 3) for name, points in by_pixels.items()},
         slope_over_regions={name: round(slope(points), 3) for name, points in by_count.items()},

@@ -35,7 +35,8 @@ def rows(figures: Figures) -> Iterator[Row]:
     if "skipped" in figures:
         yield title, "", figures["skipped"]
     elif name == "bass_vs_slic" and about == "summary":
-        yield title, "photographs, 224 px to 12 megapixels", spread(figures["bass_over_slic"])
+        where = f"photographs, shorter side {min(figures['sides'])} to {max(figures['sides'])} px"
+        yield title, where, spread(figures["bass_over_slic"])
         for over in ("pixels", "regions"):
             slopes = figures[f"slope_over_{over}"]
             told = ", ".join(f"{method} {slope:.2f}" for method, slope in slopes.items())

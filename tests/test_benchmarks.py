@@ -78,6 +78,8 @@ def test_the_page_tells_what_each_script_found(shared):
     lines = [
         {"benchmark": "bass_quality", "image": "x"},
         {"benchmark": "bass_vs_slic growth", "seconds": 1.0},
+        {"benchmark": "bass_vs_slic summary", "sides": [112, 224], "bass_over_slic": spread,
+         "slope_over_pixels": {"bass": 1.0}, "slope_over_regions": {"bass": 0.1}},
         {"benchmark": "lime_vs_cse", "skipped": "LIME is not installed"},
         {"benchmark": "whole_cse", "setting": "resnet50", "search": "greedy",
          "whole_over_unavoidable": spread},
@@ -87,6 +89,7 @@ def test_the_page_tells_what_each_script_found(shared):
     ]  # fmt: skip
     page = shared("page").page(lines)
     assert "m, 2 cores, Python 3.11; torch 2." in page
+    assert "shorter side 112 to 224 px" in page and "| growth over pixels" in page
     table = [line for line in page.splitlines() if line.startswith("| the whole")]
     assert len(table) == 3 and "LIME is not installed" in table[0]
     assert "12.3 (from 9 to 15)" in table[1] and "depth 10, minimal" in table[2]

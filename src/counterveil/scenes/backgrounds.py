@@ -84,7 +84,8 @@ def _axes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mix(part: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    mixed: np.ndarray = a + np.clip(part, 0, 1)[..., None].astype(np.float32) * (b - a)
+    mixed: np.ndarray = np.clip(part, 0, 1)[..., None].astype(np.float32) * (b - a)
+    mixed += a
     return mixed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -117,7 +118,7 @@ class Pen:
 
     def _place(self, points: Points) -> list[tuple[float, float]]:
         placed = (np.asarray(points, float) - 0.5) @ self._matrix.T + self._origin
-        return [(float(x), float(y)) for x, y in placed]
+        return list(map(tuple, placed.tolist()))
 
     def part(self, left: float, top: float, right: float, bottom: float) -> Part:
         """A box of the unit square as it lies on the canvas."""
@@ -131,7 +132,7 @@ class Pen:
 
     def result(self) -> Drawn:
         """What was drawn, cut to the canvas."""
-        small = np.asarray(self._image.reduce(SUPERSAMPLE), dtype=np.float32)
+        small = self._averaged()
         alpha = small[..., 3] / 255
         left, top, right, bottom = self._box
         width, height = self._limits
@@ -142,6 +143,19 @@ class Pen:
         return Drawn(
             max(0, top), max(0, left), small[rows, columns, :3], kept, float(kept.sum()) / whole
         )
+
+    def _averaged(self) -> np.ndarray:
+        """The drawing at the canvas's scale; only what was drawn on is averaged."""
+        width, height = (side // SUPERSAMPLE for side in self._image.size)
+        small = np.zeros((height, width, 4), np.float32)
+        if box := self._image.getbbox():
+            left, top = (side // SUPERSAMPLE for side in box[:2])
+            right, bottom = (-(-side // SUPERSAMPLE) for side in box[2:])
+            inked = self._image.crop(
+                (left * SUPERSAMPLE, top * SUPERSAMPLE, right * SUPERSAMPLE, bottom * SUPERSAMPLE)
+            )
+            small[top:bottom, left:right] = np.asarray(inked.reduce(SUPERSAMPLE))
+        return small
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,20 +198,30 @@ class Drawn:
 
 def ring(centre: tuple[float, float], rx: float, ry: float, corners: int = 28) -> np.ndarray:
     """Corners of an ellipse."""
+    corner: np.ndarray = np.asarray(centre) + np.array([rx, ry]) * _circle(corners)
+    return corner
+
+
+@cache
+def _circle(corners: int) -> np.ndarray:
     turn = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return np.stack([centre[0] + rx * np.cos(turn), centre[1] + ry * np.sin(turn)], axis=1)
+    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
 
 
 def bar(start: tuple[float, float], end: tuple[float, float], width: float) -> np.ndarray:
     """Corners of a bar with round ends."""
-    a, b = np.asarray(start, float), np.asarray(end, float)
-    along = np.arctan2(b[1] - a[1], b[0] - a[0])
-    turn = np.linspace(-np.pi / 2, np.pi / 2, 9)
-    caps = []
-    for centre, extra in ((b, 0.0), (a, np.pi)):
-        angle = along + extra + turn
-        caps.append(centre + width / 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1))
-    return np.concatenate(caps)
+    along = np.arctan2(end[1] - start[1], end[0] - start[0])
+    angle = np.concatenate([along + _HALF_TURN, along + np.pi + _HALF_TURN])
+    corners = np.empty((len(angle), 2))
+    np.cos(angle, out=corners[:, 0])
+    np.sin(angle, out=corners[:, 1])
+    corners *= width / 2
+    corners[: len(_HALF_TURN)] += end
+    corners[len(_HALF_TURN) :] += start
+    return corners
+
+
+_HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 9)
 
 
 def star(centre: tuple[float, float], outer: float, inner: float, points: int) -> np.ndarray:

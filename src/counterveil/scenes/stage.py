@@ -141,7 +141,7 @@ class Stage:
         inside = trial.drawn.alpha > 0.5
         if not inside.any():
             return False
-        apart = np.abs(trial.colours - behind).sum(axis=2)[inside]
+        apart = np.abs(trial.colours[inside] - behind[inside]).sum(axis=1)
         return bool(np.median(apart) >= _STANDS_OUT)
 
     def _cover_partly(self) -> None:
@@ -239,8 +239,10 @@ class Stage:
         """Light and noise over all, alike for every scene."""
         light = np.float32(self.rng.uniform(0.85, 1.12))
         grain = self.rng.normal(0, self.rng.uniform(0, 6), self.canvas.shape[:2])
-        pixels = self.canvas * light + grain[..., None].astype(np.float32)
-        return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        pixels = self.canvas * light
+        pixels += grain[..., None].astype(np.float32)
+        np.clip(np.rint(pixels, out=pixels), 0, 255, out=pixels)
+        return pixels.astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -265,9 +267,9 @@ def _told(tell: Part, visible: Mask) -> bool:
 def _ink(rng: np.random.Generator) -> Ink:
     """Three colours apart enough to be told from each other."""
     while True:
-        fill, accent = rng.uniform(30, 245, (2, 3))
-        light = min(fill.mean(), accent.mean()) > 110
-        dim = max(fill.mean(), accent.mean()) < 150
+        fill, accent = both = rng.uniform(30, 245, (2, 3))
+        darker, brighter = sorted(both.mean(axis=1))
+        light, dim = darker > 110, brighter < 150
         if np.abs(accent - fill).sum() >= 170 and (light or dim):
             break
     line = rng.uniform(0, 45, 3) if light else rng.uniform(225, 255, 3)

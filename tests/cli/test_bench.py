@@ -14,7 +14,7 @@ from counterveil.cli import app
 from counterveil.errors import UsageError
 from counterveil.evaluation import bench_cse, strips
 from counterveil.evaluation.accuracy import scenes_needed
-from counterveil.evaluation.methods import PAPER, Method
+from counterveil.evaluation.methods import MINIMAL, PAPER, Method
 from counterveil.evaluation.results import to_markdown
 from counterveil.evaluation.resume import Saved
 from counterveil.evaluation.subjects import Folder
@@ -27,7 +27,7 @@ SPEC = "python:tests.evaluation.boxes:make"
 FEW = {
     "attributions": (PAPER, Method("Grad-CAM", attribution="gradcam")),
     "partitions": (PAPER, Method("SLIC", segmentation="slic")),
-    "searches": (PAPER, Method("CSRA", search="csra", options={"regions": 2})),
+    "searches": (PAPER, MINIMAL, Method("CSRA", search="csra", options={"regions": 2})),
 }
 
 
@@ -68,8 +68,9 @@ def folder(tmp_path):
 def test_every_category_and_method_is_measured(measured):
     figures, steps = measured
     assert steps == bench_cse.steps(SIZE)
-    for part in ("classifiers", "released", "edges"):
+    for part in ("classifiers", "released"):
         assert len(figures[part]) == 3
+    assert list(figures["edges"]) == [*figures["released"], "all"]
     for name, rows in FEW.items():
         count = 2 if name == "searches" else 3
         assert list(figures["counterfactuals"][name]) == [method.name for method in rows]
@@ -78,7 +79,8 @@ def test_every_category_and_method_is_measured(measured):
             assert row["self_harm"]["found"]["n"] == count
             assert all(part["depth"]["mean"] <= 10 for part in row.values() if part["depth"]["n"])
     for rows in figures["edges"].values():
-        assert set(rows) == {"centre", "top", "bottom", "left", "right"}
+        assert set(rows) == {"centre", "top", "bottom", "left", "right", "any edge"}
+        assert rows["any edge"]["images"] == 4 * rows["top"]["images"]
     for row in figures["released"].values():
         assert row["verified"]["mean"] == 1
         assert 0 <= row["coverage"]["mean"] <= 1
@@ -90,8 +92,22 @@ def test_a_row_that_stands_in_several_tables_is_measured_once(measured):
     assert tables["attributions"][PAPER.name] == tables["partitions"][PAPER.name]
 
 
+def test_ours_are_set_beside_each_rival(measured):
+    beside = measured[0]["beside"]
+    assert list(beside) == [f"{MINIMAL.name}, beside {rival}" for rival in (PAPER.name, "CSRA")]
+    searches = measured[0]["counterfactuals"]["searches"]
+    row = beside[f"{MINIMAL.name}, beside CSRA"]
+    ours, rival = (searches[name]["all"] for name in (MINIMAL.name, "CSRA"))
+    more = ours["found"]["mean"] - rival["found"]["mean"]
+    assert row["images"] == 6
+    assert row["found_more"]["mean"] == pytest.approx(more, abs=1e-4)
+    times = ours["forwards"]["mean"] / rival["forwards"]["mean"]
+    assert row["forwards_ratio"]["mean"] == pytest.approx(times, rel=1e-3)
+
+
 def test_the_figures_fill_a_page(measured):
     page = to_markdown(measured[0])
+    assert f"| {MINIMAL.name}, beside CSRA | 6 |" in page
     assert "| self_harm: CSRA | 2 |" in page
     assert "| all: SLIC | 9 |" in page
     json.dumps(measured[0], allow_nan=False)

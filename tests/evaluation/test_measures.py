@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from counterveil.evaluation.cse import beside
 from counterveil.evaluation.interval import estimate, ratio
 from counterveil.evaluation.overlap import overlap
 from counterveil.evaluation.results import to_json, to_markdown
@@ -90,3 +91,20 @@ def test_a_ratio_of_means_does_not_weigh_the_small_more():
     assert found.mean == pytest.approx(2.4 / 1.1)
     assert found.low <= found.mean <= found.high
     assert ratio([], []).to_dict()["mean"] is None
+
+
+def test_a_search_is_set_beside_another_where_both_found():
+    def case(found, obfuscation, coverage, forwards):
+        figures = {"found": found, "obfuscation": obfuscation, "coverage": coverage}
+        return figures | {"forwards": forwards}
+
+    ours = [case(1.0, 0.1, 0.5, 10.0), case(1.0, 0.2, 0.7, 10.0), case(1.0, 0.9, 0.9, 10.0)]
+    rival = [case(1.0, 0.4, 0.4, 40.0), case(1.0, 0.2, 1.0, 40.0), case(0.0, 0.1, 0.0, 70.0)]
+    row = beside(ours, rival)
+    assert row["found_more"]["mean"] == pytest.approx(1 / 3, abs=1e-5)
+    assert row["area"]["mean"] == pytest.approx(0.3 / 0.6)
+    assert row["coverage_more"]["mean"] == pytest.approx(-0.1)
+    assert row["forwards_ratio"]["mean"] == pytest.approx(30 / 150)
+    assert "coverage_more" not in beside(
+        *[[{k: v for k, v in ours[0].items() if k != "coverage"}]] * 2
+    )

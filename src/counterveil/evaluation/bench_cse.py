@@ -15,7 +15,7 @@ from counterveil import profiles
 from counterveil.errors import UsageError
 from counterveil.evaluation import cse
 from counterveil.evaluation.accuracy import accuracy, scenes_needed
-from counterveil.evaluation.methods import Method, tables
+from counterveil.evaluation.methods import OURS, Method, tables
 from counterveil.evaluation.optimum import Optimum
 from counterveil.evaluation.resume import Saved
 from counterveil.evaluation.subjects import Case, Folder, Scenes, Subject, flagged, weights
@@ -24,6 +24,8 @@ from counterveil.pipeline import Counterveil, Watch
 SEED = 2030
 """Of the scenes measured on; none of them was trained on, whatever the seed (split ``test``)."""
 
+PLACES = ("centre", *cse.EDGES)
+"""Where the unsafe object of a scene is put."""
 PARTS = ("classifiers", "paper", "attributions", "partitions", "searches", "released", "edges")
 """What can be measured, each by itself."""
 
@@ -126,7 +128,7 @@ def steps(size: Size, *, sam: str = "", folder: Folder | None = None) -> int:
     each = {
         "classifiers": scenes_needed(size.accuracy),
         "released": size.released,
-        "edges": (len(cse.EDGES) + 1) * size.edge,
+        "edges": sum(_at_place(size, place) for place in PLACES),
     }
     return 3 * (sum(counts) + sum(each[part] for part in size.parts if part in each))
 
@@ -161,12 +163,13 @@ def run(
         measures: dict[str, Callable[[Watch], Any]] = {
             "classifiers": bench.accuracy,
             "released": partial(bench.released, pipeline),
-            "edges": partial(bench.edges, pipeline),
         }
         results = bench.counterfactuals(pipeline.watches, bench.scenes)
         for part, measure in measures.items():
             if part in size.parts:
                 results[part] = {w.category.key: measure(w) for w in pipeline.watches}
+        if "edges" in size.parts:
+            results["edges"] = bench.edges(pipeline)
     return {**results, "measured": heading(size, sam=sam, folder=folder)}
 
 
@@ -234,7 +237,23 @@ class _Bench:
                     cases["all"] = [case for key in keys for case in cases[key]]
                 rows = {key: cse.summary(some) for key, some in cases.items()}
                 results.setdefault(table, {})[method.name] = rows
-        return {"counterfactuals": results}
+        beside = self._beside(measured, keys)
+        return {"counterfactuals": results, **({"beside": beside} if beside else {})}
+
+    def _beside(self, measured: Mapping[tuple[str, str], list[Any]], keys: list[str]) -> Any:
+        """Each of our searches beside each rival, all categories together."""
+        rows = self._rows.get("searches", ())
+
+        def cases(method: Method) -> list[Any]:
+            return [c for key in keys for c in measured[method.name, key][: self._size.searches]]
+
+        return {
+            f"{one.name}, beside {other.name}": cse.beside(cases(one), cases(other))
+            for one in rows
+            if one in OURS
+            for other in rows
+            if other not in OURS
+        }
 
     def released(self, pipeline: Counterveil, watch: Watch) -> dict[str, Any]:
         """Files of the default pipeline."""
@@ -242,14 +261,26 @@ class _Bench:
         find = partial(self.scenes.cases, watch, count)
         return cse.summary(self._cases(name, count, find, cse.release(pipeline, watch)), every=True)
 
-    def edges(self, pipeline: Counterveil, watch: Watch) -> dict[str, Any]:
+    def edges(self, pipeline: Counterveil) -> dict[str, Any]:
         """The same, where the unsafe object touches an edge, and where it touches none."""
-        rows, measure = {}, cse.release(pipeline, watch)
-        for edge in ("centre", *cse.EDGES):
-            count, name = self._size.edge, f"edge {edge} {watch.category.key}"
-            find = partial(_at_edge, watch, count, edge)
-            rows[edge] = cse.summary(self._cases(name, count, find, measure), every=True)
-        return rows
+        cases = {
+            (watch.category.key, place): self._placed(pipeline, watch, place)
+            for watch in pipeline.watches
+            for place in PLACES
+        }
+        every = [watch.category.key for watch in pipeline.watches]
+
+        def rows(keys: Sequence[str]) -> dict[str, Any]:
+            at = {place: [c for key in keys for c in cases[key, place]] for place in PLACES}
+            at["any edge"] = [case for edge in cse.EDGES for case in at[edge]]
+            return {place: cse.summary(some, every=True) for place, some in at.items()}
+
+        return {key: rows([key]) for key in every} | {"all": rows(every)}
+
+    def _placed(self, pipeline: Counterveil, watch: Watch, place: str) -> list[Any]:
+        count, name = _at_place(self._size, place), f"edge {place} {watch.category.key}"
+        find = partial(_at_edge, watch, count, place)
+        return self._cases(name, count, find, cse.release(pipeline, watch))
 
     def _row(self, method: Method, watch: Watch, subject: Subject, count: int) -> list[Any]:
         """One row on the images of one category; the first few also against the optimum."""
@@ -294,6 +325,11 @@ class _Bench:
 
 def _after(subject: Subject, watch: Watch, start: int, stop: int) -> Sequence[Case]:
     return subject.cases(watch, stop)[start:]
+
+
+def _at_place(size: Size, place: str) -> int:
+    """Twice as many at the centre, which every edge is compared with."""
+    return size.edge * (2 if place == "centre" else 1)
 
 
 def _at_edge(watch: Watch, count: int, edge: str) -> Sequence[Case]:

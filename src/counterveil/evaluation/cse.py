@@ -19,7 +19,7 @@ from counterveil.pipeline.explain import Explainer, Explanation
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.types import Budget, Mask
 
-__all__ = ["EDGES", "Case", "Measure", "explain", "flagged", "release", "summary"]
+__all__ = ["EDGES", "Case", "Measure", "beside", "explain", "flagged", "release", "summary"]
 
 Measured = dict[str, float | None]
 """Figures of one image; ``None`` where there is none to tell."""
@@ -131,6 +131,38 @@ def summary(cases: Sequence[Mapping[str, float | None]], *, every: bool = False)
         if name == "area_ratio":
             row["mean_ratio"] = _mean_ratio(told)
     return row
+
+
+def beside(ours: Sequence[Measured], rival: Sequence[Measured]) -> dict[str, Any]:
+    """One row beside another on the same images, pair by pair.
+
+    Args:
+        ours: figures of each image.
+        rival: figures of the same images in the same order.
+
+    Returns:
+        ``found_more``, ``coverage_more``: ours less the rival's, as shares; ``area``: our mean
+        veiled area over the rival's; ``forwards_ratio``: likewise. Area and coverage are of
+        images for which both found a counterfactual.
+    """
+    pairs = list(zip(ours, rival, strict=True))
+    both = [(a, b) for a, b in pairs if a["found"] and b["found"]]
+    row: dict[str, Any] = {"images": len(pairs), "found_more": _more(pairs, "found")}
+    row["area"] = _over(both, "obfuscation")
+    if any("coverage" in a for a, _ in pairs):
+        row["coverage_more"] = _more(both, "coverage")
+    row["forwards_ratio"] = _over(pairs, "forwards")
+    return row
+
+
+def _more(pairs: Sequence[tuple[Measured, Measured]], name: str) -> dict[str, float | None]:
+    known = [(x, y) for a, b in pairs if (x := a[name]) is not None and (y := b[name]) is not None]
+    return estimate([x - y for x, y in known]).to_dict()
+
+
+def _over(pairs: Sequence[tuple[Measured, Measured]], name: str) -> dict[str, float | None]:
+    known = [(x, y) for a, b in pairs if (x := a[name]) is not None and (y := b[name]) is not None]
+    return ratio([x for x, _ in known], [y for _, y in known]).to_dict()
 
 
 def _mean_ratio(cases: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:

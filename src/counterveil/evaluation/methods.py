@@ -93,6 +93,9 @@ PAPER = Method("FullGrad + BASS + greedy (the paper)")
 """What both tables of the paper have in common, and searches are compared with."""
 MINIMAL = Method("minimal (ours)", search="minimal")
 """The same regions and goal, our search."""
+DEFAULT = Method("default (ours): minimal, finer", search="minimal", target=TARGET, finer=True)
+"""What the default settings search for, before whole objects are veiled."""
+OURS = (MINIMAL, DEFAULT)
 
 
 def attributions() -> tuple[Method, ...]:
@@ -121,7 +124,7 @@ def searches() -> tuple[Method, ...]:
     return (
         PAPER,
         MINIMAL,
-        Method("default (ours): minimal, finer", search="minimal", target=TARGET, finer=True),
+        DEFAULT,
         Method("CSRA", search="csra"),
         sedc,
         Method("BEN", search="ben"),

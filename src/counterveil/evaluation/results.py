@@ -10,6 +10,7 @@ from urllib.parse import quote
 _PERCENT = {
     "found", "coverage", "precision", "iou", "obfuscation", "irreducible", "verified", "gap",
     "right", "pointing", "energy", "deletion", "insertion", "morf", "lerf", "road",
+    "found_more", "coverage_more",
 }  # fmt: skip
 _TITLES = {
     "images": "images",
@@ -33,6 +34,10 @@ _TITLES = {
     "morf": "ROAD, most relevant first",
     "lerf": "ROAD, least relevant first",
     "road": "ROAD, combined",
+    "found_more": "more found",
+    "area": "area, ours / theirs",
+    "coverage_more": "more coverage",
+    "forwards_ratio": "forwards, ours / theirs",
 }
 TABLES = {
     "paper": "The paper's settings, and our search at the same",
@@ -50,6 +55,12 @@ _NOTES = (
     "regions and whose proof did not take too many images; a veil finer than its regions can be "
     "below it, and one dilated beyond them is above. Forwards and milliseconds are a whole "
     "counterfactual's, the attribution and the regions included."
+)
+_BESIDE = (
+    "Pair by pair on the same images, all categories together. Area and coverage are of images "
+    "for which both found a counterfactual. Less area covers less of the unsafe pixels, too: a "
+    "search stops where the decision flips, and whole objects are veiled only afterwards, in the "
+    "released files."
 )
 _STRIPS = (
     "Of each category one of the first scenes that its classifier flags: what is safe of the "
@@ -96,6 +107,8 @@ def to_markdown(
         parts.append(f"![Counterfactuals found, and how much they veil]({quote(figure)}.svg)")
     for name, methods in figures["counterfactuals"].items():
         parts += [f"### {TABLES[name]}", table("category: method", _by_category(methods))]
+    if "beside" in figures:
+        parts += ["### Ours beside each rival", _BESIDE, table("ours, beside", figures["beside"])]
     parts += _released(figures)
     if figure and "images" not in figures:
         parts += ["## Examples", _STRIPS, f"![Examples, a row a category]({quote(figure)}.png)"]

@@ -9,11 +9,14 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.ndimage import binary_closing, binary_fill_holes, label
 
+from counterveil.search.exchange import exchange
 from counterveil.search.irreducible import Reduced, reduce
 from counterveil.search.trial import Goal, Sets, Trial, cover, first_below, nothing, prefixes
 from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Mask, Score
 from counterveil.veil import Fill
 
+_FIRST = 4
+"""Prefixes scored before the others: most flips are among them."""
 _LAST = 3
 """Images scored to know a veil: given back by regions, given back by pieces, and closed."""
 
@@ -51,10 +54,11 @@ def minimal(
 ) -> Counterfactual:
     """Minimal, irreducible counterfactual.
 
-    1. All prefixes of the regions by importance, as the paper, in one batch. Where none goes
+    1. All prefixes of the regions by importance, as the paper, in two batches. Where none goes
        below the target, the regions are ranked again by what veiling each alone does to the
        score (Definition 2), and then by what each adds to the best veil so far.
-    2. Deletion passes until no veiled region can be given back, largest first.
+    2. Deletion passes until no veiled region can be given back, largest first; then exchanges
+       for smaller regions, until none makes the veil smaller.
     3. The veil is cut along ``finer`` and the passes run again on the pieces, coolest first;
        the score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
 
@@ -103,7 +107,7 @@ def minimal(
             forwards=trial.forwards,
         )
     if trial.keep_back(_LAST):
-        veil = _shrunk(trial, labels, flip, goal, finer, heat)
+        veil = _shrunk(trial, labels, importance, flip, goal, finer, heat)
     else:  # too few left to give anything back and to know what came of it
         alone = int(flip.regions.sum()) == 1
         mask = cover(labels, flip.regions[None])[0]
@@ -124,14 +128,16 @@ def minimal(
 def _shrunk(
     trial: Trial,
     labels: Labels,
+    importance: Float64[np.ndarray, " regions"],
     flip: _Flip,
     goal: Goal,
     finer: Labels | None,
     heat: Heat | None,
 ) -> _Veil:
-    """Give back whole regions, then pieces of what is left; close what gaps that leaves."""
+    """Give back and exchange regions, then give back pieces; close what gaps that leaves."""
     areas = np.bincount(labels.ravel(), minlength=len(flip.regions))
-    kept = reduce(flip.regions, -areas, _Acceptance(trial, labels, flip.limit))
+    accept = _Acceptance(trial, labels, flip.limit)
+    kept = exchange(reduce(flip.regions, -areas, accept), areas, importance, accept)
     mask = cover(labels, kept.cells[None])[0]
     after = trial.one(mask)
     if finer is None:
@@ -256,7 +262,10 @@ class _Finder:
     def _try(self, order: Int[np.ndarray, " n"]) -> bool:
         """Score the prefixes of an order; whether one is below the target."""
         sets = prefixes(order, len(self._importance))
-        scores = self._trial.sets(self._labels, sets)
+        scores = self._trial.sets(self._labels, sets[:_FIRST])
+        if first_below(scores, self._goal.target) is None:
+            more = self._trial.sets(self._labels, sets[len(scores) :])
+            scores = np.concatenate([scores, more])
         if not len(scores):
             return False
         met = first_below(scores, self._goal.target)

@@ -1,0 +1,63 @@
+"""Trade veiled regions for smaller ones, where giving back alone gets no further."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64, Real
+
+from counterveil.search.irreducible import Accept, Cells, Reduced, reduce
+from counterveil.search.trial import Sets
+
+_CANDIDATES = 32
+"""Sets tried a round. On validation scenes all of them gained nothing over so many."""
+_ROUNDS = 3
+"""The same is true of more rounds; they would starve what comes after."""
+
+
+def exchange(
+    veil: Reduced,
+    areas: Real[np.ndarray, " cells"],
+    importance: Float64[np.ndarray, " cells"],
+    accept: Accept,
+) -> Reduced:
+    """Make an irreducible veil smaller by exchanging cells, as long as that helps.
+
+    A veil with nothing to spare can still be far from the smallest: a large region ranked first
+    hides what a small one would have hidden. Each round tries to put one smaller cell in the place
+    of a veiled one, or of all of them, the most important newcomers first, in one batch. The
+    acceptable set of the least area is reduced, and is where the next round starts.
+
+    Args:
+        veil: an acceptable veil.
+        areas: of the cells.
+        importance: of the cells; higher = tried earlier.
+        accept: whether sets of cells are acceptable.
+
+    Returns:
+        A veil of no more area; irreducible where that was proven.
+
+    References:
+        Local search by 1-exchanges, as in k-medoids (Kaufman and Rousseeuw, 1990).
+    """
+    for _ in range(_ROUNDS):
+        sets = _candidates(veil.cells, areas, importance)
+        accepted = np.flatnonzero(accept(sets)) if len(sets) else np.zeros(0, int)
+        if not len(accepted):
+            break
+        least = accepted[int((sets[accepted] @ areas).argmin())]
+        veil = reduce(sets[least], -areas, accept)
+    return veil
+
+
+def _candidates(cells: Cells, areas: np.ndarray, importance: np.ndarray) -> Sets:
+    """Sets of less area that differ by one newcomer, the most important newcomer first."""
+    sets = []
+    for newcomer in np.argsort(-importance, kind="stable"):
+        alone = np.arange(len(cells)) == newcomer
+        if cells.sum() > 1 and areas[newcomer] < areas[cells].sum():
+            sets.append(alone)
+        if not cells[newcomer]:
+            larger = np.flatnonzero(cells & (areas > areas[newcomer]))
+            for gone in larger[np.argsort(-areas[larger], kind="stable")]:
+                sets.append((cells | alone) & (np.arange(len(cells)) != gone))
+    return np.array(sets[:_CANDIDATES], bool).reshape(-1, len(cells))

@@ -58,6 +58,6 @@ def _candidates(cells: Cells, areas: np.ndarray, importance: np.ndarray) -> Sets
             sets.append(alone)
         if not cells[newcomer]:
             larger = np.flatnonzero(cells & (areas > areas[newcomer]))
-            for gone in larger[np.argsort(-areas[larger], kind="stable")]:
-                sets.append((cells | alone) & (np.arange(len(cells)) != gone))
+            largest = larger[np.argsort(-areas[larger], kind="stable")]
+            sets.extend((cells | alone) & (np.arange(len(cells)) != gone) for gone in largest)
     return np.array(sets[:_CANDIDATES], bool).reshape(-1, len(cells))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from counterveil.errors import UsageError
 from counterveil.search import SEARCHES, Goal, make
 from counterveil.search.minimal import close_gaps
+from counterveil.search.trial import Remembered, Trial
 from counterveil.types import Budget
 from counterveil.veil import fill
 from tests.search.scores import (
@@ -21,6 +22,7 @@ from tests.search.scores import (
     needs_all,
     needs_any,
     picture,
+    strips,
     veiled_regions,
 )
 
@@ -223,3 +225,22 @@ def test_gaps_smaller_than_a_piece_are_closed():
     assert closed[5:7, 5:7].all()
     assert not closed[8:13, 8:13].any()
     assert (closed >= mask).all()
+
+
+def test_a_set_is_scored_once():
+    labels = strips([2, 2, 2])
+    seen = []
+
+    def score(images):
+        seen.append(len(images))
+        return np.linspace(0.1, 0.2, len(images))
+
+    trial = Trial(picture(labels), score, fill("black"), forwards=3)
+    scores = Remembered(trial, labels, unveiled=0.9)
+    sets = np.array([[True, False, False], [False, False, False], [True, False, False]])
+    assert scores(sets).tolist() == [0.1, 0.9, 0.1]
+    assert sum(seen) == 1
+    # Of four that are new, the budget has two: what is told ends before the third.
+    more = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]], bool)
+    assert scores(more).tolist() == [0.1, 0.1, 0.2]
+    assert sum(seen) == trial.forwards == 3

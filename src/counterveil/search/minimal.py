@@ -11,7 +11,16 @@ from scipy.ndimage import binary_closing, binary_fill_holes, label
 
 from counterveil.search.exchange import exchange
 from counterveil.search.irreducible import Reduced, reduce
-from counterveil.search.trial import Goal, Sets, Trial, cover, first_below, nothing, prefixes
+from counterveil.search.trial import (
+    Goal,
+    Remembered,
+    Sets,
+    Trial,
+    cover,
+    first_below,
+    nothing,
+    prefixes,
+)
 from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Mask, Score
 from counterveil.veil import Fill
 
@@ -93,7 +102,8 @@ def minimal(
     )
     if before < goal.threshold:
         return result
-    finder = _Finder(trial, labels, importance, goal, budget)
+    scores = Remembered(trial, labels, unveiled=before)
+    finder = _Finder(trial, scores, importance, goal, budget)
     flip = finder.find()
     if flip is None:
         return replace(
@@ -107,7 +117,7 @@ def minimal(
             forwards=trial.forwards,
         )
     if trial.keep_back(_LAST):
-        veil = _shrunk(trial, labels, importance, flip, goal, finer, heat)
+        veil = _shrunk(trial, scores, labels, importance, flip, goal, finer, heat)
     else:  # too few left to give anything back and to know what came of it
         alone = int(flip.regions.sum()) == 1
         mask = cover(labels, flip.regions[None])[0]
@@ -127,6 +137,7 @@ def minimal(
 
 def _shrunk(
     trial: Trial,
+    scores: Remembered,
     labels: Labels,
     importance: Float64[np.ndarray, " regions"],
     flip: _Flip,
@@ -136,7 +147,7 @@ def _shrunk(
 ) -> _Veil:
     """Give back and exchange regions, then give back pieces; close what gaps that leaves."""
     areas = np.bincount(labels.ravel(), minlength=len(flip.regions))
-    accept = _Acceptance(trial, labels, flip.limit)
+    accept = _Acceptance(scores, flip.limit)
     kept = exchange(reduce(flip.regions, -areas, accept), areas, importance, accept)
     mask = cover(labels, kept.cells[None])[0]
     after = trial.one(mask)
@@ -160,7 +171,7 @@ def _give_back(
     inside = cells >= 0
     size = np.bincount(cells[inside], minlength=count)
     warmth = -size if heat is None else np.bincount(cells[inside], heat[inside]) / size
-    reduced = reduce(np.ones(count, bool), warmth, _Acceptance(trial, cells, limit))
+    reduced = reduce(np.ones(count, bool), warmth, _Acceptance(Remembered(trial, cells), limit))
     return cover(cells, reduced.cells[None])[0], reduced.irreducible
 
 
@@ -194,13 +205,12 @@ def _in_order(regions: np.ndarray, importance: np.ndarray) -> tuple[int, ...]:
 class _Acceptance:
     """Sets of cells that keep the score below a limit."""
 
-    def __init__(self, trial: Trial, cells: Labels, limit: float) -> None:
-        self._trial = trial
-        self._cells = cells
+    def __init__(self, scores: Remembered, limit: float) -> None:
+        self._scores = scores
         self._limit = limit
 
     def __call__(self, sets: Sets) -> np.ndarray:
-        below: np.ndarray = self._trial.sets(self._cells, sets) < self._limit
+        below: np.ndarray = self._scores(sets) < self._limit
         return below
 
 
@@ -210,13 +220,13 @@ class _Finder:
     def __init__(
         self,
         trial: Trial,
-        labels: Labels,
+        scores: Remembered,
         importance: Float64[np.ndarray, " regions"],
         goal: Goal,
         budget: Budget,
     ) -> None:
         self._trial = trial
-        self._labels = labels
+        self._scores = scores
         self._importance = importance
         self._goal = goal
         self._most = min(budget.regions, len(importance))
@@ -238,7 +248,7 @@ class _Finder:
     def _orders(self) -> Iterator[Int[np.ndarray, " n"]]:
         by_importance = np.argsort(-self._importance, kind="stable")[: self._most]
         yield by_importance
-        singles = self._trial.sets(self._labels, np.eye(len(self._importance), dtype=bool))
+        singles = self._scores(np.eye(len(self._importance), dtype=bool))
         yield np.argsort(singles, kind="stable")[: self._most]
         yield from self._grown()
 
@@ -250,7 +260,7 @@ class _Finder:
             sets = np.zeros((len(rest), len(self._importance)), bool)
             sets[:, order] = True
             sets[np.arange(len(rest)), rest] = True
-            scores = self._trial.sets(self._labels, sets)
+            scores = self._scores(sets)
             if not len(scores):
                 return
             order.append(int(rest[scores.argmin()]))
@@ -262,9 +272,9 @@ class _Finder:
     def _try(self, order: Int[np.ndarray, " n"]) -> bool:
         """Score the prefixes of an order; whether one is below the target."""
         sets = prefixes(order, len(self._importance))
-        scores = self._trial.sets(self._labels, sets[:_FIRST])
+        scores = self._scores(sets[:_FIRST])
         if first_below(scores, self._goal.target) is None:
-            more = self._trial.sets(self._labels, sets[len(scores) :])
+            more = self._scores(sets[len(scores) :])
             scores = np.concatenate([scores, more])
         if not len(scores):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +96,32 @@ class Trial:
         starts = range(0, len(sets), _BATCH)
         parts = [self.masks(cover(labels, sets[i : i + _BATCH])) for i in starts]
         return np.concatenate(parts) if parts else np.zeros(0)
+
+
+class Remembered:
+    """Scores sets of the regions of one partition, each set once.
+
+    Args:
+        trial: what scores them.
+        labels: the partition.
+        unveiled: P(unsafe) with nothing veiled, where that is known.
+    """
+
+    def __init__(self, trial: Trial, labels: Labels, *, unveiled: float | None = None) -> None:
+        self._trial, self._labels, self._unveiled = trial, labels, unveiled
+        self._known: dict[bytes, float] = {}
+
+    def __call__(self, sets: Sets) -> Scored:
+        """P(unsafe) with each set of regions veiled; fewer when the budget ends."""
+        if self._unveiled is not None and len(sets):
+            self._known.setdefault(bytes(sets.shape[1]), self._unveiled)
+        keys = [row.tobytes() for row in sets]
+        new = {key: row for key, row in zip(keys, sets, strict=True) if key not in self._known}
+        if new:
+            scores = self._trial.sets(self._labels, np.stack(list(new.values())))
+            self._known.update(zip(new, scores.tolist(), strict=False))
+        told = itertools.takewhile(self._known.__contains__, keys)
+        return np.array([self._known[key] for key in told], float)
 
 
 def cover(labels: Labels, sets: Sets) -> Masks:

@@ -121,7 +121,7 @@ def test_two_categories_in_one_image_are_veiled_together(proxy):
     """Two scenes side by side, each unsafe in its own way, and flagged for both."""
     keys = ("sexually_explicit", "self_harm")
     watches = {watch.category.key: watch for watch in proxy.watches}
-    examined = 0
+    examined, precision = 0, []
     for left, right in zip(*(unsafe(key, 8) for key in keys), strict=True):
         pixels = np.concatenate([left.pixels, right.pixels], axis=1)
         if any(watches[k].classifier.score(pixels[None])[0] < 0.5 for k in keys) or examined == 2:
@@ -136,10 +136,11 @@ def test_two_categories_in_one_image_are_veiled_together(proxy):
             assert watches[key].classifier.score(released[None])[0] < 0.5
             hit = overlap(half, scene.mask())
             assert hit.coverage > 0.5
-            assert hit.precision > 0.5
+            precision.append(hit.precision)
         assert (released[~veil] == pixels[~veil]).all()
         assert not examination.record.whole_image_veiled
     assert examined == 2
+    assert np.mean(precision) > 0.6
 
 
 def test_every_record_says_what_these_classifiers_are_not_for(proxy):

@@ -156,13 +156,16 @@ def beside(ours: Sequence[Measured], rival: Sequence[Measured]) -> dict[str, Any
 
 
 def _more(pairs: Sequence[tuple[Measured, Measured]], name: str) -> dict[str, float | None]:
-    known = [(x, y) for a, b in pairs if (x := a[name]) is not None and (y := b[name]) is not None]
-    return estimate([x - y for x, y in known]).to_dict()
+    return estimate([ours - theirs for ours, theirs in _known(pairs, name)]).to_dict()
 
 
 def _over(pairs: Sequence[tuple[Measured, Measured]], name: str) -> dict[str, float | None]:
-    known = [(x, y) for a, b in pairs if (x := a[name]) is not None and (y := b[name]) is not None]
-    return ratio([x for x, _ in known], [y for _, y in known]).to_dict()
+    known = _known(pairs, name)
+    return ratio([ours for ours, _ in known], [theirs for _, theirs in known]).to_dict()
+
+
+def _known(pairs: Sequence[tuple[Measured, Measured]], name: str) -> list[tuple[float, float]]:
+    return [(x, y) for a, b in pairs if (x := a[name]) is not None and (y := b[name]) is not None]
 
 
 def _mean_ratio(cases: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:

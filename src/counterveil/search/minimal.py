@@ -66,8 +66,8 @@ def minimal(
     1. All prefixes of the regions by importance, as the paper, in two batches. Where none goes
        below the target, the regions are ranked again by what veiling each alone does to the
        score (Definition 2), and then by what each adds to the best veil so far.
-    2. Deletion passes until no veiled region can be given back, largest first; then exchanges
-       for smaller regions, until none makes the veil smaller.
+    2. Deletion passes until no veiled region can be given back, largest first; then a few
+       rounds of exchanges for smaller regions.
     3. The veil is cut along ``finer`` and the passes run again on the pieces, coolest first;
        the score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
 

@@ -108,13 +108,12 @@ class Remembered:
     """
 
     def __init__(self, trial: Trial, labels: Labels, *, unveiled: float | None = None) -> None:
-        self._trial, self._labels, self._unveiled = trial, labels, unveiled
-        self._known: dict[bytes, float] = {}
+        self._trial, self._labels = trial, labels
+        none = bytes(int(labels.max()) + 1)
+        self._known: dict[bytes, float] = {} if unveiled is None else {none: unveiled}
 
     def __call__(self, sets: Sets) -> Scored:
         """P(unsafe) with each set of regions veiled; fewer when the budget ends."""
-        if self._unveiled is not None and len(sets):
-            self._known.setdefault(bytes(sets.shape[1]), self._unveiled)
         keys = [row.tobytes() for row in sets]
         new = {key: row for key, row in zip(keys, sets, strict=True) if key not in self._known}
         if new:

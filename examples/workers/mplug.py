@@ -1,17 +1,19 @@
-"""mPLUG-Large as a worker for Counterveil, in an environment of its own.
+r"""mPLUG-Large as a worker for Counterveil, in an environment of its own.
 
     python3.8 -m venv mplug
-    mplug/bin/pip install "modelscope[multi-modal]<1.10" "transformers<4.29"
+    mplug/bin/pip install modelscope==1.9.5 fairseq==0.12.2 torch==1.12.1 torchvision==0.13.1 \
+        torchaudio==0.12.1 transformers==4.28.1 timm==0.6.13 numpy==1.23.5 librosa==0.9.2 \
+        decord==0.6.0 opencv-python-headless==4.8.1.78 open-clip-torch==2.20.0 rapidfuzz==3.9.7 \
+        safetensors==0.4.5 unicodedata2==15.1.0 zhconv==1.4.3
     counterveil run photos --out out --reasoner "worker:mplug/bin/python examples/workers/mplug.py"
 
 ``--vqa`` and ``--caption`` name other models, by name or folder. The paper's settings: drawn from
 the 5 likeliest tokens, at most 512 of them; ``--seed`` makes the draws repeat.
 
-The tests of Counterveil run this program against a stand-in for ``modelscope``. By hand it was
-run with the model code of ModelScope 1.40 (transformers 4.49, PyTorch 2.13) on a tiny checkpoint
-in its own layout, through a stand-in for ``modelscope.pipelines`` alone: that imports the
-libraries of all its models, fairseq among them, which today's Python does not install. The
-released weights are untested.
+The same environment does for ``ofa.py``: ModelScope imports the libraries of all its models. With
+these versions, the pip that Python 3.8 brings (23.0) and no GPU, this program answers from a tiny
+checkpoint in ModelScope's own layout, which ``tests/reasoning/test_peers.py`` makes. The released
+weights are untested.
 https://modelscope.cn/models/damo/mplug_visual-question-answering_coco_large_en
 """
 

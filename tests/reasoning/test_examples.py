@@ -1,7 +1,8 @@
 """The programs in examples/workers, as real processes, against a stand-in for their library.
 
-ModelScope, which has OFA and mPLUG, runs on libraries of its own time. What stands in for it here
-has its names and shapes, prints as it does, and shows how it was set up.
+ModelScope, which has OFA and mPLUG, runs on libraries of its own time; ``test_peers.py`` has it
+where those are installed. What stands in for it here has its names and shapes, prints as it does,
+and shows how it was set up.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ print("2024-01-01 modelscope: loading")
 class Generator:
     """Of both: OFA's has these settings itself, mPLUG's in args."""
     def __init__(self):
-        self.beam_size, self.no_repeat_ngram_size, self.max_length = 1, 0, 10
+        self.beam_size, self.repeat_ngram_blocker, self.max_length = 1, None, 10
         self.args = type("Args", (), {})()
         self.model = type("Decoder", (), {"config": type("C", (), {"max_position_embeddings": 64})})
 
@@ -53,7 +54,7 @@ class Pipeline:
             return {"caption": [[f" {image.size} {image.mode} by {self.name} "]]}
         if "text" in inputs:
             assert "question" not in inputs
-            setting = f"beams={generator.beam_size} no_repeat={generator.no_repeat_ngram_size}"
+            setting = f"beams={generator.beam_size} no_repeat={generator.repeat_ngram_blocker}"
             return {"text": [f"yes, {setting}"]}
         return {"text": "no, " + generator.translate_batch(inputs)}
 
@@ -68,6 +69,9 @@ def worker(tmp_path, monkeypatch):
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "pipelines.py").write_text(MODELSCOPE)
+    generate = package / "models" / "multi_modal" / "ofa" / "generate"
+    generate.mkdir(parents=True)
+    (generate / "ngram_repeat_block.py").write_text("NGramRepeatBlock = str")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     started = []
 

@@ -15,11 +15,12 @@ from counterveil.regions.figure import FigureSettings, figure
 
 SIDE = 96
 BAR = (slice(40, 56), slice(12, 84))
+GROUND = (90, 140, 90)
 
 
 def picture(objects=((BAR, (200, 60, 40)),), noise=4, seed=0):
     rng = np.random.default_rng(seed)
-    image = np.full((SIDE, SIDE, 3), (90, 140, 90), int)
+    image = np.full((SIDE, SIDE, 3), GROUND, int)
     for place, colour in objects:
         image[place] = colour
     return np.clip(image + rng.integers(-noise, noise + 1, image.shape), 0, 255).astype(np.uint8)
@@ -91,11 +92,36 @@ def test_a_ground_that_a_seed_runs_out_into_is_left():
     heat = np.full((SIDE, SIDE), np.float32(0.9))
     heat[seed], heat[:20] = 1, 0
     eager = FigureSettings(near=2.0, far=0.0, distinct=-9.0)
-    assert (
-        figure(image, seed, partition(image), heat=heat, settings=replace(eager, much=1.0)).mean()
-        > 0.25
+    cells = partition(image)
+
+    def share(**rules):
+        return figure(image, seed, cells, heat=heat, settings=replace(eager, **rules)).mean()
+
+    assert share(much=1.0, plain=1.0) > 0.25
+    assert share(plain=1.0) < 0.25  # too much of it
+    assert share(much=1.0) < 0.25  # and its outline is none
+
+
+@pytest.mark.parametrize(("part", "hidden"), [(0.25, True), (0.0, False)])
+def test_what_is_written_on_an_object_is_hidden_with_it(part, hidden):
+    letters = [(slice(42, 54), slice(x, x + 3)) for x in (34, 42, 50)]
+    image = picture(((BAR, (230, 230, 220)), *((letter, GROUND) for letter in letters)))
+    seed = inside(BAR) & ~inside(*letters)
+    found = figure(
+        image, seed, partition(image), settings=FigureSettings(hole=part, reach=0, margin=0)
     )
-    assert figure(image, seed, partition(image), heat=heat, settings=eager).mean() < 0.25
+    assert found[inside(*letters)].all() == hidden
+    assert (found & ~inside(BAR)).sum() < 0.1 * seed.sum()
+
+
+def test_what_an_object_only_surrounds_is_no_hole_of_it():
+    image = np.full((SIDE, SIDE, 3), 120, np.uint8)
+    ring = np.zeros((SIDE, SIDE), bool)
+    ring[30:66, 30:66] = True
+    ring[34:62, 34:62] = False
+    image[ring] = 200, 60, 40
+    found = figure(image, ring, partition(image), settings=FigureSettings(reach=0))
+    assert not found[40:56, 40:56].any()
 
 
 def test_the_same_colour_out_of_reach_is_left():

@@ -68,11 +68,11 @@ class Size:
 FULL = Size(
     accuracy=1000,
     paper=195,
-    released=60,
-    edge=8,
-    tables=40,
+    released=50,
+    edge=6,
+    tables=30,
     searches=10,
-    optimum=15,
+    optimum=10,
     proof=8192,
 )
 QUICK = Size(

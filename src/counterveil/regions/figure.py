@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
-from scipy.ndimage import binary_dilation, distance_transform_edt, label
+from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform_edt, label
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+from scipy.sparse.csgraph import breadth_first_order, connected_components, maximum_flow
 from skimage.color import rgb2lab
 
 from counterveil.types import Heat, Image, Labels, Mask
@@ -49,9 +49,13 @@ class FigureSettings:
         say: weight of what is said of a cell, over the length of its outline.
         much: what would cover more than this part of the image, and
         times: more than so many times the seed's area, is ground without an outline.
+        plain: a piece that grew, whose outline runs through one colour for more than this part
+            of its length, is ground: it ends where nothing ends.
         gap: parts this far from each other are still one object, as a part of the image's
             shorter side.
         margin: added all around, as a part of the shorter side: outlines tell, too.
+        hole: holes of an object up to this part of its area are hidden, too: what is written on
+            a sign can be read where its letters alone are left.
     """
 
     rounds: int = 3
@@ -67,8 +71,54 @@ class FigureSettings:
     say: float = 4.0
     much: float = 0.25
     times: float = 5.0
+    plain: float = 0.4
     gap: float = 1 / 56
     margin: float = 1 / 200
+    hole: float = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class _Borders:
+    """Between neighbouring cells.
+
+    Attributes:
+        edges: the two cells.
+        length: pixels.
+        alike: the same, the less the more the two colours differ.
+    """
+
+    edges: Int[np.ndarray, "2 edges"]
+    length: Int[np.ndarray, " edges"]
+    alike: Float64[np.ndarray, " edges"]
+
+    @classmethod
+    def of(cls, at: np.ndarray, colour: np.ndarray, alike: float) -> _Borders:
+        """Of cells by number and colour; ``alike`` as in the settings."""
+        pairs = np.concatenate(
+            [
+                np.stack([at[:, :-1].ravel(), at[:, 1:].ravel()]),
+                np.stack([at[:-1].ravel(), at[1:].ravel()]),
+            ],
+            axis=1,
+        )
+        pairs = np.sort(pairs[:, pairs[0] != pairs[1]], axis=0)
+        edges, length = np.unique(pairs, axis=1, return_counts=True)
+        apart = ((colour[edges[0]] - colour[edges[1]]) ** 2).sum(axis=1)
+        return cls(edges, length, length * np.exp(-0.5 * apart / alike**2))
+
+    def plain(self, added: Chosen, rest: Chosen, most: float) -> Chosen:
+        """Those that were added, in pieces whose border with the rest is mostly of one colour."""
+        count = len(added)
+        within = self.edges[:, added[self.edges].all(axis=0)]
+        graph = coo_matrix((np.ones(within.shape[1]), within), shape=(count, count))
+        pieces = connected_components(graph, directed=False)[1]
+        outer = (added[self.edges] & rest[self.edges[::-1]]).any(axis=0)
+        ends = self.edges[:, outer]
+        own = pieces[np.where(added[ends[0]], *ends)]
+        alike = np.bincount(own, self.alike[outer], count)
+        length = np.bincount(own, self.length[outer], count)
+        plain: Chosen = added & (alike > most * length)[pieces]
+        return plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,20 +129,23 @@ class _Cells:
         at: number of the cell at each pixel.
         area: pixels.
         colour: mean, CIELAB.
+        borders: between them.
     """
 
     at: Int[np.ndarray, "height width"]
     area: Float64[np.ndarray, " cells"]
     colour: Float64[np.ndarray, "cells 3"]
+    borders: _Borders
 
     @classmethod
-    def of(cls, lab: np.ndarray, partition: Labels, seeds: Labels) -> _Cells:
-        """Cells of an image ``(H, W, 3)`` whose seeds are numbered."""
+    def of(cls, lab: np.ndarray, partition: Labels, seeds: Labels, alike: float) -> _Cells:
+        """Cells of an image ``(H, W, 3)`` whose seeds are numbered; ``alike`` as in settings."""
         both = partition.astype(np.int64) * (int(seeds.max()) + 1) + seeds
         at = np.unique(both, return_inverse=True)[1].reshape(both.shape)
         area = np.bincount(at.ravel()).astype(float)
         sums = [np.bincount(at.ravel(), channel.ravel()) for channel in np.moveaxis(lab, -1, 0)]
-        return cls(at, area, np.stack(sums, axis=1) / area[:, None])
+        colour = np.stack(sums, axis=1) / area[:, None]
+        return cls(at, area, colour, _Borders.of(at, colour, alike))
 
     def mean(self, values: np.ndarray) -> Float64[np.ndarray, " cells"]:
         """Of a value a pixel, in each cell."""
@@ -135,6 +188,19 @@ def figure(
         found = grown
     margin = round(settings.margin * min(seed.shape))
     whole: Mask = binary_dilation(found, iterations=margin) if margin else found.copy()
+    return _without_holes(whole, settings.hole)
+
+
+def _without_holes(mask: Mask, part: float) -> Mask:
+    """Each connected part with those of its holes filled that are small beside it."""
+    whole = mask.copy()
+    parts, count = label(mask)
+    for number in range(1, count + 1):
+        own = parts == number
+        holes = label(binary_fill_holes(own) & ~own)[0]
+        small = np.bincount(holes.ravel()) <= part * own.sum()
+        small[0] = False
+        whole |= small[holes]
     return whole
 
 
@@ -154,7 +220,7 @@ def _grown(
 ) -> Mask:
     parts, count = label(binary_dilation(seed, iterations=gap))
     seeds = np.where(seed, parts, 0).astype(np.int32)
-    cells = _Cells.of(lab, partition, seeds)
+    cells = _Cells.of(lab, partition, seeds, settings.alike)
     warm, found = cells.mean(warmth), seed.copy()
     for number in range(1, count + 1):
         found |= _object(cells, seeds, number, warm, gap, settings)
@@ -169,10 +235,31 @@ def _object(
     gap: int,
     settings: FigureSettings,
 ) -> Mask:
-    """The object of one seed; what lies in another seed is left to that one."""
+    """The object of one seed; what lies in another seed is left to that one.
+
+    Where nothing can be added within reach, twice the reach is tried: a long thing, cut off by
+    the reach, ends in plain colour, too. What then grows beyond three times the seed is none.
+    """
     seed: Mask = seeds == number
+    found = _within(settings.reach, cells, seeds, seed, warmth, gap, settings)
+    if (found == seed).all():
+        farther = _within(2 * settings.reach, cells, seeds, seed, warmth, gap, settings)
+        return farther if farther.sum() <= 3 * seed.sum() else seed
+    return found
+
+
+def _within(
+    reach: float,
+    cells: _Cells,
+    seeds: Labels,
+    seed: Mask,
+    warmth: Float64[np.ndarray, " cells"],
+    gap: int,
+    settings: FigureSettings,
+) -> Mask:
+    """The object of a seed, no farther than a reach, in square roots of the seed's area."""
     away = distance_transform_edt(~seed) / np.sqrt(seed.sum())
-    near = away <= settings.reach
+    near = away <= reach
     inside = cells.share(seed) > 0.5
     taken = cells.share((seeds > 0) & ~seed) > 0.5
     open_to = (cells.share(near) > 0.5) & ~inside & ~taken
@@ -185,6 +272,8 @@ def _object(
     odds += settings.near - settings.far * cells.mean(away)
     odds = np.clip(odds, -settings.most, settings.most)
     chosen = _cut(cells, odds, inside, open_to, settings)
+    added, rest = chosen & ~inside, ~chosen & ~taken
+    chosen = chosen & ~cells.borders.plain(added, rest, settings.plain)
     return _joined(chosen[cells.at] & ~((seeds > 0) & ~seed), seed, gap)
 
 
@@ -220,9 +309,7 @@ def _cut(
 
     What a cell's looks say weighs as much as the outline of a square of its area.
     """
-    edges, length = _edges(cells)
-    apart = ((cells.colour[edges[0]] - cells.colour[edges[1]]) ** 2).sum(axis=1)
-    alike = length * np.exp(-0.5 * apart / settings.alike**2)
+    edges, alike = cells.borders.edges, cells.borders.alike
     say = settings.say * np.sqrt(cells.area) * np.abs(odds)
     out = ~inside & ~open_to
     to_object = np.where(inside, _CERTAIN, np.where(open_to & (odds > 0), say, 0))
@@ -241,21 +328,6 @@ def _cut(
     chosen = np.zeros(count + 2, bool)
     chosen[reached] = True
     return chosen[:count]
-
-
-def _edges(cells: _Cells) -> tuple[Int[np.ndarray, "2 edges"], Int[np.ndarray, " edges"]]:
-    """Neighbouring cells, and the length of their common boundary."""
-    at = cells.at
-    pairs = np.concatenate(
-        [
-            np.stack([at[:, :-1].ravel(), at[:, 1:].ravel()]),
-            np.stack([at[:-1].ravel(), at[1:].ravel()]),
-        ],
-        axis=1,
-    )
-    pairs = np.sort(pairs[:, pairs[0] != pairs[1]], axis=0)
-    edges, length = np.unique(pairs, axis=1, return_counts=True)
-    return edges, length
 
 
 def _joined(found: Mask, seed: Mask, gap: int) -> Mask:

@@ -8,7 +8,7 @@ from jaxtyping import Float64, Real
 from counterveil.search.irreducible import Accept, Cells, Reduced, reduce
 from counterveil.search.trial import Sets
 
-_CANDIDATES = 32
+_CANDIDATES = 24
 """Sets tried a round. On validation scenes all of them gained nothing over so many."""
 _ROUNDS = 3
 """The same is true of more rounds; they would starve what comes after."""
@@ -50,14 +50,19 @@ def exchange(
 
 
 def _candidates(cells: Cells, areas: np.ndarray, importance: np.ndarray) -> Sets:
-    """Sets of less area that differ by one newcomer, the most important newcomer first."""
-    sets = []
+    """Sets of less area that differ by one newcomer, the most important newcomer first.
+
+    Each newcomer is first tried alone and in the place of the largest; of the rest, later.
+    """
+    first, later = [], []
     for newcomer in np.argsort(-importance, kind="stable"):
         alone = np.arange(len(cells)) == newcomer
         if cells.sum() > 1 and areas[newcomer] < areas[cells].sum():
-            sets.append(alone)
+            first.append(alone)
         if not cells[newcomer]:
             larger = np.flatnonzero(cells & (areas > areas[newcomer]))
             largest = larger[np.argsort(-areas[larger], kind="stable")]
-            sets.extend((cells | alone) & (np.arange(len(cells)) != gone) for gone in largest)
-    return np.array(sets[:_CANDIDATES], bool).reshape(-1, len(cells))
+            swaps = [(cells | alone) & (np.arange(len(cells)) != gone) for gone in largest]
+            first += swaps[:1]
+            later += swaps[1:]
+    return np.array((first + later)[:_CANDIDATES], bool).reshape(-1, len(cells))

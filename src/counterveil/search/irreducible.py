@@ -16,6 +16,8 @@ Accept = Callable[[Sets], Bool[np.ndarray, " batch"]]
 
 _BULK = 16
 """Lengths of runs tried at once, before cells are tried one by one."""
+_TOGETHER = 8
+"""Lengths tried of a run of cells that can each go alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +38,10 @@ def reduce(cells: Cells, priority: Real[np.ndarray, " cells"], accept: Accept) -
 
     First, runs of cells from the front of ``priority`` are given back together, the longest of
     a few lengths that is acceptable. Then each pass tries to give back every cell alone, in one
-    batch, and the longest run of those that can go alone goes at once, found in a second batch.
-    A pass in which none can go is the proof. 1-minimality, as in delta debugging; monotonicity
-    is not assumed.
+    batch, and the longest of a few runs of those that can go alone goes at once, found in a
+    second batch. Those of them that are left are tried next, and the others again only when
+    none of these can go. A pass over all cells in which none can go is the proof. 1-minimality,
+    as in delta debugging; monotonicity is not assumed.
 
     Args:
         cells: the veil to start from; it must be acceptable itself.
@@ -49,17 +52,31 @@ def reduce(cells: Cells, priority: Real[np.ndarray, " cells"], accept: Accept) -
         Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.
     """
     cells = _in_bulk(cells.copy(), priority, accept)
+    tried = cells
     while cells.any():
-        veiled = _ordered(cells, priority)
-        alone = _without_each(cells, veiled)
-        verdicts = accept(alone)
-        free = veiled[: len(verdicts)][verdicts]
+        every = bool((tried == cells).all())
+        order = _ordered(tried, priority)
+        verdicts = accept(_without_each(cells, order))
+        free = order[: len(verdicts)][verdicts]
         if not len(free):
-            return Reduced(cells, irreducible=len(verdicts) == len(veiled))
-        together = _without_prefixes(cells, free)
-        accepted = np.flatnonzero(accept(together[1:])) + 1 if len(free) > 1 else np.zeros(0, int)
-        cells = together[int(accepted[-1]) if len(accepted) else 0]
+            if every or len(verdicts) < len(order):
+                return Reduced(cells, irreducible=every and len(verdicts) == len(order))
+            tried = cells
+            continue
+        gone = free[: _longest(cells, free, accept)]
+        cells[gone] = False
+        tried = np.isin(np.arange(len(cells)), free) & cells
+        tried = tried if tried.any() else cells
     return Reduced(cells, irreducible=True)
+
+
+def _longest(cells: Cells, free: np.ndarray, accept: Accept) -> int:
+    """How many cells, each free to go alone, can go at once from the front; one at least."""
+    lengths = np.unique(np.linspace(1, len(free), _TOGETHER).round().astype(int))[1:]
+    if not len(lengths):
+        return 1
+    accepted = np.flatnonzero(accept(_without_prefixes(cells, free)[lengths - 1]))
+    return int(lengths[accepted[-1]]) if len(accepted) else 1
 
 
 def _in_bulk(cells: Cells, priority: np.ndarray, accept: Accept) -> Cells:

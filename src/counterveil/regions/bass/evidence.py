@@ -34,7 +34,8 @@ def marginal(sums: Sums, variance: PerRegion) -> PerRegion:
     """
     n = sums[:, PIXELS, None]
     grown = np.log1p(squared_error(sums) / (2 * _STRENGTH * variance[:, None]))
-    return np.asarray((-(_STRENGTH + n / 2) * grown - np.log(n) / 2).sum(axis=1))
+    channels = -(_STRENGTH + n / 2) * grown - np.log(n) / 2
+    return np.asarray(channels[:, 0] + channels[:, 1] + channels[:, 2])  # faster than a sum
 
 
 def full_marginal(sums: Sums, variance: PerRegion) -> PerRegion:

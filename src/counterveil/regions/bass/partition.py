@@ -176,7 +176,10 @@ def _keys(pairs: Pairs, count: int) -> Int64[ndarray, " keys"]:
 
 
 def _distinct(keys: Int64[ndarray, " keys"], count: int) -> Pairs:
-    return np.stack(np.divmod(np.unique(keys), count), axis=1)
+    ordered = np.sort(keys)  # sorting is vectorised, and faster here than numpy.unique's hashing
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return np.stack(np.divmod(ordered[first], count), axis=1)
 
 
 @compiled

@@ -5,7 +5,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CODE := src tests docs benchmarks examples
 
-.PHONY: setup run test check docs bench bench-results bench-rivals bench-speed clean
+.PHONY: setup run test check docs bench bench-results bench-rivals bench-reasoning \
+	bench-attribution bench-speed clean
 
 setup: .venv/.ready
 
@@ -35,23 +36,28 @@ docs: setup
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/pictures.py
 
-# The pages under docs/ that hold results, by two processes; QUICK=1 looks only, under out/quick.
+# The pages under docs/ that hold results, two at a time, the longest first; QUICK=1 looks only,
+# under out/quick.
 QUICK ?=
 FIGURES := $(if $(QUICK),out/quick,out/bench)
 PAGES := $(if $(QUICK),out/quick,docs)
-MEASURE := OMP_NUM_THREADS=1 $(BIN)/counterveil bench
-MEASURED = $(if $(QUICK),--quick) --out $(FIGURES)/$(1).json --markdown $(PAGES)/$(1).md
+MEASURE = OMP_NUM_THREADS=1 $(BIN)/counterveil bench $(1) $(if $(QUICK),--quick) \
+	--out $(FIGURES)/$(2).json --markdown $(PAGES)/$(2).md
 
 bench: setup
-	$(MAKE) --no-print-directory -j2 bench-results bench-rivals
+	$(MAKE) --no-print-directory -j2 bench-results bench-rivals bench-reasoning bench-attribution
 
 bench-results: setup
-	$(MEASURE) cse --resume --part classifiers --part paper --part released --part edges $(call MEASURED,results)
-	$(MEASURE) attribution --resume $(call MEASURED,attribution)
+	$(call MEASURE,cse --resume --part classifiers --part paper --part released --part edges,results)
 
 bench-rivals: setup
-	$(MEASURE) cse --resume --part attributions --part partitions --part searches $(call MEASURED,rivals)
-	$(MEASURE) reasoning $(call MEASURED,reasoning)
+	$(call MEASURE,cse --resume --part attributions --part partitions --part searches,rivals)
+
+bench-reasoning: setup
+	$(call MEASURE,reasoning,reasoning)
+
+bench-attribution: setup
+	$(call MEASURE,attribution --resume,attribution)
 
 # docs/speed.md. SPEED=--quick for a look, under out/bench; the figures are lines of JSON.
 SPEED ?=

@@ -21,6 +21,9 @@ Options = Mapping[str, Any]
 BLACK = fill("black")
 TARGET = profiles.PROFILES["proxy"].settings.target
 """What the default settings ask for; a mere flip is 0.5."""
+PAPER_BASS: Options = MappingProxyType({"start": 12})
+"""Found on validation scenes: from 12 regions, the greedy search finds more counterfactuals among
+its ten than from 16, the default, whose veils are smaller."""
 CSRA_SLIC: Options = MappingProxyType({"segments": 30, "compactness": 50})
 SECOND_STAGE = ("layer2", "network.resnet.encoder.stages.1")
 """Names of a ResNet's second stage: torchvision's, and the proxies'."""
@@ -35,7 +38,7 @@ class Method:
         attribution: name in ``counterveil.attribution.ATTRIBUTIONS``.
         segmentation: name in ``counterveil.regions.SEGMENTATIONS``.
         search: name in ``counterveil.search.SEARCHES``.
-        regions: options of the segmentation.
+        regions: options of the segmentation; by default BASS's for the paper's search.
         options: of the search.
         layers: names of the layer that the attribution reads, the first that there is; the
             attribution's own choice where there is none.
@@ -50,7 +53,7 @@ class Method:
     attribution: str = "fullgrad"
     segmentation: str = "bass"
     search: str = "greedy"
-    regions: Options = field(default_factory=dict)
+    regions: Options | None = None
     options: Options = field(default_factory=dict)
     layers: tuple[str, ...] = ()
     fill: Fill = field(default=BLACK)
@@ -66,7 +69,9 @@ class Method:
 
     def parts(self, classifier: Classifier) -> Methods:
         """What the pipeline is handed."""
-        partition = regions.make(self.segmentation, **self.regions)
+        own = PAPER_BASS if self.segmentation == "bass" else {}
+        options = own if self.regions is None else self.regions
+        partition = regions.make(self.segmentation, **options)
         return Methods(
             attribution=Named(self.attribution, self._attribution(classifier)),
             black_box=Named("occlusion", attribution.make("occlusion")),
@@ -93,7 +98,9 @@ PAPER = Method("FullGrad + BASS + greedy (the paper)")
 """What both tables of the paper have in common, and searches are compared with."""
 MINIMAL = Method("minimal (ours)", search="minimal")
 """The same regions and goal, our search."""
-DEFAULT = Method("default (ours): minimal, finer", search="minimal", target=TARGET, finer=True)
+DEFAULT = Method(
+    "default (ours): minimal, finer", search="minimal", regions={}, target=TARGET, finer=True
+)
 """What the default settings search for, before whole objects are veiled."""
 OURS = (MINIMAL, DEFAULT)
 

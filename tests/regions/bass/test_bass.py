@@ -81,7 +81,7 @@ def test_flat_areas_get_few_regions_and_detailed_ones_many():
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-@pytest.mark.parametrize("options", [{"size": 50}, {"size": 10}, {"count": 40}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"size": 10}, {"count": 40}], ids=str)
 def test_regions_are_finer_where_guidance_is_hot(options, scale):
     image = photograph("astronaut", 200)
     heat = np.zeros((200, 200), dtype=np.float32)

@@ -19,9 +19,6 @@ from counterveil.regions.bass.scales import coarsening, factors, refined, shrunk
 from counterveil.regions.connect import connect
 from counterveil.types import Heat, Image, Labels
 
-_START = 12
-"""Regions at the start, where no size is given. Found on validation scenes: from 12, the paper's
-greedy search finds more counterfactuals among its ten regions than from 16, or from 10."""
 _SURPLUS = 0.5  # how far splits may overshoot a wanted count, as a share of it
 
 
@@ -46,7 +43,8 @@ class Bass:
 
     Attributes:
         size: side of a region at the start, in pixels of the full image; by default so that
-            there are about 12 on an image of any size (then more, or fewer, as it adapts).
+            there are about ``start`` (then more, or fewer, as it adapts).
+        start: regions at the start on an image of any size, where no ``size`` is given.
         count: number of regions to return, at most one a pixel; it replaces ``size`` and
             ``acceptance``: the splits that explain most and the merges that cost least are
             made, as many as lead to the number.
@@ -77,6 +75,7 @@ class Bass:
     """
 
     size: float | None = None
+    start: int = 16
     count: int | None = None
     shrink: int | None = None
     refine: bool = True
@@ -91,6 +90,7 @@ class Bass:
     def __post_init__(self) -> None:
         at_least_one = {
             "size": self.size,
+            "start": self.start,
             "count": self.count,
             "shrink": self.shrink,
             "rounds": self.rounds,
@@ -154,7 +154,7 @@ class Bass:
             return max(1.0, math.sqrt(height * width / self.count))
         if self.size is not None:
             return float(self.size)
-        return max(1.0, math.sqrt(height * width / _START))
+        return max(1.0, math.sqrt(height * width / self.start))
 
     def _evolve(self, partition: Partition, rng: np.random.Generator | None) -> None:
         for turn in range(self.rounds):

@@ -104,6 +104,13 @@ def test_a_hot_flat_area_is_split_too():
     assert len(np.unique(labels[:80])) > 2 * len(np.unique(labels[80:]))
 
 
+def test_start_is_a_number_of_regions_however_large_the_image_is():
+    for side in (120, 200):
+        image = photograph("astronaut", side)
+        assert np.array_equal(Bass(start=25)(image), Bass(size=side / 5)(image))
+        assert np.array_equal(Bass(start=25, size=20)(image), Bass(size=20)(image))
+
+
 def test_guidance_that_is_zero_everywhere_changes_nothing():
     image = photograph("coffee", 100)
     assert np.array_equal(

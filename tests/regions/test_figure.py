@@ -114,6 +114,16 @@ def test_what_is_written_on_an_object_is_hidden_with_it(part, hidden):
     assert (found & ~inside(BAR)).sum() < 0.1 * seed.sum()
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_letters_cut_off_by_the_images_edge_are_hidden_too(turns):
+    sign, letter = (slice(0, 40), slice(20, 76)), (slice(0, 16), slice(40, 46))
+    image = np.rot90(picture(((sign, (200, 60, 40)), (letter, (240, 240, 240)))), turns)
+    seed = np.rot90(inside(sign) & ~inside(letter), turns)
+    found = figure(image, seed, partition(image), settings=FigureSettings(reach=0, margin=0))
+    assert found[np.rot90(inside(letter), turns)].all()
+    assert (found & ~np.rot90(inside(sign), turns)).sum() < 0.1 * seed.sum()
+
+
 def test_what_an_object_only_surrounds_is_no_hole_of_it():
     image = np.full((SIDE, SIDE, 3), 120, np.uint8)
     ring = np.zeros((SIDE, SIDE), bool)

@@ -168,6 +168,20 @@ def test_minimal_gives_back_at_finer_granularity():
     assert result.irreducible
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_the_hottest_pieces_take_the_place_of_a_larger_veil_that_cannot_shrink(told):
+    fine = grid(2, 4)
+    beside = np.isin(fine, [3, 7])  # hides the decision as well as piece 0 does, and costs more
+    coarse = np.where(beside, 0, 1).astype(np.int32)
+    heat = np.where(fine == 0, 1, 0.5 * beside).astype(np.float32)
+    score = needs_any(fine, [[3, 7], [0]])
+    more = {"finer": fine, "heat": heat if told else None}
+    result = run("minimal", coarse, score, [0.5, 0.2], **more)
+    assert (result.mask == (fine == 0 if told else beside)).all()
+    assert result.regions == ((1,) if told else (0,))
+    assert result.irreducible
+
+
 def test_minimal_settles_for_the_threshold_and_says_so():
     labels = grid(3, 3)
     result = run("minimal", labels, needs_all(labels, [4], low=0.4), np.eye(9)[4])

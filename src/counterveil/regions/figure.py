@@ -192,16 +192,28 @@ def figure(
 
 
 def _without_holes(mask: Mask, part: float) -> Mask:
-    """Each connected part with those of its holes filled that are small beside it."""
+    """Each connected part with those of its holes filled that are small beside it.
+
+    An edge of the image closes a hole, too: a sign may be cut off by it.
+    """
     whole = mask.copy()
     parts, count = label(mask)
     for number in range(1, count + 1):
         own = parts == number
-        holes = label(binary_fill_holes(own) & ~own)[0]
+        holes = label(_closed(own) & ~own)[0]
         small = np.bincount(holes.ravel()) <= part * own.sum()
         small[0] = False
         whole |= small[holes]
     return whole
+
+
+def _closed(own: Mask) -> Mask:
+    """A part without holes, as it is and where one edge of the image belongs to it."""
+    closed: Mask = binary_fill_holes(own)
+    for turns in range(4):
+        padded = np.pad(np.rot90(own, turns), ((1, 0), (0, 0)), constant_values=True)
+        closed |= np.rot90(binary_fill_holes(padded)[1:], -turns)
+    return closed
 
 
 def _is_ground(grown: Mask, seed: Mask, settings: FigureSettings) -> bool:

@@ -26,6 +26,8 @@ from counterveil.veil import Fill
 
 _FIRST = 4
 """Prefixes scored before the others: most flips are among them."""
+_HOTTEST = 12
+"""Veils of the hottest pieces that are tried in the place of the regions' veil."""
 _LAST = 3
 """Images scored to know a veil: given back by regions, given back by pieces, and closed."""
 
@@ -68,7 +70,8 @@ def minimal(
        score (Definition 2), and then by what each adds to the best veil so far.
     2. Deletion passes until no veiled region can be given back, largest first; then a few
        rounds of exchanges for smaller regions.
-    3. The veil is cut along ``finer`` and the passes run again on the pieces, coolest first;
+    3. The veil is cut along ``finer``; where the hottest pieces of the whole image do as much
+       and cover less, they take its place. The passes run again on the pieces, coolest first;
        the score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
 
     Args:
@@ -80,7 +83,8 @@ def minimal(
         goal: threshold of the decision, and the target to stay below.
         budget: most regions at once, most images scored.
         finer: a finer partition to give back by; ``None`` stops after step 2.
-        heat: attribution, orders the finer pieces; their size orders them where ``None``.
+        heat: attribution, orders the finer pieces; where ``None``, their size orders those of
+            the veil, and no others are tried.
 
     Returns:
         The counterfactual. Where the target cannot be met but the threshold can, it is
@@ -154,16 +158,42 @@ def _shrunk(
     if finer is None:
         return _Veil(kept.cells, mask, after, flip.limit, kept.irreducible)
     limit = min(flip.limit, after + goal.slack)
-    mask, proven = _give_back(trial, mask, kept, finer, heat, limit)
+    if heat is not None:
+        mask = _hottest(trial, mask, finer, heat, limit)
+    mask, proven = _give_back(trial, mask, finer, heat, limit)
     closed = close_gaps(mask, finer)
     after = trial.one(closed)
-    if after < limit:
-        return _Veil(kept.cells, closed, after, limit, proven)
-    return _Veil(kept.cells, mask, trial.one(mask), limit, proven)
+    if after >= limit:
+        closed, after = mask, trial.one(mask)
+    return _Veil(_touched(labels, closed), closed, after, limit, proven)
+
+
+def _touched(labels: Labels, mask: Mask) -> np.ndarray:
+    """Which regions a veil touches, ``(K,)``."""
+    touched: np.ndarray = np.bincount(labels[mask], minlength=int(labels.max()) + 1) > 0
+    return touched
+
+
+def _hottest(trial: Trial, mask: Mask, finer: Labels, heat: Heat, limit: float) -> Mask:
+    """The fewest of the hottest pieces that do what a veil does, where they cover less.
+
+    A large region beside an object can hide the decision, with nothing to give back; the object's
+    own pieces, which the heat points at, hide it with less. A few numbers of pieces are tried, each
+    larger than the last by the same factor.
+    """
+    area = np.bincount(finer.ravel())
+    order = np.argsort(-np.bincount(finer.ravel(), heat.ravel()) / area, kind="stable")
+    most = int(np.searchsorted(np.cumsum(area[order]), mask.sum()))
+    if not most:
+        return mask
+    counts = np.unique(np.geomspace(1, most, _HOTTEST).round().astype(int))
+    sets = prefixes(order[:most], len(area))[counts - 1]
+    first = first_below(trial.sets(finer, sets), limit)
+    return mask if first is None else cover(finer, sets[first][None])[0]
 
 
 def _give_back(
-    trial: Trial, mask: Mask, kept: Reduced, finer: Labels, heat: Heat | None, limit: float
+    trial: Trial, mask: Mask, finer: Labels, heat: Heat | None, limit: float
 ) -> tuple[Mask, bool]:
     """Cut the veil along a finer partition, and give back what pieces it can."""
     cells = cut(mask, finer)

@@ -66,12 +66,12 @@ class FigureSettings:
     warm: float = 3.1
     near: float = -1.0
     far: float = 1.8
-    distinct: float = 1.0
+    distinct: float = 0.8
     most: float = 4.0
     say: float = 4.0
     much: float = 0.25
-    times: float = 5.0
-    plain: float = 0.4
+    times: float = 3.0
+    plain: float = 0.35
     gap: float = 1 / 56
     margin: float = 1 / 200
     hole: float = 0.25

@@ -90,6 +90,12 @@ def test_the_papers_search_keeps_whole_regions():
     assert methods(with_overrides(base, Overrides(search="greedy"))).finer is None
 
 
+def test_a_segmentation_with_a_network_runs_where_the_models_do():
+    base = with_overrides(PROFILES["proxy"], Overrides(segmentation="sam"))
+    assert methods(base, device="cuda:1").segmentation.method.device == "cuda:1"
+    assert methods(base).segmentation.method.device == "cpu"
+
+
 def test_guidance_and_limits_are_read_from_a_file(tmp_path):
     text = """
 guided = true

@@ -185,7 +185,7 @@ def from_profile(
     chosen = with_overrides(chosen, overrides or Overrides())
     _check_together(chosen)
     _check_device(device)
-    used = methods(chosen)
+    used = methods(chosen, device=device)
     _check_weights(used.segmentation)
     watches = [Watch(c, _loaded(classifiers, c.classifier, device)) for c in chosen.categories]
     return Counterveil(
@@ -241,12 +241,13 @@ def _check_weights(segmentation: Named[Segmentation]) -> None:
         cast(Any, segmentation.method)._loaded  # noqa: B018
 
 
-def methods(chosen: Profile) -> Methods:
-    """The methods that a profile names."""
+def methods(chosen: Profile, *, device: str = "cpu") -> Methods:
+    """The methods that a profile names; a segmentation with a network runs on the device."""
+    options = {"device": device} if chosen.segmentation == "sam" else {}
     return Methods(
         attribution=Named(chosen.attribution, attribution.make(chosen.attribution)),
         black_box=Named("occlusion", attribution.make("occlusion")),
-        segmentation=Named(chosen.segmentation, regions.make(chosen.segmentation)),
+        segmentation=Named(chosen.segmentation, regions.make(chosen.segmentation, **options)),
         finer=_finer if chosen.search == "minimal" else None,
         search=Named(chosen.search, search.make(chosen.search)),
         fill=veil.fill(chosen.fill),

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int
 from scipy.ndimage import binary_closing, binary_fill_holes, label
 
 from counterveil.search.exchange import exchange
-from counterveil.search.irreducible import Reduced, reduce
+from counterveil.search.irreducible import reduce
 from counterveil.search.trial import (
     Goal,
     Remembered,

@@ -54,7 +54,6 @@ def by_lime(case: Case, watch: Watch, samples: int) -> Found:
             labels=(1,),
             hide_color=0,
             num_samples=samples,
-            progress_bar=False,
         )
         ranked = [region for region, weight in told.local_exp[1] if weight > 0][:MOST]
         for count in range(1, len(ranked) + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from counterveil import reasoning
 from counterveil.reasoning import ConditionalBlip
 from counterveil.reasoning.memory import memory, vicuna
 from tests.reasoning import tiny
@@ -16,6 +17,20 @@ def test_a_tiny_model_needs_what_it_is_computed_to_need(tmp_path):
     assert needs.parameters == count
     assert needs.gib["bf16"] * 2**30 == pytest.approx(2 * count)
     assert needs.gib["4-bit"] < needs.gib["8-bit"] < needs.gib["bf16"]
+
+
+@pytest.mark.parametrize(("options", "name"), [("", "bf16"), ("8", "8-bit"), ("4", "4-bit")])
+def test_a_quantised_model_needs_what_it_is_computed_to_need(tmp_path, options, name):
+    """As transformers counts what bitsandbytes made of it, and the scales, which it leaves out."""
+    pytest.importorskip("bitsandbytes")
+    quantise = f"&quantise={options}" if options else ""
+    model = reasoning.load(
+        f"blip:{tiny.save(tmp_path, **tiny.WIDE)}?dtype=bfloat16{quantise}"
+    ).model
+    states = [getattr(p, "quant_state", None) for p in model.parameters()]
+    scales = sum(4 * state.absmax.numel() for state in states if state is not None)
+    there = model.get_memory_footprint() + scales
+    assert there == pytest.approx(memory(model.config).gib[name] * 2**30, rel=0.01)
 
 
 @pytest.mark.parametrize(

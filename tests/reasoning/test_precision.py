@@ -73,6 +73,26 @@ def test_a_quantised_model_is_put_where_it_belongs_when_it_is_loaded(monkeypatch
 
 
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
+@pytest.mark.parametrize(("bits", "layer"), [(8, "Linear8bitLt"), (4, "Linear4bit")])
+def test_a_quantised_model_answers_about_the_same(tmp_path, scheme, bits, layer):
+    """By bitsandbytes itself, which computes on CPUs, too; its 4-bit kernels need some width."""
+    pytest.importorskip("bitsandbytes")
+    folder = tiny.save(tmp_path, **tiny.WIDE)
+    whole = reasoning.load(f"{scheme}:{folder}?generation=greedy")
+    small = reasoning.load(f"{scheme}:{folder}?quantise={bits}&generation=greedy")
+    layers = [type(module).__name__ for module in small.model.modules()]
+    assert layers.count(layer) > 20
+    asked = [QUESTIONS[:4]]
+    pairs = zip(
+        whole.answer(pictures(1), asked, [code()])[0],
+        small.answer(pictures(1), asked, [code()])[0],
+        strict=True,
+    )
+    apart = [abs(a.p_yes - b.p_yes) for a, b in pairs]
+    assert max(apart) < (0.05 if bits == 8 else 0.3)
+
+
+@pytest.mark.parametrize("scheme", ["blip", "hf"])
 def test_a_quantised_model_is_never_moved(stock, monkeypatch, scheme):
     """transformers refuses ``.to`` on one; a stand-in for the quantiser refuses it, too."""
     monkeypatch.setattr(precision, "find_spec", lambda name: True)

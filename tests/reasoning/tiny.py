@@ -25,6 +25,8 @@ from transformers import (  # noqa: E402
 
 SIDE = 32
 QUERIES = 4
+WIDE = {"vision": (2, 128), "qformer": (2, 128), "language": (2, 128), "spread": 0.1}
+"""Wide enough for bitsandbytes to quantise to 4 bits."""
 
 
 def words() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ from counterveil.training.reasoner.recipe import ReasonerRecipe
 from counterveil.training.reasoner.run import train
 from tests.reasoning import tiny
 from tests.training.test_data import scene_folder
+
+ZERO2 = Path(__file__).parents[2] / "examples" / "deepspeed" / "zero2.json"
 
 KINDS_IN_ORDER = tuple(KINDS)
 SHORT = Generation(beams=1, length=4)
@@ -373,13 +376,19 @@ def test_only_one_of_several_processes_writes(scenes, stock, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_one_writes(scenes, stock, tmp_path):
+@pytest.mark.parametrize("deepspeed", [False, True])
+def test_two_processes_train_and_one_writes(scenes, stock, tmp_path, monkeypatch, deepspeed):
     """As on two GPUs, by the command that examples/deepspeed shows, over gloo."""
+    options = ["--precision", "float32"]
+    if deepspeed:
+        pytest.importorskip("deepspeed")
+        monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+        options = ["--precision", "bfloat16", "--deepspeed", str(ZERO2)]
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
         "--no-python", "--", sys.executable, "-c", "from counterveil.cli import main; main()",
         "train", "reasoner", str(scenes), "--start", str(stock), "--out", str(tmp_path / "made"),
-        "--epochs", "1", "--batch", "8", "--questions", "2", "--precision", "float32",
+        "--epochs", "1", "--batch", "8", "--questions", "2", *options,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -39,7 +39,7 @@ def instruct(
     report: Callable[[str], None],
 ) -> Learnt:
     """Learn to answer, with codes."""
-    from transformers import Trainer
+    from transformers import PrinterCallback, Trainer
 
     lessons = Lessons(examples["train"], blip, recipe.mix, seed=recipe.seed)
     freeze(blip.model)
@@ -52,6 +52,7 @@ def instruct(
             data_collator=Collator(blip, gain=recipe.gain),
             callbacks=[_watch(lessons, shown, report)],
         )
+        trainer.remove_callback(PrinterCallback)  # it tells on stdout what is reported already
         found = sorted((out / "checkpoints").glob("checkpoint-*"))
         trainer.train(resume_from_checkpoint=bool(resume and found))
     blip.model.eval()

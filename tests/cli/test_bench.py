@@ -21,7 +21,8 @@ from counterveil.evaluation.subjects import Folder
 from tests.evaluation.boxes import picture
 
 SIZE = bench_cse.Size(
-    accuracy=8, paper=1, released=1, edge=1, tables=3, searches=2, optimum=1, proof=40
+    accuracy=8, paper=1, released=1, edge=1, tables=3, searches=2, optimum=1, proof=40,
+    heavy=1,
 )  # fmt: skip
 SPEC = "python:tests.evaluation.boxes:make"
 FEW = {
@@ -90,6 +91,20 @@ def test_every_category_and_method_is_measured(measured):
 def test_a_row_that_stands_in_several_tables_is_measured_once(measured):
     tables = measured[0]["counterfactuals"]
     assert tables["attributions"][PAPER.name] == tables["partitions"][PAPER.name]
+
+
+def test_a_heavy_row_is_measured_on_fewer_scenes_and_compared_on_those(monkeypatch):
+    rows = {"searches": (MINIMAL, Method("BEN", search="ben", heavy=True))}
+    monkeypatch.setattr(bench_cse, "tables", lambda sam="", *, opened=True, heavy=True: rows)
+    steps = []
+    size = replace(SIZE, parts=("searches",), optimum=0)
+    figures = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
+    counts = {
+        name: row["all"]["images"] for name, row in figures["counterfactuals"]["searches"].items()
+    }
+    assert counts == {MINIMAL.name: 6, "BEN": 3}
+    assert figures["beside"][f"{MINIMAL.name}, beside BEN"]["images"] == 3
+    assert len(steps) == bench_cse.steps(size) == 9
 
 
 def test_ours_are_set_beside_each_rival(measured):

@@ -49,7 +49,7 @@ class Size:
         searches: for the searches, of which the rivals score up to 2,048 images a scene.
         optimum: of each row of a table, those whose least area is looked for.
         proof: most images scored for one least area.
-        heavy: whether CSRA is also measured with the ten regions of the paper's comparison.
+        heavy: of the searches' scenes, those for CSRA with the paper's ten regions; 0: none.
         parts: which of ``PARTS`` are measured.
     """
 
@@ -61,19 +61,20 @@ class Size:
     searches: int
     optimum: int
     proof: int
-    heavy: bool = True
+    heavy: int
     parts: tuple[str, ...] = PARTS
 
 
 FULL = Size(
-    accuracy=1000,
+    accuracy=2000,
     paper=195,
     released=50,
     edge=6,
     tables=30,
     searches=10,
     optimum=10,
-    proof=8192,
+    proof=4096,
+    heavy=4,
 )
 QUICK = Size(
     accuracy=80,
@@ -84,7 +85,7 @@ QUICK = Size(
     searches=1,
     optimum=1,
     proof=1024,
-    heavy=False,
+    heavy=0,
 )
 
 
@@ -178,7 +179,7 @@ Tables = Mapping[str, Sequence[Method]]
 
 
 def _tables(size: Size, sam: str, folder: Folder | None) -> Tables:
-    rows = tables(sam, opened=folder is None or folder.opened, heavy=size.heavy)
+    rows = tables(sam, opened=folder is None or folder.opened, heavy=size.heavy > 0)
     chosen = {name: methods for name, methods in rows.items() if name in size.parts}
     if folder is not None and not chosen:
         raise UsageError(f"without a truth, only these parts can be measured: {', '.join(rows)}")
@@ -191,12 +192,13 @@ def _methods(rows: Tables, size: Size) -> list[tuple[Method, int]]:
     for table, methods in rows.items():
         for method in methods:
             before = counts.get(method.name, (method, 0))[1]
-            counts[method.name] = method, max(before, _count(size, table))
+            counts[method.name] = method, max(before, _count(size, table, method))
     return list(counts.values())
 
 
-def _count(size: Size, table: str) -> int:
-    return {"searches": size.searches, "paper": size.paper}.get(table, size.tables)
+def _count(size: Size, table: str, method: Method) -> int:
+    count = {"searches": size.searches, "paper": size.paper}.get(table, size.tables)
+    return min(count, size.heavy) if method.heavy else count
 
 
 class _Bench:
@@ -231,8 +233,8 @@ class _Bench:
         keys = [watch.category.key for watch in watches]
         results: dict[str, Any] = {}
         for table, methods in self._rows.items():
-            count = _count(self._size, table)
             for method in methods:
+                count = _count(self._size, table, method)
                 cases = {key: measured[method.name, key][:count] for key in keys}
                 if len(keys) > 1:
                     cases["all"] = [case for key in keys for case in cases[key]]
@@ -242,14 +244,19 @@ class _Bench:
         return {"counterfactuals": results, **({"beside": beside} if beside else {})}
 
     def _beside(self, measured: Mapping[tuple[str, str], list[Any]], keys: list[str]) -> Any:
-        """Each of our searches beside each rival, all categories together."""
+        """Each of our searches beside each rival, on the same images of all categories."""
         rows = self._rows.get("searches", ())
 
-        def cases(method: Method) -> list[Any]:
-            return [c for key in keys for c in measured[method.name, key][: self._size.searches]]
+        def pair(one: Method, other: Method) -> dict[str, Any]:
+            both = min(_count(self._size, "searches", method) for method in (one, other))
+            ours, theirs = (
+                [case for key in keys for case in measured[method.name, key][:both]]
+                for method in (one, other)
+            )
+            return cse.beside(ours, theirs)
 
         return {
-            f"{one.name}, beside {other.name}": cse.beside(cases(one), cases(other))
+            f"{one.name}, beside {other.name}": pair(one, other)
             for one in rows
             if one in OURS
             for other in rows

@@ -36,7 +36,7 @@ class Size:
     veiled: int
 
 
-FULL = Size(scenes=600, veiled=60)
+FULL = Size(scenes=600, veiled=40)
 QUICK = Size(scenes=40, veiled=6)
 
 

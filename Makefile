@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CODE := src tests docs benchmarks examples
 
-.PHONY: setup run test check docs bench bench-results bench-rivals bench-reasoning \
+.PHONY: setup run test check docs bench bench-gpu bench-results bench-rivals bench-reasoning \
 	bench-attribution bench-speed clean
 
 setup: .venv/.ready
@@ -73,6 +73,14 @@ bench-speed: setup
 	$(BIN)/python benchmarks/page.py out/bench/speed.jsonl $(SPEED_PAGES)/speed.md
 	$(BIN)/python benchmarks/eight_questions.py
 	$(BIN)/python benchmarks/scenes.py
+
+# Needs a GPU; 13b in bf16 takes 27 GB of its memory.
+bench-gpu: setup
+	@mkdir -p out/bench
+	{ $(BIN)/python benchmarks/throughput.py --device cuda && \
+	$(BIN)/python benchmarks/tokens.py --device cuda --size 7b && \
+	$(BIN)/python benchmarks/tokens.py --device cuda --size 13b; } > out/bench/gpu.jsonl
+	@cat out/bench/gpu.jsonl
 
 clean:
 	rm -rf out .venv

@@ -1,0 +1,68 @@
+"""Images a second of a whole run, over those of its classifiers' forwards alone.
+
+Run: python benchmarks/throughput.py [--count 60] [--device cuda] [--rounds 3]
+The run reads files, scores them, veils what is flagged and verifies, as `counterveil run` does but
+for its answers to questions; half of the scenes are unsafe. The forwards are those of all three
+classifiers over the same pixels, in full batches: what a user pays for a verdict without a veil.
+Prints a line of JSON; `times_slower` is the run's time over the forwards', round by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from counterveil import profiles
+from counterveil.images import encode_png
+from counterveil.outputs import Folder
+from counterveil.scenes import draw_scene
+from measuring import emit, in_turn, machine, ratios, spread
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one round of six images")
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    count, rounds = (6, 1) if options.quick else (options.count, options.rounds)
+    wordless = profiles.Overrides(reasoner="")
+    pipeline = profiles.from_profile("proxy", overrides=wordless, device=options.device)
+    pixels = np.stack([draw_scene(5, n, split="test").pixels for n in range(count)])
+    with TemporaryDirectory() as name:
+        files = [Path(name) / f"{n:04}.png" for n in range(count)]
+        for file, image in zip(files, pixels, strict=True):
+            file.write_bytes(encode_png(image))
+        runs = iter(range(rounds + 1))
+
+        def run() -> None:
+            with Folder(Path(name) / f"out{next(runs)}") as folder:
+                for file in files:
+                    folder.add(file.stem, pipeline.examine(file, name=file.name, stem=file.stem))
+
+        def forwards() -> None:
+            for watch in pipeline.watches:
+                watch.classifier.score(pixels)
+
+        calls = {"run": run, "forwards": forwards}
+        for call in calls.values():
+            call()
+        times = in_turn(calls, rounds)
+    cuda = options.device.startswith("cuda")
+    emit(
+        "throughput",
+        setting=f"{count} scenes of 224 px, half of them unsafe",
+        device=torch.cuda.get_device_name(options.device) if cuda else options.device,
+        images_per_second={n: spread([count / t for t in ts]) for n, ts in times.items()},
+        times_slower=ratios(times["run"], times["forwards"]),
+        **machine("torch"),
+    )
+
+
+if __name__ == "__main__":
+    main()

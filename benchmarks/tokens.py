@@ -1,0 +1,146 @@
+"""Tokens a second of a conditioned InstructBLIP, beside stock `generate` and the memory's limit.
+
+Run: python benchmarks/tokens.py --size 13b --device cuda [--tokens 64] [--rounds 5]
+Weights are random, in bf16, and both sides have the same; only the control code is ours. While it
+writes, a model of batch one reads all weights of its language model for each token, so that the
+memory's bandwidth, measured here by copying, sets a limit. `--size tiny` is a look without a GPU.
+Prints a line of JSON a batch; `faster` is ours over the stock's, round by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from counterveil.reasoning.ciit import ConditionalInstructBlip
+from counterveil.reasoning.memory import vicuna
+from counterveil.reasoning.prior import ControlSpec
+from measuring import emit, in_turn, machine, ratios, seconds, spread
+
+from transformers import (  # isort: skip  (after torchvision, which ciit imports)
+    InstructBlipConfig,
+    InstructBlipForConditionalGeneration,
+)
+
+WORDS = 16
+"""Of the question."""
+
+
+def configuration(size: str) -> InstructBlipConfig:
+    """InstructBLIP with Vicuna 7b or 13b; ``tiny``: its layers, all of them few and narrow."""
+    if size != "tiny":
+        return vicuna(size)
+    config = vicuna("7b")
+    for part in (config.vision_config, config.qformer_config, config.text_config):
+        part.hidden_size, part.intermediate_size = 128, 256
+        part.num_hidden_layers, part.num_attention_heads = 2, 2
+    config.qformer_config.encoder_hidden_size = 128
+    config.text_config.num_key_value_heads, config.text_config.head_dim = 2, 64
+    return config
+
+
+def model_of(size: str, device: str) -> ConditionalInstructBlip:
+    """Random weights, made where they stay; conditioned on three categories."""
+    before = torch.get_default_dtype()
+    torch.manual_seed(0)
+    try:
+        torch.set_default_dtype(torch.bfloat16)
+        with torch.device(device):
+            model = ConditionalInstructBlip(configuration(size)).eval()
+            words = [torch.arange(3 * n, 3 * n + 3) for n in range(1, 4)]
+            model.add_control(ControlSpec(("a", "b", "c"), 4), words)
+    finally:
+        torch.set_default_dtype(before)
+    return model
+
+
+def inputs_of(model: ConditionalInstructBlip, batch: int) -> dict[str, Tensor]:
+    """Random pixels, and ids of a question."""
+    config, device = model.config, model.query_tokens.device
+    image = torch.full((batch, config.num_query_tokens), config.image_token_index)
+    question = torch.arange(100, 100 + WORDS).expand(batch, -1)
+    ids = torch.cat([image, question], dim=1).to(device)
+    question = question.to(device)
+    side = config.vision_config.image_size
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "qformer_input_ids": question,
+        "qformer_attention_mask": torch.ones_like(question),
+        "pixel_values": torch.rand(batch, 3, side, side, dtype=model.dtype, device=device),
+    }
+
+
+def bandwidth(device: str) -> float:
+    """Bytes a second that a copy reads and writes; the best of ten."""
+    block = torch.zeros((1 << 30) if device != "cpu" else (1 << 27), dtype=torch.uint8).to(device)
+    other = torch.empty_like(block)
+    times = [seconds(settled(lambda: other.copy_(block), device)) for _ in range(10)]
+    return 2 * block.numel() / min(times)
+
+
+def settled(call: Callable[[], object], device: str) -> Callable[[], None]:
+    """A call that ends when the device is done."""
+
+    def done() -> None:
+        call()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+
+    return done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=["7b", "13b", "tiny"], default="tiny")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    options = parser.parse_args()
+    model = model_of(options.size, options.device)
+    read = sum(p.numel() * p.element_size() for p in model.language_model.parameters())
+    table = model.get_input_embeddings().weight  # of which a token reads one row
+    least = (read - table.numel() * table.element_size()) / bandwidth(options.device)
+    cuda = options.device.startswith("cuda")
+    for batch in options.batches:
+        given = inputs_of(model, batch)
+        guidance = torch.ones(batch, 3, device=options.device)
+        fixed = {
+            "do_sample": False,
+            "min_new_tokens": options.tokens,
+            "max_new_tokens": options.tokens,
+        }
+
+        def ours(given=given, guidance=guidance, fixed=fixed) -> Tensor:
+            return model.write(**given, guidance=guidance, **fixed).ids
+
+        def stock(given=given, fixed=fixed) -> Tensor:
+            with torch.inference_mode():
+                return InstructBlipForConditionalGeneration.generate(model, **given, **fixed)
+
+        calls = {"counterveil": ours, "stock": stock}
+        calls = {name: settled(call, options.device) for name, call in calls.items()}
+        for call in calls.values():
+            call()
+        times = in_turn(calls, options.rounds)
+        written = batch * options.tokens
+        emit(
+            "tokens",
+            setting=f"{options.size}, bf16, batch {batch}, {options.tokens} tokens",
+            device=torch.cuda.get_device_name(options.device) if cuda else options.device,
+            tokens_per_second={
+                name: spread([written / t for t in values]) for name, values in times.items()
+            },
+            faster=ratios(times["stock"], times["counterveil"]),
+            limit=batch / least,
+            share_of_limit=spread([options.tokens * least / t for t in times["counterveil"]]),
+            **machine("torch", "transformers"),
+        )
+
+
+if __name__ == "__main__":
+    main()

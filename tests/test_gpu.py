@@ -1,0 +1,68 @@
+"""What a GPU must not change; `pytest -m gpu`, skipped where there is none.
+
+COUNTERVEIL_TEST_DEVICE names another device than cuda; cpu tries the tests themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from counterveil import attribution, classifiers, profiles
+from counterveil.categories import PAPER
+from counterveil.images import decode_clean, encode_png, load
+from counterveil.scenes import draw_scene
+
+DEVICE = os.environ.get("COUNTERVEIL_TEST_DEVICE", "cuda")
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="no GPU here"),
+]
+
+
+@pytest.mark.parametrize("key", PAPER)
+def test_scores_and_maps_are_those_of_the_cpu(key):
+    here, there = (classifiers.load(f"proxy:{key}", device=name) for name in ("cpu", DEVICE))
+    scenes = [draw_scene(3, n, split="test", category=key).pixels for n in range(16)]
+    images = np.stack(scenes)
+    assert np.allclose(here.score(images), there.score(images), atol=0.02)
+    unsafe = draw_scene(3, 0, split="test", category=key, kind="unsafe").pixels
+    for name in ("fullgrad", "gradcam", "ablationcam"):
+        method = attribution.make(name)
+        heats = [method(classifier, unsafe).ravel() for classifier in (here, there)]
+        assert np.corrcoef(*heats)[0, 1] > 0.99
+
+
+def test_what_is_released_is_verified_and_safe_pixels_stay():
+    wordless = profiles.Overrides(reasoner="")
+    pipeline = profiles.from_profile("proxy", overrides=wordless, device=DEVICE)
+    for key in PAPER:
+        pixels = draw_scene(4, 0, split="test", category=key, kind="unsafe").pixels
+        examination = pipeline.examine(encode_png(pixels))
+        results = {result.key: result for result in examination.record.categories}
+        if results[key].flagged:
+            assert results[key].counterfactual.verified
+        released, veil = decode_clean(examination.veiled), load(examination.mask)[0].pixels
+        veiled = veil[..., 0] > 127
+        assert results[key].flagged == veiled.any()
+        assert (released[~veiled] == pixels[~veiled]).all()
+
+
+@pytest.mark.parametrize(
+    "words", [["throughput.py", "--quick"], ["tokens.py", "--tokens", "8", "--rounds", "1"]]
+)
+def test_the_benchmarks_run_there(words):
+    script, *options = words
+    command = [sys.executable, str(BENCHMARKS / script), *options, "--device", DEVICE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for line in done.stdout.splitlines():
+        assert json.loads(line)["device"]

@@ -89,6 +89,13 @@ def emit(benchmark: str, **figures: Any) -> None:
     print(json.dumps({"benchmark": benchmark, **figures}), flush=True)
 
 
+def device_name(device: str) -> str:
+    """The GPU's own name; figures are kept with it."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
 def machine(*packages: str) -> dict[str, Any]:
     """Where the figures come from."""
     return {

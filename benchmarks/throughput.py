@@ -2,8 +2,8 @@
 
 Run: python benchmarks/throughput.py [--count 60] [--device cuda] [--rounds 3]
 The run reads files, scores them, veils what is flagged and verifies, as `counterveil run` does but
-for its answers to questions; half of the scenes are unsafe. The forwards are those of all three
-classifiers over the same pixels, in full batches: what a user pays for a verdict without a veil.
+for its answers to questions; about half of the scenes are unsafe. The forwards are those of all
+three classifiers over the same pixels, in full batches: what a verdict without a veil costs.
 Prints a line of JSON; `times_slower` is the run's time over the forwards', round by round.
 """
 
@@ -14,13 +14,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 
 from counterveil import profiles
 from counterveil.images import encode_png
 from counterveil.outputs import Folder
 from counterveil.scenes import draw_scene
-from measuring import emit, in_turn, machine, ratios, spread
+from measuring import device_name, emit, in_turn, machine, ratios, spread
 
 
 def main() -> None:
@@ -53,11 +52,10 @@ def main() -> None:
         for call in calls.values():
             call()
         times = in_turn(calls, rounds)
-    cuda = options.device.startswith("cuda")
     emit(
         "throughput",
-        setting=f"{count} scenes of 224 px, half of them unsafe",
-        device=torch.cuda.get_device_name(options.device) if cuda else options.device,
+        setting=f"{count} scenes of 224 px, about half of them unsafe",
+        device=device_name(options.device),
         images_per_second={n: spread([count / t for t in ts]) for n, ts in times.items()},
         times_slower=ratios(times["run"], times["forwards"]),
         **machine("torch"),

@@ -18,7 +18,7 @@ from torch import Tensor
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.memory import vicuna
 from counterveil.reasoning.prior import ControlSpec
-from measuring import emit, in_turn, machine, ratios, seconds, spread
+from measuring import device_name, emit, in_turn, machine, ratios, seconds, spread
 
 from transformers import (  # isort: skip  (after torchvision, which ciit imports)
     InstructBlipConfig,
@@ -76,7 +76,8 @@ def inputs_of(model: ConditionalInstructBlip, batch: int) -> dict[str, Tensor]:
 
 def bandwidth(device: str) -> float:
     """Bytes a second that a copy reads and writes; the best of ten."""
-    block = torch.zeros((1 << 30) if device != "cpu" else (1 << 27), dtype=torch.uint8).to(device)
+    size = 1 << 27 if device == "cpu" else 1 << 30
+    block = torch.zeros(size, dtype=torch.uint8, device=device)
     other = torch.empty_like(block)
     times = [seconds(settled(lambda: other.copy_(block), device)) for _ in range(10)]
     return 2 * block.numel() / min(times)
@@ -105,7 +106,6 @@ def main() -> None:
     read = sum(p.numel() * p.element_size() for p in model.language_model.parameters())
     table = model.get_input_embeddings().weight  # of which a token reads one row
     least = (read - table.numel() * table.element_size()) / bandwidth(options.device)
-    cuda = options.device.startswith("cuda")
     for batch in options.batches:
         given = inputs_of(model, batch)
         guidance = torch.ones(batch, 3, device=options.device)
@@ -131,7 +131,7 @@ def main() -> None:
         emit(
             "tokens",
             setting=f"{options.size}, bf16, batch {batch}, {options.tokens} tokens",
-            device=torch.cuda.get_device_name(options.device) if cuda else options.device,
+            device=device_name(options.device),
             tokens_per_second={
                 name: spread([written / t for t in values]) for name, values in times.items()
             },

@@ -52,7 +52,7 @@ def test_what_is_released_is_verified_and_safe_pixels_stay():
             assert results[key].counterfactual.verified
         released, veil = decode_clean(examination.veiled), load(examination.mask)[0].pixels
         veiled = veil[..., 0] > 127
-        assert results[key].flagged == veiled.any()
+        assert veiled.any() == any(result.flagged for result in results.values())
         assert (released[~veiled] == pixels[~veiled]).all()
 
 
@@ -64,5 +64,5 @@ def test_the_benchmarks_run_there(words):
     command = [sys.executable, str(BENCHMARKS / script), *options, "--device", DEVICE]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    for line in done.stdout.splitlines():
-        assert json.loads(line)["device"]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines and all(line["device"] for line in lines)

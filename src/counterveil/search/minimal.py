@@ -178,8 +178,8 @@ def _hottest(trial: Trial, mask: Mask, finer: Labels, heat: Heat, limit: float) 
     """The fewest of the hottest pieces that do what a veil does, where they cover less.
 
     A large region beside an object can hide the decision, and shrink little within the budget; the
-    object's own pieces, which the heat points at, hide it with less. A few numbers of
-    pieces are tried, each larger than the last by the same factor.
+    object's own pieces, which the heat points at, hide it with less. A few numbers of pieces are
+    tried, each larger than the last by the same factor.
     """
     area = np.bincount(finer.ravel())
     order = np.argsort(-np.bincount(finer.ravel(), heat.ravel()) / area, kind="stable")

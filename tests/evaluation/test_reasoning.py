@@ -56,11 +56,47 @@ class Silent(Knows):
 
 def asked(reasoner, drawn, at=0):
     steps = []
-    said = measure.ask(
-        reasoner, drawn, measure.CONDITIONS[at], texts=True, step=lambda: steps.append(1)
-    )
+    condition = measure.CONDITIONS[at]
+    said = measure.ask(reasoner, drawn, [condition], texts=True, step=lambda: steps.append(1))
     assert len(steps) == len(drawn)
-    return said
+    return said[condition.name]
+
+
+class Heard(Parrot):
+    """Keeps what it is asked."""
+
+    def __init__(self, drawn):
+        super().__init__(drawn)
+        self.calls = []
+
+    def answer(self, images, questions, codes, *, text=True):
+        self.calls.append((list(images), list(codes), text))
+        return super().answer(images, questions, codes, text=text)
+
+
+def test_conditions_asked_together_are_answered_as_each_alone(drawn):
+    together = measure.ask(
+        Parrot(drawn), drawn, measure.CONDITIONS, texts=True, step=lambda: None
+    )  # a parrot's answers depend on nothing but the code
+    assert list(together) == [condition.name for condition in measure.CONDITIONS]
+    for at, said in enumerate(together.values()):
+        for one, alone in zip(said, asked(Parrot(drawn), drawn, at), strict=True):
+            assert one.scene is alone.scene
+            assert one.texts == alone.texts
+            np.testing.assert_array_equal(one.p_yes, alone.p_yes)
+
+
+def test_a_scene_is_asked_about_once_a_code(drawn):
+    heard = Heard(drawn)
+    measure.ask(heard, drawn, measure.CONDITIONS, texts=False, step=lambda: None)
+    codes = [len(codes) for _, codes, _ in heard.calls]
+    # An unsafe scene has four codes; a safe one, of which no code and the right one are the
+    # same, two. Half of the scenes are unsafe.
+    assert sum(codes) == 3 * len(drawn)
+    for images, some, _ in heard.calls:
+        pairs = zip(images, some, strict=True)
+        said = {(id(image), *sorted(code.guidance.items())) for image, code in pairs}
+        assert len(said) == len(some)
 
 
 def test_scenes_are_half_unsafe_and_half_not(drawn):

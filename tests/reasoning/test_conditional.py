@@ -113,6 +113,21 @@ def test_many_questions_pass_the_vision_tower_once(blip):
     assert [a.question for a in answers[0]] == QUESTIONS
 
 
+def test_an_image_asked_about_under_several_codes_passes_the_vision_tower_once(blip):
+    passed = []
+    hook = blip.model.vision_model.register_forward_hook(
+        lambda module, inputs, output: passed.append(len(output[0]))
+    )
+    one, other = pictures()
+    codes = [OFF, code(), code(0.5)]
+    together = blip.answer([one, other, one], [QUESTIONS[:2]] * 3, codes, text=False)
+    hook.remove()
+    assert passed == [2]
+    for image, given, answered in zip([one, other, one], codes, together, strict=True):
+        alone = blip.answer([image], [QUESTIONS[:2]], [given], text=False)[0]
+        assert [a.p_yes for a in answered] == pytest.approx([a.p_yes for a in alone], abs=1e-4)
+
+
 def test_answers_are_those_of_stock_generation(blip, theirs):
     """One image, many questions at once, against one stock call a question."""
     together = blip.answer(pictures()[:1], [QUESTIONS], [OFF])[0]

@@ -30,7 +30,8 @@ def scenes():
 
 
 def asked(reasoner, scenes, condition, *, texts=False):
-    return measure.ask(reasoner, scenes, condition, texts=texts, step=lambda: None)
+    said = measure.ask(reasoner, scenes, [condition], texts=texts, step=lambda: None)
+    return said[condition.name]
 
 
 def test_it_is_small_and_tells_what_it_is():

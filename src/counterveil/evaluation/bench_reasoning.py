@@ -42,17 +42,14 @@ QUICK = Size(scenes=40, veiled=6)
 
 def steps(size: Size) -> int:
     """How often ``step`` will be called."""
-    return 3 * (len(measure.CONDITIONS) * size.scenes + size.scenes + size.veiled)
+    return 3 * (size.scenes + size.scenes + size.veiled)
 
 
 def run(size: Size, *, reasoner: str, device: str, step: Callable[[], None]) -> dict[str, Any]:
     """Measure; the result is plain data, every estimate with its 95 % interval."""
     asked = load_reasoner(reasoner, device=device)
     drawn = measure.scenes(size.scenes, seed=SEED)
-    said = {
-        condition.name: measure.ask(asked, drawn, condition, texts=True, step=step)
-        for condition in measure.CONDITIONS
-    }
+    said = measure.ask(asked, drawn, measure.CONDITIONS, texts=True, step=step)
     right = said["right code"]
     error, bins = measure.calibration([one for some in said.values() for one in some])
     wordless = profiles.Overrides(reasoner="")

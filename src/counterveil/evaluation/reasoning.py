@@ -19,7 +19,8 @@ Veil = Callable[[Scene], Mask]
 
 QUESTIONS = tuple((key, question) for key in PAPER for question in CATEGORIES[key].questions)
 """The nine questions of the paper's Table 2, each with its category."""
-BATCH = 16
+BATCH = 5
+"""Scenes a call; each is asked about under several codes."""
 BINS = 10
 """Of the reliability diagram, equally wide."""
 
@@ -92,24 +93,59 @@ def truth(scene: Scene) -> np.ndarray:
 
 
 def ask(
-    reasoner: Reasoner, drawn: Sequence[Scene], condition: Condition, *, texts: bool, step: Step
-) -> list[Said]:
-    """Ask all questions of all scenes under one condition."""
-    generic = [question.text for question in GENERIC_QUESTIONS]
-    fine = [question.text for _, question in QUESTIONS]
-    said = []
+    reasoner: Reasoner,
+    drawn: Sequence[Scene],
+    conditions: Sequence[Condition],
+    *,
+    texts: bool,
+    step: Step,
+) -> dict[str, list[Said]]:
+    """Ask all questions of all scenes under each condition.
+
+    A scene is asked about under all its codes in one call, so that a reasoner need look at it
+    but once, and once where conditions come to the same code (all but the wrong one, of a safe
+    scene).
+
+    Returns:
+        What was said of each scene, under the conditions' names.
+    """
+    said: dict[str, list[Said]] = {condition.name: [] for condition in conditions}
     for start in range(0, len(drawn), BATCH):
         batch = drawn[start : start + BATCH]
-        images = [scene.pixels for scene in batch]
-        codes = [condition.code(scene) for scene in batch]
-        answers = reasoner.answer(images, [fine] * len(batch), codes, text=False)
-        words: list[list[Answered]] = [[] for _ in batch]
-        if texts:
-            words = reasoner.answer(images, [generic] * len(batch), codes)
-        for scene, fine_answers, told in zip(batch, answers, words, strict=True):
-            said.append(Said(scene, tuple(one.text for one in told), _values(fine_answers)))
+        codes = [_distinct([condition.code(scene) for condition in conditions]) for scene in batch]
+        asked = [(at, code) for at, some in enumerate(codes) for code in some]
+        answers = _answers(reasoner, [(batch[at], code) for at, code in asked], texts=texts)
+        told = {(at, _key(code)): one for (at, code), one in zip(asked, answers, strict=True)}
+        for at, scene in enumerate(batch):
+            for condition in conditions:
+                said[condition.name].append(told[at, _key(condition.code(scene))])
             step()
     return said
+
+
+def _answers(
+    reasoner: Reasoner, asked: Sequence[tuple[Scene, ControlCode]], *, texts: bool
+) -> list[Said]:
+    generic = [question.text for question in GENERIC_QUESTIONS]
+    fine = [question.text for _, question in QUESTIONS]
+    images, codes = [scene.pixels for scene, _ in asked], [code for _, code in asked]
+    answers = reasoner.answer(images, [fine] * len(asked), codes, text=False)
+    words: list[list[Answered]] = [[] for _ in asked]
+    if texts:
+        words = reasoner.answer(images, [generic] * len(asked), codes)
+    return [
+        Said(scene, tuple(one.text for one in told), _values(some))
+        for (scene, _), some, told in zip(asked, answers, words, strict=True)
+    ]
+
+
+def _distinct(codes: Sequence[ControlCode]) -> list[ControlCode]:
+    return list({_key(code): code for code in codes}.values())
+
+
+def _key(code: ControlCode) -> frozenset[tuple[str, float]]:
+    """Equal for codes that say the same."""
+    return frozenset((key, value) for key, value in code.guidance.items() if value)
 
 
 def judged(texts: Sequence[str]) -> set[str]:
@@ -244,17 +280,23 @@ def grounding(
     """Share of the true yes answers that turn to no once a veil hides what they rest on."""
     gone: list[float] = []
     right = Condition("right code", 1.0)
-    for one in said:
-        yes = np.flatnonzero(one.truth & (one.p_yes >= 0.5))
-        step()
-        if not len(yes):
-            continue
-        image: Image = np.where(veil(one.scene)[..., None], np.uint8(fill), one.scene.pixels)
-        asked = [QUESTIONS[at][1].text for at in yes]
-        code = right.code(one.scene)
-        answers = reasoner.answer([image], [asked], [code], text=False)[0]
-        gone += [float(p < 0.5) for p in _values(answers)]
+    for start in range(0, len(said), BATCH):
+        images, asked, codes = [], [], []
+        for one in said[start : start + BATCH]:
+            yes = np.flatnonzero(one.truth & (one.p_yes >= 0.5))
+            step()
+            if len(yes):
+                images.append(_veiled(one.scene, veil(one.scene), fill))
+                asked.append([QUESTIONS[at][1].text for at in yes])
+                codes.append(right.code(one.scene))
+        for answers in reasoner.answer(images, asked, codes, text=False):
+            gone += [float(p < 0.5) for p in _values(answers)]
     return estimate(gone)
+
+
+def _veiled(scene: Scene, mask: Mask, fill: int) -> Image:
+    veiled: Image = np.where(mask[..., None], np.uint8(fill), scene.pixels)
+    return veiled
 
 
 def samples(by_condition: dict[str, list[Said]], count: int) -> Iterator[dict[str, str]]:

@@ -157,7 +157,8 @@ class ConditionalBlip:
         """Answers to the questions of each image; each image passes the vision tower once.
 
         Args:
-            images: RGB ``(H, W, 3)`` uint8, of any sizes.
+            images: RGB ``(H, W, 3)`` uint8, of any sizes; one given twice, to be asked about
+                under another code, passes once, too.
             questions: of each image.
             codes: of each image.
             text: write the answers out; without, only P(yes) is computed.
@@ -174,9 +175,13 @@ class ConditionalBlip:
         if not flat:
             return [[] for _ in images]
         owners = torch.tensor([i for i, asked in enumerate(questions) for _ in asked])
+        # The caller's references keep the images, and so their ids, while this runs.
+        distinct = {id(image): image for image in images}
+        place = {key: at for at, key in enumerate(distinct)}
+        seen = torch.tensor([place[id(image)] for image in images])[owners]
         inputs = self.inputs(flat)
         with torch.inference_mode():
-            patches = self.model.see(self.pixels(images))[owners.to(self.device)]
+            patches = self.model.see(self.pixels([*distinct.values()]))[seen.to(self.device)]
             guidance = self.spec.guidance(codes)[owners].to(self.device)
             inputs = {**inputs, "patches": patches, "guidance": guidance}
             if text:

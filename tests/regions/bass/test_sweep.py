@@ -50,7 +50,9 @@ def test_a_sweep_is_its_definition_edges_included(seed):
     partition = Partition(planes, labels, Model())
     parameters = gaussians(partition.sums, partition.area, Model().weight ** 2)
     expected = slow_sweep(labels, planes, parameters, Model().weight, 0.5)
-    moved = sweep(partition.padded, planes, parameters, partition.sums, SIMPLE, Model().weight, 0.5)
+    due = np.ones(partition.padded.shape, np.uint8)
+    held = (planes, parameters, partition.sums, SIMPLE, Model().weight, 0.5)
+    moved = sweep(partition.padded, *held, due)
     assert np.array_equal(partition.labels, expected)
     assert moved >= (expected != labels).sum() > 0
     edge = np.ones(labels.shape, dtype=bool)
@@ -103,3 +105,21 @@ def test_the_covariance_is_the_posterior_mean():
         )
         np.testing.assert_allclose(found[k, 8], np.log(np.linalg.det(covariance)), rtol=1e-4)
         np.testing.assert_allclose(found[k, :3], 3 * planes[labels == k, :3].mean(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_further_sweep_passes_over_would_not_have_moved(seed):
+    planes = features(noise(40, 33, seed) // 4)
+    one, other = (Partition(planes, honeycomb(40, 33, 5), Model()) for _ in range(2))
+    parameters = gaussians(one.sums, one.area, Model().weight ** 2)
+    due = np.ones(one.padded.shape, np.uint8)
+    looked = []
+    for _ in range(6):
+        looked.append(int(due[1:-1, 1:-1].sum()))
+        for partition, held in ((one, due), (other, np.ones_like(due))):
+            sweep(partition.padded, planes, parameters, partition.sums, SIMPLE,
+                  Model().weight, 0.5, held)  # fmt: skip
+        assert np.array_equal(one.labels, other.labels)
+        assert np.array_equal(one.sums, other.sums)
+    assert looked[0] == 40 * 33
+    assert looked[-1] < looked[1] < looked[0]

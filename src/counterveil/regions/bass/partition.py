@@ -58,6 +58,7 @@ class Partition:
     def settle(self, sweeps: int) -> int:
         """Up to so many sweeps with the parameters held; returns how many pixels moved last."""
         parameters = gaussians(self.sums, self.area, self.model.weight**2)
+        due = np.ones(self.padded.shape, np.uint8)
         moved = 0
         for _ in range(sweeps):
             moved = sweep(
@@ -68,6 +69,7 @@ class Partition:
                 SIMPLE,
                 self.model.weight,
                 self.model.potts,
+                due,
             )
             if moved == 0:
                 break

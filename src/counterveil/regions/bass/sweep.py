@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, UInt8
 from numpy import ndarray
 
 from counterveil.regions.bass._compile import compiled
@@ -88,6 +88,7 @@ def sweep(
     simple: Bool[ndarray, " 256"],
     weight: float,
     potts: float,
+    due: UInt8[ndarray, "height+2 width+2"],
 ) -> int:
     """Moves pixels between regions, one parity class after the other; returns how many moved.
 
@@ -105,6 +106,9 @@ def sweep(
         simple: as `topology.SIMPLE`.
         weight: root of a colour channel's precision.
         potts: weight of smooth borders, per neighbour.
+        due: within a frame as well; pixels where it is 0 are passed over. Updated in place: a
+            pixel that was looked at is due again once one around it has moved. Whoever holds
+            the parameters may hand it on to the next sweep, which then skips in vain looks only.
     """
     height, width = planes.shape[0], planes.shape[1]
     # Single precision throughout, or each product would be made in double.
@@ -115,6 +119,9 @@ def sweep(
     for parity in range(4):
         for y in range(parity // 2, height, 2):
             for x in range(parity % 2, width, 2):
+                if due[y + 1, x + 1] == 0:
+                    continue
+                due[y + 1, x + 1] = 0
                 own = padded[y + 1, x + 1]
                 if (
                     own == padded[y, x + 1]
@@ -128,6 +135,8 @@ def sweep(
                 best = _best(around, x, y, planes, parameters, simple, root, beta)
                 if best != own:
                     padded[y + 1, x + 1] = best
+                    for i in range(8):
+                        due[y + _ROWS[i], x + _COLUMNS[i]] = 1
                     _transfer(sums, own, -1.0, x, y, planes)
                     _transfer(sums, best, 1.0, x, y, planes)
                     moved += 1

@@ -89,7 +89,7 @@ def exact_groups(n1, n2, gap):
     planes[0, n1:, :3] = gap
     labels = np.repeat([0, 1], [n1, n2]).astype(np.int32)[None]
     sums = sum_up(labels, planes, 2)
-    return Proposals(sums[:1], sums[1:], Model(), usual=n1 + n2)
+    return Proposals(sums[:1], sums[1:], Model(), usual=np.array([n1 + n2]))
 
 
 @pytest.mark.parametrize(("n1", "n2"), [(50, 50), (30, 90)])
@@ -109,7 +109,9 @@ def test_a_merge_is_accepted_up_to_the_published_threshold(n1, n2):
 def test_guidance_makes_splits_easier_and_merges_harder():
     def gain(heat, weight=1.0):
         _, _, first, second = two_groups(60, 60, 0.02, heat=heat)
-        return Proposals(first, second, Model(guidance_weight=weight), usual=100).gain[0]
+        return Proposals(
+            first, second, Model(guidance_weight=weight), usual=np.array([100.0])
+        ).gain[0]
 
     assert gain(0.0) < gain(0.5) < gain(1.0)
     assert gain(1.0, weight=0.0) == gain(0.0)

@@ -8,6 +8,7 @@ from counterveil.regions.bass.divide import halves
 from counterveil.regions.bass.hexagons import honeycomb
 from counterveil.regions.bass.model import Model
 from counterveil.regions.bass.partition import Partition
+from counterveil.regions.bass.pixels import CompiledPixels
 from counterveil.regions.bass.statistics import sum_up
 from counterveil.regions.connect import connect
 from tests.regions.checking import assert_partition, noise
@@ -41,13 +42,15 @@ def test_a_merge_joins_true_neighbours_on_images_that_are_not_square(shape):
     image = np.zeros((*shape, 3), dtype=np.uint8)
     image[: shape[0] // 2, : shape[1] // 2] = (250, 20, 20)
     image[shape[0] // 2 :, shape[1] // 2 :] = (20, 20, 250)
-    partition = Partition(features(image), honeycomb(*shape, 5), Model())
+    partition = Partition(CompiledPixels(features(image), honeycomb(*shape, 5)), Model())
     for _ in range(4):
         partition.settle(3)
     while partition.merge():
-        assert_partition(partition.labels, shape)
+        assert_partition(partition.pixels.labels, shape)
         np.testing.assert_allclose(
-            partition.sums, sum_up(partition.labels, partition.planes, partition.count), atol=1e-6
+            partition.sums,
+            sum_up(partition.pixels.labels, partition.pixels.planes, partition.count),
+            atol=1e-6,
         )
     assert partition.count == 4
 
@@ -56,18 +59,21 @@ def test_a_merge_joins_true_neighbours_on_images_that_are_not_square(shape):
 @settings(max_examples=30, deadline=None)
 def test_splits_and_merges_keep_partition_sums_and_number(height, width, most, seed):
     planes = features(noise(height, width, seed))
-    partition = Partition(planes, honeycomb(height, width, 4), Model())
+    partition = Partition(CompiledPixels(planes, honeycomb(height, width, 4)), Model())
     before = partition.count
     grown = partition.split(prices=np.full(most, -np.inf))
     assert grown <= most
     assert partition.count == before + grown
-    assert_partition(partition.labels, (height, width))
+    assert_partition(partition.pixels.labels, (height, width))
     wanted = min(most, partition.count - 1)
     assert partition.merge(most=wanted) == wanted
     assert partition.count == before + grown - wanted
-    assert_partition(partition.labels, (height, width))
+    assert_partition(partition.pixels.labels, (height, width))
     np.testing.assert_allclose(
-        partition.sums, sum_up(partition.labels, planes, partition.count), rtol=1e-9, atol=1e-6
+        partition.sums,
+        sum_up(partition.pixels.labels, planes, partition.count),
+        rtol=1e-9,
+        atol=1e-6,
     )
 
 
@@ -76,9 +82,9 @@ def test_the_first_merge_is_of_the_most_alike():
     for column, level in enumerate((10, 200, 90, 95)):
         image[:, 8 * column : 8 * column + 8] = level
     labels = np.repeat(np.arange(4, dtype=np.int32), 8)[None].repeat(8, axis=0)
-    partition = Partition(features(image), labels, Model())
+    partition = Partition(CompiledPixels(features(image), labels), Model())
     assert partition.merge(most=1) == 1
-    assert partition.labels[0, ::8].tolist() == [0, 1, 2, 2]
+    assert partition.pixels.labels[0, ::8].tolist() == [0, 1, 2, 2]
 
 
 @pytest.mark.parametrize("size", [2.5, 6, 15, 30])

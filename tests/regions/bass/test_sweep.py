@@ -7,6 +7,7 @@ from counterveil.regions.bass.colour import features
 from counterveil.regions.bass.hexagons import honeycomb
 from counterveil.regions.bass.model import Model
 from counterveil.regions.bass.partition import Partition
+from counterveil.regions.bass.pixels import CompiledPixels
 from counterveil.regions.bass.statistics import gaussians, sum_up
 from counterveil.regions.bass.sweep import sweep
 from counterveil.regions.bass.topology import NEIGHBOURS, SIMPLE
@@ -47,13 +48,13 @@ def test_a_sweep_is_its_definition_edges_included(seed):
     image = noise(13, 11, seed) // 8 + np.uint8(100)
     planes = features(image)
     labels = honeycomb(13, 11, 4)
-    partition = Partition(planes, labels, Model())
+    partition = Partition(CompiledPixels(planes, labels), Model())
     parameters = gaussians(partition.sums, partition.area, Model().weight ** 2)
     expected = slow_sweep(labels, planes, parameters, Model().weight, 0.5)
-    due = np.ones(partition.padded.shape, np.uint8)
+    due = np.ones(partition.pixels.padded.shape, np.uint8)
     held = (planes, parameters, partition.sums, SIMPLE, Model().weight, 0.5)
-    moved = sweep(partition.padded, *held, due)
-    assert np.array_equal(partition.labels, expected)
+    moved = sweep(partition.pixels.padded, *held, due)
+    assert np.array_equal(partition.pixels.labels, expected)
     assert moved >= (expected != labels).sum() > 0
     edge = np.ones(labels.shape, dtype=bool)
     edge[1:-1, 1:-1] = False
@@ -64,14 +65,14 @@ def test_a_sweep_is_its_definition_edges_included(seed):
 @settings(max_examples=30, deadline=None)
 def test_sweeps_keep_every_region_in_one_piece_and_the_sums_right(height, width, size, seed):
     planes = features(noise(height, width, seed))
-    partition = Partition(planes, honeycomb(height, width, size), Model())
+    partition = Partition(CompiledPixels(planes, honeycomb(height, width, size)), Model())
     before = partition.count
     for _ in range(3):
         partition.settle(2)
-    assert_partition(partition.labels, (height, width))
-    assert partition.labels.max() + 1 == before == partition.count
+    assert_partition(partition.pixels.labels, (height, width))
+    assert partition.pixels.labels.max() + 1 == before == partition.count
     np.testing.assert_allclose(
-        partition.sums, sum_up(partition.labels, planes, before), rtol=1e-9, atol=1e-6
+        partition.sums, sum_up(partition.pixels.labels, planes, before), rtol=1e-9, atol=1e-6
     )
 
 
@@ -80,16 +81,16 @@ def test_sweeps_bring_borders_to_the_edges_of_what_is_seen():
     image[:, 14:] = 255
     labels = np.zeros((24, 24), dtype=np.int32)
     labels[:, 11:] = 1
-    partition = Partition(features(image), labels, Model())
+    partition = Partition(CompiledPixels(features(image), labels), Model())
     for _ in range(6):
         partition.settle(2)
-    assert np.array_equal(partition.labels, (image[:, :, 0] > 0).astype(np.int32))
+    assert np.array_equal(partition.pixels.labels, (image[:, :, 0] > 0).astype(np.int32))
 
 
 def test_the_covariance_is_the_posterior_mean():
     planes = features(photograph("coffee", 40))
     labels = honeycomb(*planes.shape[:2], 12)
-    partition = Partition(planes, labels, Model())
+    partition = Partition(CompiledPixels(planes, labels), Model())
     found = gaussians(partition.sums, partition.area, 9.0)
     for k in range(partition.count):
         y, x = np.nonzero(labels == k)
@@ -110,16 +111,18 @@ def test_the_covariance_is_the_posterior_mean():
 @pytest.mark.parametrize("seed", range(4))
 def test_what_a_further_sweep_passes_over_would_not_have_moved(seed):
     planes = features(noise(40, 33, seed) // 4)
-    one, other = (Partition(planes, honeycomb(40, 33, 5), Model()) for _ in range(2))
+    one, other = (
+        Partition(CompiledPixels(planes, honeycomb(40, 33, 5)), Model()) for _ in range(2)
+    )
     parameters = gaussians(one.sums, one.area, Model().weight ** 2)
-    due = np.ones(one.padded.shape, np.uint8)
+    due = np.ones(one.pixels.padded.shape, np.uint8)
     looked = []
     for _ in range(6):
         looked.append(int(due[1:-1, 1:-1].sum()))
         for partition, held in ((one, due), (other, np.ones_like(due))):
-            sweep(partition.padded, planes, parameters, partition.sums, SIMPLE,
+            sweep(partition.pixels.padded, planes, parameters, partition.sums, SIMPLE,
                   Model().weight, 0.5, held)  # fmt: skip
-        assert np.array_equal(one.labels, other.labels)
+        assert np.array_equal(one.pixels.labels, other.pixels.labels)
         assert np.array_equal(one.sums, other.sums)
     assert looked[0] == 40 * 33
     assert looked[-1] < looked[1] < looked[0]

@@ -25,13 +25,13 @@ class Proposals:
         first: sums of the one part.
         second: sums of the other.
         model: the priors.
-        usual: area of a usual region, in pixels.
+        usual: area of a usual region of the image that each lies in, in pixels.
     """
 
     first: Sums
     second: Sums
     model: Model
-    usual: float
+    usual: PerProposal
 
     def split(self, rng: np.random.Generator | None) -> Bool[ndarray, " proposals"]:
         """Which unions become two; ``rng`` is drawn from for Hastings ratios only."""

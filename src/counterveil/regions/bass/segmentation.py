@@ -15,7 +15,8 @@ from counterveil.regions.bass.colour import features
 from counterveil.regions.bass.hexagons import honeycomb
 from counterveil.regions.bass.model import Acceptance, Model
 from counterveil.regions.bass.partition import Partition
-from counterveil.regions.bass.scales import coarsening, factors, refined, shrunken
+from counterveil.regions.bass.pixels import CompiledPixels
+from counterveil.regions.bass.scales import coarsening, enlarged, factors, shrunken
 from counterveil.regions.connect import connect
 from counterveil.types import Heat, Image, Labels
 
@@ -139,14 +140,19 @@ class Bass:
         model = Model(self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight)
         height, width = planes[-1].shape[:2]
         start = honeycomb(height, width, max(1.0, side / math.prod(steps)))
-        partition = Partition(planes[-1], start, model)
+        pixels = CompiledPixels(planes[-1], start)
+        partition = Partition(pixels, model)
         self._evolve(partition, rng)
         for finer, step in zip(planes[-2::-1], steps[::-1], strict=True):
-            partition = refined(partition, finer, step)
-            if self.refine:
-                partition.settle(self.sweeps)
-                partition.settle(self.sweeps)
-        return connect(partition.labels)
+            pixels = enlarged(pixels, finer, step)
+            partition = self._refined(Partition(pixels, model, partition.area * step**2))
+        return connect(pixels.labels)
+
+    def _refined(self, partition: Partition) -> Partition:
+        if self.refine:
+            partition.settle(self.sweeps)
+            partition.settle(self.sweeps)
+        return partition
 
     def _side(self, height: int, width: int) -> float:
         """Of a region at the start, in pixels of the full image."""

@@ -12,6 +12,9 @@ from counterveil.types import Labels
 Sums = Float64[ndarray, "regions 13"]
 """A row a region: pixels; x; y; xx; xy; yy; three colours; their squares; importance."""
 
+Parameters = Float32[ndarray, "regions 9"]
+"""A row a region: mean colour, weighed; mean x, y; inverse covariance; log determinant."""
+
 COLUMNS = 13
 PIXELS, COLOUR, SQUARES, IMPORTANCE = 0, slice(6, 9), slice(9, 12), 12
 

@@ -9,10 +9,9 @@ from jaxtyping import Bool, Float32, Int32, UInt8
 from numpy import ndarray
 
 from counterveil.regions.bass._compile import compiled
-from counterveil.regions.bass.statistics import Sums
+from counterveil.regions.bass.statistics import Parameters, Sums
 
 Planes = Float32[ndarray, "height width 4"]
-Parameters = Float32[ndarray, "regions 9"]
 
 # A pixel's eight neighbours in a padded image, in the order of `topology.NEIGHBOURS`, and itself.
 _ROWS = (0, 0, 0, 1, 1, 2, 2, 2, 1)
@@ -83,7 +82,7 @@ def _best(
 def sweep(
     padded: Int32[ndarray, "height+2 width+2"],
     planes: Float32[ndarray, "height width 4"],
-    parameters: Float32[ndarray, "regions 9"],
+    parameters: Parameters,
     sums: Sums,
     simple: Bool[ndarray, " 256"],
     weight: float,

@@ -27,13 +27,13 @@ def _lightness() -> Float32[ndarray, " steps"]:
 
 
 # Rows of the sRGB (D65) to XYZ matrix, each divided by the white point's coordinate.
-_XYZ = (
+XYZ = (
     np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169],
               [0.019334, 0.119193, 0.950227]])
     / np.array([[0.95047], [1.0], [1.08883]])
 ).astype(np.float32)  # fmt: skip
-_LINEAR = _linear()
-_LIGHTNESS = _lightness()
+LINEAR = _linear()
+LIGHTNESS = _lightness()
 
 
 def features(image: Image, guidance: Heat | None = None) -> Float32[ndarray, "height width 4"]:
@@ -48,13 +48,14 @@ def features(image: Image, guidance: Heat | None = None) -> Float32[ndarray, "he
     result = np.zeros((height, width, 4), dtype=np.float32)
     # Always of one kind, since numba compiles anew for read-only or strided arrays.
     pixels = np.require(image, requirements=["C", "W"])
-    _fill_lab(pixels, _LINEAR, _LIGHTNESS, _XYZ, result)
+    _fill_lab(pixels, LINEAR, LIGHTNESS, XYZ, result)
     if guidance is not None:
-        result[:, :, 3] = _normalised(guidance)
+        result[:, :, 3] = importance(guidance)
     return result
 
 
-def _normalised(guidance: Heat) -> Heat:
+def importance(guidance: Heat) -> Heat:
+    """Guidance with its 99th percentile at 1, and clipped there."""
     top = float(np.percentile(guidance, 99)) or float(guidance.max())
     if top <= 0:
         return np.zeros_like(guidance, dtype=np.float32)

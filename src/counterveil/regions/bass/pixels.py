@@ -108,7 +108,7 @@ class CompiledPixels:
 
     def halves(self, sums: Sums, *, upright: bool) -> UInt8[ndarray, "height width"]:
         """As the protocol has it."""
-        return halves(self.labels, sums, upright=upright)
+        return np.asarray(halves(self.labels, sums, upright=upright))
 
     def half_sums(self, half: UInt8[ndarray, "height width"]) -> Sums:
         """As the protocol has it."""
@@ -141,7 +141,7 @@ class CompiledPixels:
         self.count = count
 
     def _halved(self, half: UInt8[ndarray, "height width"]) -> Labels:
-        return self.labels * 2 + (half - 1)
+        return np.asarray(self.labels * 2 + (half - 1))
 
 
 @compiled

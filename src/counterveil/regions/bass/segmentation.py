@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +24,8 @@ from counterveil.regions.connect import connect
 from counterveil.types import Heat, Image, Labels
 
 _SURPLUS = 0.5  # how far splits may overshoot a wanted count, as a share of it
+_PIXELS = 1 << 23
+"""Most pixels in a batch on a device: 167 images of 224 x 224, about 2 GB."""
 
 
 @dataclass(frozen=True)
@@ -134,19 +139,98 @@ class Bass:
         check(image, guidance)
         if rng is None and self.acceptance == "hastings":
             raise UsageError("Hastings acceptance draws at random: it needs rng")
-        side = self._side(*image.shape[:2])
-        steps = factors(self.shrink or coarsening(side, *image.shape[:2]))
+        steps = self._steps(*image.shape[:2])
         planes = shrunken(features(image, guidance), steps)
-        model = Model(self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight)
+        side = self._side(*image.shape[:2]) / math.prod(steps)
         height, width = planes[-1].shape[:2]
-        start = honeycomb(height, width, max(1.0, side / math.prod(steps)))
-        pixels = CompiledPixels(planes[-1], start)
-        partition = Partition(pixels, model)
+        pixels = CompiledPixels(planes[-1], honeycomb(height, width, max(1.0, side)))
+        partition = Partition(pixels, self._model())
         self._evolve(partition, rng)
         for finer, step in zip(planes[-2::-1], steps[::-1], strict=True):
             pixels = enlarged(pixels, finer, step)
-            partition = self._refined(Partition(pixels, model, partition.area * step**2))
+            partition = self._refined(Partition(pixels, partition.model, partition.area * step**2))
         return connect(pixels.labels)
+
+    def many(
+        self,
+        images: Sequence[Image],
+        *,
+        guidance: Sequence[Heat | None] | None = None,
+        device: str = "cpu",
+    ) -> list[Labels]:
+        """Labels of each image, in one call; the same whichever images come along.
+
+        On the CPU images are segmented side by side, on all cores, as by :meth:`__call__`. On
+        another device they are one batch, of any mixture of sizes, and the labels are those of
+        the CPU but where the last digit of a sum decides. With a ``count`` it is always the CPU.
+
+        Args:
+            images: ``(H, W, 3)`` each.
+            guidance: of each image, or ``None``, as for :meth:`__call__`.
+            device: as torch calls it.
+
+        Raises:
+            UsageError: an image is none, guidance does not fit, or acceptance is ``hastings``.
+        """
+        heats = [None] * len(images) if guidance is None else list(guidance)
+        if len(heats) != len(images):
+            raise UsageError(f"{len(images)} images and {len(heats)} guidances: give one of each")
+        if self.acceptance == "hastings":
+            raise UsageError("Hastings acceptance draws at random: segment one image at a time")
+        for image, heat in zip(images, heats, strict=True):
+            check(image, heat)
+        if device == "cpu" or self.count is not None:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return list(pool.map(lambda one: self(one[0], guidance=one[1]),
+                                     zip(images, heats, strict=True)))  # fmt: skip
+        return self.batched(images, heats, device=device)
+
+    def batched(
+        self, images: Sequence[Image], guidance: Sequence[Heat | None], *, device: str
+    ) -> list[Labels]:
+        """As :meth:`many`, by torch on any device, the CPU as well; it is slow there."""
+        found: dict[int, Labels] = {}
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for at, image in enumerate(images):
+            groups.setdefault(tuple(self._steps(*image.shape[:2])), []).append(at)
+        for steps, members in groups.items():
+            for some in _chunks(members, [images[at].shape[:2] for at in members]):
+                chosen = [images[at] for at in some], [guidance[at] for at in some]
+                found.update(zip(some, self._batch(*chosen, steps, device), strict=True))
+        return [found[at] for at in range(len(images))]
+
+    def _batch(
+        self,
+        images: Sequence[Image],
+        guidance: Sequence[Heat | None],
+        steps: Sequence[int],
+        device: str,
+    ) -> list[Labels]:
+        """Images that are shrunk alike."""
+        import torch  # here, since one image at a time needs none
+
+        from counterveil.regions.bass.device_pixels import DevicePixels, honeycombs
+        from counterveil.regions.bass.device_planes import pooled, stack
+
+        scales = [stack(images, guidance, torch.device(device))]
+        for step in steps:
+            scales.append(pooled(scales[-1], step))
+        sides = [self._side(*image.shape[:2]) / math.prod(steps) for image in images]
+        pixels = DevicePixels(scales[-1], *honeycombs(scales[-1], sides))
+        partition = Partition(pixels, self._model())
+        self._evolve(partition, None)
+        for finer, step in zip(scales[-2::-1], steps[::-1], strict=True):
+            pixels = pixels.enlarged(finer, step)
+            area = partition.area * step**2
+            partition = self._refined(Partition(pixels, partition.model, area))
+        return pixels.each()
+
+    def _steps(self, height: int, width: int) -> list[int]:
+        """By which an image is shrunk."""
+        return factors(self.shrink or coarsening(self._side(height, width), height, width))
+
+    def _model(self) -> Model:
+        return Model(self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight)
 
     def _refined(self, partition: Partition) -> Partition:
         if self.refine:
@@ -195,3 +279,18 @@ class Bass:
         done = 1
         while partition.count < count and done:
             done = partition.split(prices=np.full(count - partition.count, -np.inf))
+
+
+def _chunks(members: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Members in batches: each as tall and wide as its tallest and widest, and none too large."""
+    some: list[int] = []
+    height, width = 0, 0
+    for member, (tall, wide) in sorted(zip(members, sizes, strict=True), key=lambda one: one[1]):
+        grown = max(height, tall), max(width, wide)
+        if some and (len(some) + 1) * math.prod(grown) > _PIXELS:
+            yield some
+            some, grown = [], (tall, wide)
+        some.append(member)
+        height, width = grown
+    if some:
+        yield some

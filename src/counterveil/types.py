@@ -25,6 +25,9 @@ Scores = Float64[np.ndarray, " batch"]
 Score = Callable[[Images], Scores]
 """P(unsafe) of each image of a batch; all a search ever learns of a model."""
 
+VeiledScore = Callable[[Masks], Scores]
+"""P(unsafe) of one image under each of a batch of masks."""
+
 Outcome = Literal["found", "not_found", "not_needed"]
 
 

@@ -60,7 +60,11 @@ class Fill:
                 f"masks are bool (batch, {image.shape[0]}, {image.shape[1]}) for this image, "
                 f"got {masks.dtype} {masks.shape}"
             )
-        return _composite(image, np.broadcast_to(self.paint(image), image.shape), masks)
+        return _composite(image, self.painted(image), masks)
+
+    def painted(self, image: Image) -> Image:
+        """What shows where an image is veiled, ``(H, W, 3)``."""
+        return np.broadcast_to(self.paint(image), image.shape)
 
 
 def _composite(image: Image, paint: Image, masks: Masks) -> Images:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterveil.types import Images, ModelInfo, Scores
+from counterveil.types import Image, Images, Masks, ModelInfo, Scores, VeiledScore
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -72,8 +73,11 @@ class TorchClassifier:
 
     def to_input(self, images: Images) -> Tensor:
         """The module's input ``(B, 3, h, w)``, float32, on the device."""
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        pixels = pixels.permute(0, 3, 1, 2).float()  # (B, 3, H, W)
+        return self._prepared(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        """The module's input, of bytes ``(B, H, W, 3)`` that are on the device already."""
+        pixels = images.permute(0, 3, 1, 2).float()  # (B, 3, H, W)
         size = (self.spec.height, self.spec.width)
         if pixels.shape[-2:] != size:
             pixels = functional.interpolate(pixels, size=size, mode=self.spec.mode, antialias=True)
@@ -95,9 +99,36 @@ class TorchClassifier:
 
     def score(self, images: Images) -> Scores:
         """P(unsafe) of each image, in ``[0, 1]``."""
+        return self._scores(self.to_input, images)
+
+    def under(self, image: Image, paint: Image) -> VeiledScore | None:
+        """Scores one image under masks, composited on the device: its pixels go there but once.
+
+        ``None`` on the CPU, where numpy composites faster and nothing has to go anywhere.
+
+        Args:
+            image: ``(H, W, 3)``.
+            paint: what shows where a mask is ``True``, ``(H, W, 3)``.
+        """
+        return None if self.device.type == "cpu" else self._under(image, paint)
+
+    def _under(self, image: Image, paint: Image) -> VeiledScore:
+        below, above = (
+            torch.from_numpy(np.require(each, requirements=["C", "W"])).to(self.device)
+            for each in (image, paint)
+        )
+
+        def veiled(masks: Masks) -> Tensor:
+            there = torch.from_numpy(np.ascontiguousarray(masks)).to(self.device)
+            return self._prepared(torch.where(there[..., None], above, below))
+
+        return lambda masks: self._scores(veiled, masks)
+
+    def _scores(self, make: Callable[[Any], Tensor], given: np.ndarray) -> Scores:
+        """Of what is made into input, a batch at a time."""
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(images), self.batch):
-                logits = self.module(self.to_input(images[start : start + self.batch]))
+            for start in range(0, len(given), self.batch):
+                logits = self.module(make(given[start : start + self.batch]))
                 parts.append(self.probability(logits).cpu())
         return torch.cat(parts).numpy() if parts else np.zeros(0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from counterveil.errors import ModelError
-from counterveil.types import Classifier, Images, ModelInfo, Scores
+from counterveil.types import Classifier, Image, Images, ModelInfo, Scores, VeiledScore
 
 
 class Checked:
@@ -37,13 +37,23 @@ class Checked:
         Raises:
             ModelError: not one score an image, or one that is no probability.
         """
-        scores = self._classifier.score(images)
+        return self._valid(self._classifier.score(images), len(images))
+
+    def under(self, image: Image, paint: Image) -> VeiledScore | None:
+        """As ``TorchClassifier.under``, validated; ``None`` where the inner one has no such."""
+        under = getattr(self._classifier, "under", None)
+        veiled: VeiledScore | None = under(image, paint) if under is not None else None
+        if veiled is None:
+            return None
+        return lambda masks: self._valid(veiled(masks), len(masks))
+
+    def _valid(self, scores: Any, count: int) -> Scores:
         try:
             values = np.asarray(scores, np.float64)
         except (TypeError, ValueError, RuntimeError) as error:
             raise self._broken(f"gave {type(scores).__name__}, not numbers: {error}") from error
-        if values.shape != (len(images),):
-            raise self._broken(f"gave shape {values.shape} for {len(images)} images")
+        if values.shape != (count,):
+            raise self._broken(f"gave shape {values.shape} for {count} images")
         wrong = values[~((values >= 0) & (values <= 1))]  # NaN fails both comparisons
         if len(wrong):
             raise self._broken(f"gave {wrong[0]}, which is no probability in [0, 1]")

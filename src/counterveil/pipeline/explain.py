@@ -12,7 +12,16 @@ from counterveil.pipeline.parts import Methods, Named, Settings, Watch
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.regions import region_scores
 from counterveil.search import Goal
-from counterveil.types import Counterfactual, Heat, Image, Labels, Scores
+from counterveil.types import (
+    Classifier,
+    Counterfactual,
+    Heat,
+    Image,
+    Labels,
+    Masks,
+    Scores,
+    VeiledScore,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +48,9 @@ class Explanation:
 
 
 class Counted:
-    """A classifier that counts the images it scored."""
+    """A classifier that counts the images it scored; a search may call it as a score."""
 
-    def __init__(self, classifier: object) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self.images = 0
 
@@ -51,8 +60,22 @@ class Counted:
     def score(self, images: np.ndarray) -> Scores:
         """As the classifier scores."""
         self.images += len(images)
-        scores: Scores = self._classifier.score(images)  # type: ignore[attr-defined]
-        return scores
+        return self._classifier.score(images)
+
+    __call__ = score
+
+    def under(self, image: Image, paint: Image) -> VeiledScore | None:
+        """As the classifier's, where it has such."""
+        under = getattr(self._classifier, "under", None)
+        veiled: VeiledScore | None = under(image, paint) if under is not None else None
+        if veiled is None:
+            return None
+
+        def counted(masks: Masks) -> Scores:
+            self.images += len(masks)
+            return veiled(masks)
+
+        return counted
 
 
 class Explainer:
@@ -78,7 +101,7 @@ class Explainer:
         with self._stopwatch("search"):
             counterfactual = self._methods.search.method(
                 self._image,
-                counted.score,
+                counted,
                 labels,
                 region_scores(heat, labels),
                 fill=self._methods.fill,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from counterveil.pipeline.explain import Explainer, Explanation
+from counterveil.pipeline.explain import Counted, Explainer, Explanation
 from counterveil.pipeline.objects import whole_objects
 from counterveil.pipeline.parts import Methods, Settings, Watch
 from counterveil.pipeline.release import Release, release
@@ -122,7 +122,7 @@ class Job:
     def _unite(self, image: Image) -> Mask:
         explanations = list(self.explanations.values())
         demands = [
-            Demand(w.classifier.score, self.explanations[w.category.key].counterfactual.target)
+            Demand(Counted(w.classifier), self.explanations[w.category.key].counterfactual.target)
             for w in self._flagged
         ]
         with self._stopwatch("search"):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from counterveil.errors import UsageError
-from counterveil.types import Image, Labels, Mask, Masks, Score
+from counterveil.types import Image, Labels, Mask, Masks, Score, VeiledScore
 from counterveil.veil import Fill
 
 Scored = Float64[np.ndarray, " scored"]
@@ -53,7 +53,7 @@ class Trial:
     def __init__(self, image: Image, score: Score, fill: Fill, *, forwards: int) -> None:
         self._image = image
         self._score = score
-        self._fill = fill
+        self._veiled = _veiled_score(image, score, fill)
         self._limit = forwards
         self._kept = 0
         self.forwards = 0
@@ -70,7 +70,7 @@ class Trial:
         assert self._kept > 0
         self._kept -= 1
         self.forwards += 1
-        return float(self._score(self._fill(self._image, mask[None]))[0])
+        return float(self._veiled(mask[None])[0])
 
     @property
     def left(self) -> int:
@@ -87,7 +87,7 @@ class Trial:
         masks = masks[: max(self.left, 0)]
         self.forwards += len(masks)
         starts = range(0, len(masks), _BATCH)
-        parts = [self._score(self._fill(self._image, masks[i : i + _BATCH])) for i in starts]
+        parts = [self._veiled(masks[i : i + _BATCH]) for i in starts]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def sets(self, labels: Labels, sets: Sets) -> Scored:
@@ -96,6 +96,13 @@ class Trial:
         starts = range(0, len(sets), _BATCH)
         parts = [self.masks(cover(labels, sets[i : i + _BATCH])) for i in starts]
         return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _veiled_score(image: Image, score: Score, fill: Fill) -> VeiledScore:
+    """Composited by the classifier where it can (on a device), else here."""
+    under = getattr(score, "under", None)
+    veiled: VeiledScore | None = under(image, fill.painted(image)) if under is not None else None
+    return veiled or (lambda masks: score(fill(image, masks)))
 
 
 class Remembered:

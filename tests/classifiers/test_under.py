@@ -1,0 +1,110 @@
+"""One image under masks, composited where the classifier computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import counterveil
+from counterveil import classifiers
+from counterveil.classifiers.base import TorchClassifier
+from counterveil.classifiers.checked import checked
+from counterveil.errors import ModelError
+from counterveil.images import encode_png
+from counterveil.pipeline.explain import Counted
+from counterveil.profiles import Overrides
+from counterveil.scenes import draw_scene
+from counterveil.types import ModelInfo
+from counterveil.veil import fill
+from tests.attribution import nets
+
+
+@pytest.fixture(autouse=True)
+def on_a_device(monkeypatch):
+    """As on a device, on the CPU."""
+    monkeypatch.setattr(TorchClassifier, "under", TorchClassifier._under)
+
+
+def masks(image, count):
+    return np.random.default_rng(1).random((count, *image.shape[:2])) < 0.3
+
+
+@pytest.mark.parametrize("name", ["black", "#30a0f0", "blur"])
+@pytest.mark.parametrize("shape", [(64, 64), (97, 50)], ids=["as it is", "squashed"])
+def test_scores_are_those_of_images_composited_before(name, shape):
+    classifier = nets.classifier(nets.plain_convnet())
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    some = masks(image, 2 * classifier.batch + 1)
+    veil = fill(name)
+    scores = classifier.under(image, veil.painted(image))(some)
+    assert scores.dtype == np.float64
+    # Equal but for how a network rounds, which may depend on where its input lies in memory.
+    np.testing.assert_allclose(scores, classifier.score(veil(image, some)), atol=1e-6)
+    assert np.diff(np.sort(scores)).max() > 1e-4
+    assert len(classifier.under(image, veil.painted(image))(some[:0])) == 0
+
+
+def test_each_image_counts():
+    counted = Counted(nets.classifier(nets.plain_convnet()))
+    image = nets.picture()
+    counted.under(image, np.zeros_like(image))(masks(image, 5))
+    counted(image[None])
+    assert counted.images == 6
+
+
+class Broken:
+    info = ModelInfo("broken")
+
+    def score(self, images):
+        return np.zeros(len(images))
+
+    def under(self, image, paint):
+        return lambda masks: np.full(len(masks), np.nan)
+
+
+def test_what_is_no_probability_is_refused_here_too():
+    image = nets.picture()
+    with pytest.raises(ModelError, match="'broken' gave nan"):
+        checked(Broken()).under(image, image)(masks(image, 2))
+
+
+def test_who_only_scores_is_given_images():
+    image = nets.picture()
+    assert checked(nets.BlackBox()).under(image, image) is None
+    assert Counted(nets.BlackBox()).under(image, image) is None
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one category", "two categories"])
+def test_the_pipeline_comes_to_the_same(monkeypatch, both):
+    scenes = [
+        draw_scene(4711, 0, split="test", category=key, kind="unsafe").pixels
+        for key in ("sexually_explicit", "self_harm")
+    ]
+    data = encode_png(np.concatenate(scenes, axis=1) if both else scenes[0])
+    pipeline = counterveil.from_profile("proxy", overrides=Overrides(reasoner=""))
+    asked = []
+    monkeypatch.setattr(
+        TorchClassifier,
+        "under",
+        lambda self, image, paint: asked.append(1) or self._under(image, paint),
+    )
+    on_a_device = pipeline.examine(data)
+    assert len(asked) >= 1 + both
+    monkeypatch.setattr(TorchClassifier, "under", lambda self, image, paint: None)
+    here = pipeline.examine(data)
+    assert here.explanations
+    assert on_a_device.mask == here.mask
+    assert on_a_device.veiled == here.veiled
+    for one, other in zip(on_a_device.record.categories, here.record.categories, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-6)
+        assert one.flagged == other.flagged
+        assert (one.counterfactual is None) == (other.counterfactual is None)
+        if one.counterfactual is not None:
+            assert one.counterfactual.forwards == other.counterfactual.forwards
+
+
+def test_the_cpu_leaves_it_to_numpy(monkeypatch):
+    monkeypatch.undo()
+    image = nets.picture()
+    assert nets.classifier(nets.plain_convnet()).under(image, image) is None
+    assert classifiers.load("proxy:self_harm").under(image, image) is None

@@ -60,15 +60,16 @@ class Fill:
                 f"masks are bool (batch, {image.shape[0]}, {image.shape[1]}) for this image, "
                 f"got {masks.dtype} {masks.shape}"
             )
-        return _composite(image, self.painted(image), masks)
+        return composite(image, self.painted(image), masks)
 
     def painted(self, image: Image) -> Image:
         """What shows where an image is veiled, ``(H, W, 3)``."""
         return np.broadcast_to(self.paint(image), image.shape)
 
 
-def _composite(image: Image, paint: Image, masks: Masks) -> Images:
-    """``image ^ ((image ^ paint) & mask)``: eight times faster than ``np.where``, and one array."""
+def composite(image: Image, paint: Image, masks: Masks) -> Images:
+    """New images ``(B, H, W, 3)``: ``paint`` where a mask is ``True``, else ``image``."""
+    # image ^ ((image ^ paint) & mask) is eight times faster than np.where, and makes one array.
     height, width, channels = image.shape
     veiled = np.repeat(-masks.view(np.int8), channels, axis=2).view(np.uint8)  # (B, H, 3 W)
     veiled &= (image ^ paint).reshape(height, -1)

@@ -118,6 +118,8 @@ def test_ours_are_set_beside_each_rival(measured):
     assert row["found_more"]["mean"] == pytest.approx(more, abs=1e-4)
     times = ours["forwards"]["mean"] / rival["forwards"]["mean"]
     assert row["forwards_ratio"]["mean"] == pytest.approx(times, rel=1e-3)
+    assert 0 < row["soon"]["mean"] <= row["forwards_ratio"]["high"]
+    assert "reached" not in searches[MINIMAL.name]["all"]
 
 
 def test_the_figures_fill_a_page(measured):

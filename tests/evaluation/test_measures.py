@@ -11,6 +11,8 @@ from counterveil.evaluation.cse import beside
 from counterveil.evaluation.interval import estimate, ratio
 from counterveil.evaluation.overlap import overlap
 from counterveil.evaluation.results import to_json, to_markdown
+from counterveil.evaluation.traced import Traced
+from counterveil.types import ModelInfo
 
 
 def masks(veil, truth):
@@ -105,6 +107,50 @@ def test_a_search_is_set_beside_another_where_both_found():
     assert row["area"]["mean"] == pytest.approx(0.3 / 0.6)
     assert row["coverage_more"]["mean"] == pytest.approx(-0.1)
     assert row["forwards_ratio"]["mean"] == pytest.approx(30 / 150)
+    assert "soon" not in row
     assert "coverage_more" not in beside(
         *[[{k: v for k, v in ours[0].items() if k != "coverage"}]] * 2
     )
+
+
+def test_forwards_count_until_as_little_is_veiled_as_by_the_rival():
+    def case(reached, obfuscation, forwards, found=1.0):
+        figures = {"found": found, "obfuscation": obfuscation, "reached": reached}
+        return figures | {"forwards": forwards}
+
+    ours = [
+        case([[5, 0.4], [9, 0.2], [30, 0.1]], 0.1, 100.0),
+        case([[5, 0.3]], 0.3, 50.0),
+        case([], 0.0, 512.0, found=0.0),
+    ]
+    rival = [case([], 0.2, 20.0), case([], 0.25, 10.0), case([], 0.1, 7.0)]
+    # As little after nine; never, so all fifty; and nothing told where ours found none.
+    assert beside(ours, rival)["soon"]["mean"] == pytest.approx((9 + 50) / (20 + 10), abs=1e-5)
+
+
+class Bright:
+    """P(unsafe) is the share of white."""
+
+    info = ModelInfo("bright")
+    module = "inner"
+
+    def score(self, images):
+        return (images > 0).mean(axis=(1, 2, 3))
+
+
+def test_a_trace_keeps_each_smaller_flip_and_when_its_batch_was_done():
+    image = np.full((4, 5, 3), 255, np.uint8)
+    traced = Traced(Bright(), 0.5)
+    assert traced.module == "inner"
+    traced.score(image[None])
+    veiled = traced.under(image, np.zeros_like(image))
+    masks = np.zeros((4, 4, 5), bool)
+    masks[0, :1] = True  # 5 of 20: no flip
+    masks[1] = True
+    masks[2, :3] = True  # 15 of 20
+    masks[3, :3] = True  # no smaller
+    np.testing.assert_allclose(veiled(masks), [0.75, 0, 0.25, 0.25])
+    masks[0, :2], masks[0, 2, :1] = True, True  # 11 of 20
+    assert veiled(masks[:1])[0] == pytest.approx(0.45)
+    assert traced.images == 6
+    assert traced.reached == [(5, 1.0), (5, 0.75), (6, 0.55)]

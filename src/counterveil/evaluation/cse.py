@@ -13,6 +13,7 @@ from counterveil.evaluation.methods import Method
 from counterveil.evaluation.optimum import Optimum
 from counterveil.evaluation.overlap import overlap
 from counterveil.evaluation.subjects import Case, flagged
+from counterveil.evaluation.traced import Traced
 from counterveil.images import decode_clean, encode_png, load
 from counterveil.pipeline import Counterveil, Methods, Named, Watch
 from counterveil.pipeline.explain import Explainer, Explanation
@@ -21,8 +22,9 @@ from counterveil.types import Budget, Mask
 
 __all__ = ["EDGES", "Case", "Measure", "beside", "explain", "flagged", "release", "summary"]
 
-Measured = dict[str, float | None]
-"""Figures of one image; ``None`` where there is none to tell."""
+Measured = dict[str, Any]
+"""Figures of one image; ``None`` where there is none to tell. ``reached`` is what
+:class:`counterveil.evaluation.traced.Traced` keeps, and no figure."""
 
 Measure = Callable[[Case], Measured]
 EDGES = ("top", "bottom", "left", "right")
@@ -49,10 +51,13 @@ def explain(method: Method, watch: Watch, optimum: Optimum | None) -> Callable[[
             _warm_up(case, parts, method, watch)
             warm = True
         start = time.perf_counter()
-        explanation = Explainer(case.image, parts, method.settings, Stopwatch()).explain(watch)
+        traced = Traced(watch.classifier, watch.category.threshold)
+        explainer = Explainer(case.image, parts, method.settings, Stopwatch())
+        explanation = explainer.explain(replace(watch, classifier=traced))
         spent = (time.perf_counter() - start) * 1000
         gap = None if optimum is None else _gap(explanation, case, method, watch, optimum)
-        return _figures(explanation, case) | {"gap": gap, "milliseconds": spent}
+        told = {"gap": gap, "milliseconds": spent, "reached": traced.reached}
+        return _figures(explanation, case) | told
 
     return measure
 
@@ -116,7 +121,7 @@ def release(counterveil: Counterveil, watch: Watch) -> Callable[[Case], Measured
     return measure
 
 
-def summary(cases: Sequence[Mapping[str, float | None]], *, every: bool = False) -> dict[str, Any]:
+def summary(cases: Sequence[Measured], *, every: bool = False) -> dict[str, Any]:
     """Means with intervals, and how many images they are of.
 
     Args:
@@ -124,7 +129,7 @@ def summary(cases: Sequence[Mapping[str, float | None]], *, every: bool = False)
         every: tell everything of every image, found or not.
     """
     row: dict[str, Any] = {"images": len(cases)}
-    for name in cases[0] if cases else ():
+    for name in (name for name in (cases[0] if cases else ()) if name != "reached"):
         told = [c for c in cases if every or name in _OF_ALL or c["found"]]
         values = [value for c in told if (value := c[name]) is not None]
         row[name] = estimate(values).to_dict()
@@ -142,8 +147,10 @@ def beside(ours: Sequence[Measured], rival: Sequence[Measured]) -> dict[str, Any
 
     Returns:
         ``found_more``, ``coverage_more``: ours less the rival's, as shares; ``area``: our mean
-        veiled area over the rival's; ``forwards_ratio``: likewise. Area and coverage are of
-        images for which both found a counterfactual.
+        veiled area over the rival's; ``forwards_ratio``: likewise; ``soon``: forwards until ours
+        had a flip that veils no more than the rival's last, all of them where it never had, over
+        the rival's. Area, coverage and ``soon`` are of images for which both found a
+        counterfactual.
     """
     pairs = list(zip(ours, rival, strict=True))
     both = [(a, b) for a, b in pairs if a["found"] and b["found"]]
@@ -152,7 +159,17 @@ def beside(ours: Sequence[Measured], rival: Sequence[Measured]) -> dict[str, Any
     if any("coverage" in a for a, _ in pairs):
         row["coverage_more"] = _more(both, "coverage")
     row["forwards_ratio"] = _over(pairs, "forwards")
+    if all("reached" in a for a, _ in both):
+        soon = [_until(a, b["obfuscation"]) for a, b in both]
+        row["soon"] = ratio(soon, [b["forwards"] for _, b in both]).to_dict()
     return row
+
+
+def _until(ours: Measured, area: float) -> float:
+    """Forwards until a flip veiled no more than an area; all where none did."""
+    close = area * (1 + 1e-9)  # areas of the same veil, worked out twice
+    forwards = (float(count) for count, veiled in ours["reached"] if veiled <= close)
+    return next(forwards, float(ours["forwards"]))
 
 
 def _more(pairs: Sequence[tuple[Measured, Measured]], name: str) -> dict[str, float | None]:

@@ -99,7 +99,7 @@ def told(found: list[Found], cases: list[Case]) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one scene a category, 50 samples")
-    parser.add_argument("--scenes", type=int, default=10, help="a category")
+    parser.add_argument("--scenes", type=int, default=4, help="a category")
     parser.add_argument("--samples", type=int, default=1000)
     asked = parser.parse_args()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from counterveil import attribution, classifiers, reasoning, regions, search, veil
+from counterveil._device import check_device
 from counterveil._tables import check_names, read_table
 from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
 from counterveil.errors import ModelError, UsageError
@@ -38,7 +38,6 @@ _SWITCHES = ("objects", "answers", "guided")
 _TABLES = ("guidance",)
 _KEYS = (*_WORDS, *_NUMBERS, *_SWITCHES, *_TABLES)
 
-_DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 _SCANS = 15
 """Of the largest picture allowed, in a JPEG; a progressive one has some ten."""
 
@@ -184,7 +183,7 @@ def from_profile(
     chosen = name if isinstance(name, Profile) else profile(name)
     chosen = with_overrides(chosen, overrides or Overrides())
     _check_together(chosen)
-    _check_device(device)
+    check_device(device)
     used = methods(chosen, device=device)
     _check_weights(used.segmentation)
     watches = [Watch(c, _loaded(classifiers, c.classifier, device)) for c in chosen.categories]
@@ -219,20 +218,6 @@ def _check_together(chosen: Profile) -> None:
     for key in settings.guidance or {}:
         if key not in known:
             raise UsageError(f"guidance for {key!r}: the categories here are {', '.join(known)}")
-
-
-def _check_device(device: str) -> None:
-    if device == "cpu":  # needs no torch
-        return
-    if not _DEVICE.fullmatch(device):
-        raise UsageError(f"no device is called {device!r}; choose cpu, cuda, cuda:1, mps or xpu")
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UsageError(f"device {device!r} cannot be used here: {reason}") from error
 
 
 def _check_weights(segmentation: Named[Segmentation]) -> None:

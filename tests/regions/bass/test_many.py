@@ -96,3 +96,5 @@ def test_what_does_not_fit_is_refused():
         Bass().many([image, image[..., 0]])
     with pytest.raises(UsageError, match="does not fit"):
         Bass().many([image], guidance=[np.ones((4, 8))])
+    with pytest.raises(UsageError, match="no device is called 'nowhere'"):
+        Bass().many([image], device="nowhere")

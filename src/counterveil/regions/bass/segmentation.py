@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
+from counterveil._device import check_device
 from counterveil.errors import UsageError
 from counterveil.regions._check import check
 from counterveil.regions.bass.colour import features
@@ -170,7 +171,8 @@ class Bass:
             device: as torch calls it.
 
         Raises:
-            UsageError: an image is none, guidance does not fit, or acceptance is ``hastings``.
+            UsageError: an image is none, guidance does not fit, acceptance is ``hastings``, or
+                the device is none or not to be used here.
         """
         heats = [None] * len(images) if guidance is None else list(guidance)
         if len(heats) != len(images):
@@ -188,7 +190,12 @@ class Bass:
     def batched(
         self, images: Sequence[Image], guidance: Sequence[Heat | None], *, device: str
     ) -> list[Labels]:
-        """As :meth:`many`, by torch on any device, the CPU as well; it is slow there."""
+        """As :meth:`many`, by torch on any device, the CPU as well; it is slow there.
+
+        Raises:
+            UsageError: the device is none, or not to be used here.
+        """
+        check_device(device)
         found: dict[int, Labels] = {}
         groups: dict[tuple[int, ...], list[int]] = {}
         for at, image in enumerate(images):

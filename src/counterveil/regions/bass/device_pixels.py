@@ -8,6 +8,7 @@ decisions over regions, a few kilobytes, pass between the device and the main me
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -255,9 +256,9 @@ class DevicePixels:
 def honeycombs(stack: Stack, sides: Sequence[float]) -> tuple[Tensor, int]:
     """Labels to start from, and how many: a honeycomb with cells of the given side, an image."""
     labels = np.full(stack.planes.shape[:3], -1, np.int64)
-    count = 0
+    count, made = 0, cache(honeycomb)  # most images of a batch are of one size
     for layer, (height, width), side in zip(labels, stack.sizes, sides, strict=True):
-        cells = honeycomb(height, width, max(1.0, side))
+        cells = made(height, width, max(1.0, side))
         layer[:height, :width] = cells + count
         count += int(cells.max()) + 1
     return torch.from_numpy(labels).to(stack.planes.device), count

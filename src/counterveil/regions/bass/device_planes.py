@@ -43,20 +43,19 @@ def stack(images: Sequence[Image], guidance: Sequence[Heat | None], device: torc
     Args:
         images: ``(H, W, 3)`` uint8, of any sizes.
         guidance: of each, ``(H, W)``, or ``None``.
-        device: where the tensor is made; pixels go there as bytes.
+        device: where pixels go, as bytes.
     """
     sizes = tuple((image.shape[0], image.shape[1]) for image in images)
     height, width = (max(lengths) for lengths in zip(*sizes, strict=True))
-    bytes_ = torch.zeros((len(images), height, width, 3), dtype=torch.uint8, device=device)
-    weights = torch.zeros((len(images), height, width), device=device)
+    bytes_ = np.zeros((len(images), height, width, 3), np.uint8)
+    weights = np.zeros((len(images), height, width), np.float32)
     for layer, (image, heat) in enumerate(zip(images, guidance, strict=True)):
         h, w = image.shape[:2]
-        bytes_[layer, :h, :w] = torch.from_numpy(np.require(image, requirements=["C", "W"])).to(
-            device
-        )
+        bytes_[layer, :h, :w] = image
         if heat is not None:
-            weights[layer, :h, :w] = torch.from_numpy(importance(heat)).to(device)
-    result = Stack(torch.cat([_lab(bytes_), weights[..., None]], dim=3), sizes)
+            weights[layer, :h, :w] = importance(heat)
+    seen, heats = (torch.from_numpy(each).to(device) for each in (bytes_, weights))
+    result = Stack(torch.cat([_lab(seen), heats[..., None]], dim=3), sizes)
     result.planes[~result.inside] = 0
     return result
 

@@ -198,7 +198,7 @@ def pictures(folder):
 
 @pytest.mark.parametrize(
     ("part", "made"),
-    [("partitions", {"page.svg", "page.png"}), ("classifiers", {"page.png"})],
+    [("partitions", {"page.svg"}), ("released", {"page.png"}), ("classifiers", set())],
 )
 def test_a_page_links_the_pictures_that_lie_beside_it(few, tmp_path, monkeypatch, part, made):
     monkeypatch.setattr(bench_cse, "QUICK", replace(SIZE, tables=1))
@@ -215,7 +215,7 @@ def test_a_page_links_the_pictures_that_lie_beside_it(few, tmp_path, monkeypatch
 def test_without_a_page_no_pictures_are_made(few, tmp_path, monkeypatch):
     monkeypatch.setattr(bench_cse, "QUICK", replace(SIZE, tables=1))
     monkeypatch.setattr(strips, "strips", None)  # whoever calls it fails
-    words = ["bench", "cse", "--quick", "--part", "partitions", "--out", str(tmp_path / "x.json")]
+    words = ["bench", "cse", "--quick", "--part", "released", "--out", str(tmp_path / "x.json")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert not linked(result.output) and not pictures(tmp_path)

@@ -151,11 +151,11 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, Pages, Saved]:
             size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
         )
     page = results.to_markdown(figures, command=asked.command(folder), figure=asked.figure)
-    pictures = _pictures(figures, asked.device, scenes=folder is None) if asked.figure else {}
+    pictures = _pictures(figures, asked.device) if asked.figure else {}
     return figures, {".md": page, **pictures}, saved
 
 
-def _pictures(figures: Any, device: str, *, scenes: bool) -> dict[str, str | bytes]:
+def _pictures(figures: Any, device: str) -> dict[str, str | bytes]:
     """What the page of the bench cse links."""
     from counterveil import profiles
     from counterveil.evaluation import bars, bench_cse, strips, subjects
@@ -163,7 +163,7 @@ def _pictures(figures: Any, device: str, *, scenes: bool) -> dict[str, str | byt
     pictures: dict[str, str | bytes] = {}
     if figures["counterfactuals"]:
         pictures[".svg"] = bars.bars(figures)
-    if scenes:
+    if "released" in figures:
         wordless = profiles.Overrides(reasoner="")
         pipeline = profiles.from_profile("proxy", overrides=wordless, device=device)
         pictures[".png"] = strips.strips(pipeline, subjects.Scenes(bench_cse.SEED))

@@ -88,8 +88,8 @@ def to_markdown(
         command: that made them.
         figure: name, without suffix, of the files beside the page that
             :func:`counterveil.evaluation.bars.bars` (an SVG, where there are counterfactuals) and
-            :func:`counterveil.evaluation.strips.strips` (a PNG, where the scenes were measured
-            on) fill; empty: there are none.
+            :func:`counterveil.evaluation.strips.strips` (a PNG, where released files were
+            measured) fill; empty: there are none.
     """
     parts = [
         "# Results",
@@ -113,7 +113,7 @@ def to_markdown(
     if "beside" in figures:
         parts += ["### Ours beside each rival", _BESIDE, table("ours, beside", figures["beside"])]
     parts += _released(figures)
-    if figure and "images" not in figures:
+    if figure and "released" in figures:
         parts += ["## Examples", _STRIPS, f"![Examples, a row a category]({quote(figure)}.png)"]
     return "\n\n".join(parts) + "\n"
 

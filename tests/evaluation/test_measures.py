@@ -62,12 +62,13 @@ def test_figures_are_written_as_they_are():
             "partitions": {"one": {"k": row, "l": row}, "two": {"k": row, "l": row}}
         },
         "released": {"k": row},
-        "edges": {"k": {"top": row}},
+        "edges": {"k": {"top": row, "left": {**row, "gap": estimate([0.5]).to_dict()}}},
     }
     assert json.loads(to_json(figures)) == figures
     page = to_markdown(figures)
     assert "| k | 50.0 % [" in page
     assert "| top | 2 | 100.0 % [100.0 %, 100.0 %] | – | 2.50 [2.00, 3.00] |" in page
+    assert "| k | 2 | 100.0 % [100.0 %, 100.0 %] | 2.50 [2.00, 3.00] |" in page  # unknown to all
     order = [page.index(f"| {name} |") for name in ("k: one", "k: two", "l: one", "l: two")]
     assert order == sorted(order)  # as in the paper: a category, and all methods on it
     assert "`counterveil bench cse --quick --out" in to_markdown(

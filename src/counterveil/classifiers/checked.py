@@ -6,30 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from counterveil.classifiers.wrapped import Wrapped
 from counterveil.errors import ModelError
-from counterveil.types import Classifier, Image, Images, ModelInfo, Scores, VeiledScore
+from counterveil.types import Classifier, Image, Images, Scores, VeiledScore
 
 
-class Checked:
-    """A classifier whose scores are validated; everything else is the inner one's own.
-
-    Args:
-        classifier: to be checked.
-    """
-
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
-
-    def __getattr__(self, name: str) -> Any:
-        # While unpickled, there is no inner classifier yet to ask.
-        if name == "_classifier":
-            raise AttributeError(name)
-        return getattr(self._classifier, name)
-
-    @property
-    def info(self) -> ModelInfo:
-        """Which model this is."""
-        return self._classifier.info
+class Checked(Wrapped):
+    """A classifier whose scores are validated."""
 
     def score(self, images: Images) -> Scores:
         """P(unsafe) of each image, float64 ``(B,)``.
@@ -40,9 +23,8 @@ class Checked:
         return self._valid(self._classifier.score(images), len(images))
 
     def under(self, image: Image, paint: Image) -> VeiledScore | None:
-        """As ``TorchClassifier.under``, validated; ``None`` where the inner one has no such."""
-        under = getattr(self._classifier, "under", None)
-        veiled: VeiledScore | None = under(image, paint) if under is not None else None
+        """Likewise validated."""
+        veiled = super().under(image, paint)
         if veiled is None:
             return None
         return lambda masks: self._valid(veiled(masks), len(masks))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from counterveil.types import Classifier, Image, Images, Masks, ModelInfo, Scores, VeiledScore
+from counterveil.classifiers.wrapped import Wrapped
+from counterveil.types import Classifier, Image, Images, Masks, Scores, VeiledScore
 from counterveil.veil import composite
 
 
-class Traced:
-    """A classifier that watches one search; everything else is the inner one's own.
+class Traced(Wrapped):
+    """A classifier that watches one search.
 
     Args:
         classifier: that scores.
@@ -22,30 +21,19 @@ class Traced:
     """
 
     def __init__(self, classifier: Classifier, threshold: float) -> None:
-        self._classifier = classifier
+        super().__init__(classifier)
         self._threshold = threshold
         self.images = 0
         self.reached: list[tuple[int, float]] = []
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "_classifier":  # while unpickled, there is none yet to ask
-            raise AttributeError(name)
-        return getattr(self._classifier, name)
-
-    @property
-    def info(self) -> ModelInfo:
-        """Which model this is."""
-        return self._classifier.info
-
     def score(self, images: Images) -> Scores:
         """As the classifier scores."""
         self.images += len(images)
-        return self._classifier.score(images)
+        return super().score(images)
 
     def under(self, image: Image, paint: Image) -> VeiledScore:
-        """As ``TorchClassifier.under``, for any classifier."""
-        under = getattr(self._classifier, "under", None)
-        on_device: VeiledScore | None = under(image, paint) if under is not None else None
+        """Of any classifier."""
+        on_device = super().under(image, paint)
 
         def here(masks: Masks) -> Scores:
             return self._classifier.score(composite(image, paint, masks))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 from counterveil.attribution import Attribution
+from counterveil.classifiers.wrapped import Wrapped
 from counterveil.pipeline.parts import Methods, Named, Settings, Watch
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.regions import region_scores
@@ -17,6 +15,7 @@ from counterveil.types import (
     Counterfactual,
     Heat,
     Image,
+    Images,
     Labels,
     Masks,
     Scores,
@@ -47,27 +46,23 @@ class Explanation:
     warnings: tuple[str, ...] = ()
 
 
-class Counted:
+class Counted(Wrapped):
     """A classifier that counts the images it scored; a search may call it as a score."""
 
     def __init__(self, classifier: Classifier) -> None:
-        self._classifier = classifier
+        super().__init__(classifier)
         self.images = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._classifier, name)
-
-    def score(self, images: np.ndarray) -> Scores:
+    def score(self, images: Images) -> Scores:
         """As the classifier scores."""
         self.images += len(images)
-        return self._classifier.score(images)
+        return super().score(images)
 
     __call__ = score
 
     def under(self, image: Image, paint: Image) -> VeiledScore | None:
-        """As the classifier's, where it has such."""
-        under = getattr(self._classifier, "under", None)
-        veiled: VeiledScore | None = under(image, paint) if under is not None else None
+        """Likewise counted."""
+        veiled = super().under(image, paint)
         if veiled is None:
             return None
 

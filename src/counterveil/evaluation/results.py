@@ -162,7 +162,7 @@ def _released(figures: Mapping[str, Any]) -> list[str]:
 
 
 def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool = False) -> str:
-    """A Markdown table of estimates, a row each; what no row knows has no column.
+    """A Markdown table of estimates, a row each; no gap to the optimum where no row has one.
 
     Args:
         corner: title of the first column.
@@ -170,7 +170,7 @@ def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool =
         percent: shown as percent; else those columns that are shares.
     """
     first = next(iter(rows.values()))
-    columns = [c for c in first if any(_known(row[c]) for row in rows.values())]
+    columns = [c for c in first if c != "gap" or any(_known(row[c]) for row in rows.values())]
     lines = [
         f"| {corner} | " + " | ".join(_TITLES.get(c, c) for c in columns) + " |",
         "|" + "---|" * (len(columns) + 1),

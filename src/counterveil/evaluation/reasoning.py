@@ -102,9 +102,9 @@ def ask(
 ) -> dict[str, list[Said]]:
     """Ask all questions of all scenes under each condition.
 
-    A scene is asked about under all its codes in one call, so that a reasoner need look at it
-    but once, and once where conditions come to the same code (all but the wrong one, of a safe
-    scene).
+    A scene is asked about under all its codes in one call, so that a reasoner may look at it once
+    for the answers and once for the words. Conditions that come to the same code (all but the
+    wrong one, of a safe scene) are asked once.
 
     Returns:
         What was said of each scene, under the conditions' names.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Self
 
 import numpy as np
 import torch
@@ -134,12 +135,12 @@ class DevicePixels:
         self._labels[self._inside] = self._named(names)[self._labels[self._inside]]
         self.count = count
 
-    def enlarged(self, stack: Stack, step: int) -> DevicePixels:
+    def enlarged(self, finer: Stack, step: int) -> Self:
         """The same regions on images ``step`` times larger."""
-        height, width = stack.planes.shape[1:3]
+        height, width = finer.planes.shape[1:3]
         labels = self.labels.repeat_interleave(step, dim=1).repeat_interleave(step, dim=2)
-        labels = labels[:, :height, :width].masked_fill(~stack.inside, -1)
-        return DevicePixels(stack, labels, self.count)
+        labels = labels[:, :height, :width].masked_fill(~finer.inside, -1)
+        return type(self)(finer, labels, self.count)
 
     def each(self) -> list[Labels]:
         """Labels of each image, ``0 .. K-1`` by first appearance in reading order."""

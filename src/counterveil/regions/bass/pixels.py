@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
@@ -21,10 +21,7 @@ Names = Int32[ndarray, " regions"]
 
 
 class Pixels(Protocol):
-    """Pixels that belong to regions; what is decided about regions is decided elsewhere.
-
-    ``Half`` stands for a division of every region in two, made by :meth:`halves`.
-    """
+    """Pixels that belong to regions; what is decided about regions is decided elsewhere."""
 
     count: int
     """Regions."""
@@ -63,6 +60,10 @@ class Pixels(Protocol):
 
     def rename(self, names: Names, count: int) -> None:
         """Give each region its name."""
+        ...
+
+    def enlarged(self, finer: Any, step: int) -> Self:
+        """The same regions on what is ``step`` times larger."""
         ...
 
 
@@ -139,6 +140,12 @@ class CompiledPixels:
         """As the protocol has it."""
         self.padded[1:-1, 1:-1] = names[self.labels]
         self.count = count
+
+    def enlarged(self, finer: Planes, step: int) -> Self:
+        """As the protocol has it."""
+        height, width = finer.shape[:2]
+        labels = self.labels.repeat(step, axis=0).repeat(step, axis=1)[:height, :width]
+        return type(self)(finer, np.ascontiguousarray(labels))
 
     def _halved(self, half: UInt8[ndarray, "height width"]) -> Labels:
         return np.asarray(self.labels * 2 + (half - 1))

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from counterveil.regions.bass._compile import compiled
-from counterveil.regions.bass.pixels import CompiledPixels, Planes
+from counterveil.regions.bass.pixels import Planes
 
 _NARROWEST = 6  # side of a region, in pixels of the coarsest scale, that shrinking leaves
 _SMALLEST = 8  # short side of the coarsest image, in pixels
@@ -39,13 +39,6 @@ def shrunken(planes: Planes, steps: list[int]) -> list[Planes]:
     for step in steps:
         scales.append(pool(scales[-1], step))
     return scales
-
-
-def enlarged(pixels: CompiledPixels, planes: Planes, step: int) -> CompiledPixels:
-    """The same regions on an image ``step`` times larger."""
-    height, width = planes.shape[:2]
-    labels = pixels.labels.repeat(step, axis=0).repeat(step, axis=1)[:height, :width]
-    return CompiledPixels(planes, np.ascontiguousarray(labels))
 
 
 @compiled

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -19,10 +20,12 @@ from counterveil.regions.bass.colour import features
 from counterveil.regions.bass.hexagons import honeycomb
 from counterveil.regions.bass.model import Acceptance, Model
 from counterveil.regions.bass.partition import Partition
-from counterveil.regions.bass.pixels import CompiledPixels
-from counterveil.regions.bass.scales import coarsening, enlarged, factors, shrunken
+from counterveil.regions.bass.pixels import CompiledPixels, Pixels
+from counterveil.regions.bass.scales import coarsening, factors, shrunken
 from counterveil.regions.connect import connect
 from counterveil.types import Heat, Image, Labels
+
+P = TypeVar("P", bound=Pixels)
 
 _SURPLUS = 0.5  # how far splits may overshoot a wanted count, as a share of it
 _PIXELS = 1 << 23
@@ -145,12 +148,7 @@ class Bass:
         side = self._side(*image.shape[:2]) / math.prod(steps)
         height, width = planes[-1].shape[:2]
         pixels = CompiledPixels(planes[-1], honeycomb(height, width, max(1.0, side)))
-        partition = Partition(pixels, self._model())
-        self._evolve(partition, rng)
-        for finer, step in zip(planes[-2::-1], steps[::-1], strict=True):
-            pixels = enlarged(pixels, finer, step)
-            partition = self._refined(Partition(pixels, partition.model, partition.area * step**2))
-        return connect(pixels.labels)
+        return connect(self._settled(pixels, planes, steps, rng).labels)
 
     def many(
         self,
@@ -183,8 +181,7 @@ class Bass:
             check(image, heat)
         if device == "cpu" or self.count is not None:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                return list(pool.map(lambda one: self(one[0], guidance=one[1]),
-                                     zip(images, heats, strict=True)))  # fmt: skip
+                return list(pool.map(lambda image, heat: self(image, guidance=heat), images, heats))
         return self.batched(images, heats, device=device)
 
     def batched(
@@ -224,26 +221,30 @@ class Bass:
             scales.append(pooled(scales[-1], step))
         sides = [self._side(*image.shape[:2]) / math.prod(steps) for image in images]
         pixels = DevicePixels(scales[-1], *honeycombs(scales[-1], sides))
-        partition = Partition(pixels, self._model())
-        self._evolve(partition, None)
-        for finer, step in zip(scales[-2::-1], steps[::-1], strict=True):
-            pixels = pixels.enlarged(finer, step)
-            area = partition.area * step**2
-            partition = self._refined(Partition(pixels, partition.model, area))
-        return pixels.each()
+        return self._settled(pixels, scales, steps, None).each()
 
     def _steps(self, height: int, width: int) -> list[int]:
         """By which an image is shrunk."""
         return factors(self.shrink or coarsening(self._side(height, width), height, width))
 
-    def _model(self) -> Model:
-        return Model(self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight)
-
-    def _refined(self, partition: Partition) -> Partition:
-        if self.refine:
-            partition.settle(self.sweeps)
-            partition.settle(self.sweeps)
-        return partition
+    def _settled(
+        self,
+        pixels: P,
+        scales: Sequence[Any],
+        steps: Sequence[int],
+        rng: np.random.Generator | None,
+    ) -> P:
+        """Regions found at the last scale, with their borders brought to the first."""
+        model = Model(self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight)
+        partition = Partition(pixels, model)
+        self._evolve(partition, rng)
+        for finer, step in zip(scales[-2::-1], steps[::-1], strict=True):
+            pixels = pixels.enlarged(finer, step)
+            partition = Partition(pixels, model, partition.area * step**2)
+            if self.refine:
+                partition.settle(self.sweeps)
+                partition.settle(self.sweeps)
+        return pixels
 
     def _side(self, height: int, width: int) -> float:
         """Of a region at the start, in pixels of the full image."""

@@ -220,3 +220,11 @@ def test_words_to_judge_are_each_conditions_and_every_answer(drawn):
 
 def test_the_description_is_among_the_open_questions():
     assert DESCRIBE in OPEN
+
+
+def test_nobody_is_asked_where_nothing_was_answered_yes(drawn):
+    heard = Heard(drawn)
+    said = asked(Silent(drawn), drawn)
+    gone = measure.grounding(heard, said, lambda s: s.mask(), step=lambda: None)
+    assert heard.calls == []
+    assert gone.n == 0

@@ -42,7 +42,7 @@ QUICK = Size(scenes=40, veiled=6)
 
 def steps(size: Size) -> int:
     """How often ``step`` will be called."""
-    return 3 * (size.scenes + size.scenes + size.veiled)
+    return 3 * (2 * size.scenes + size.veiled)
 
 
 def run(size: Size, *, reasoner: str, device: str, step: Callable[[], None]) -> dict[str, Any]:

@@ -129,7 +129,8 @@ def summary(cases: Sequence[Measured], *, every: bool = False) -> dict[str, Any]
         every: tell everything of every image, found or not.
     """
     row: dict[str, Any] = {"images": len(cases)}
-    for name in (name for name in (cases[0] if cases else ()) if name != "reached"):
+    names = [name for name in cases[0] if name != "reached"] if cases else []
+    for name in names:
         told = [c for c in cases if every or name in _OF_ALL or c["found"]]
         values = [value for c in told if (value := c[name]) is not None]
         row[name] = estimate(values).to_dict()

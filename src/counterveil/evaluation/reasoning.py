@@ -289,7 +289,8 @@ def grounding(
                 images.append(_veiled(one.scene, veil(one.scene), fill))
                 asked.append([QUESTIONS[at][1].text for at in yes])
                 codes.append(right.code(one.scene))
-        for answers in reasoner.answer(images, asked, codes, text=False):
+        answered = reasoner.answer(images, asked, codes, text=False) if images else []
+        for answers in answered:
             gone += [float(p < 0.5) for p in _values(answers)]
     return estimate(gone)
 

@@ -37,7 +37,7 @@ docs: setup
 	$(BIN)/python docs/pictures.py
 
 # The pages under docs/ that hold results, two at a time, the longest first; QUICK=1 looks only,
-# under out/quick.
+# under out/quick, and leaves out the borders.
 QUICK ?=
 FIGURES := $(if $(QUICK),out/quick,out/bench)
 PAGES := $(if $(QUICK),out/quick,docs)
@@ -48,7 +48,7 @@ bench: setup
 	$(MAKE) --no-print-directory -j2 bench-results bench-rivals bench-reasoning bench-attribution
 
 bench-results: setup
-	$(call MEASURE,cse --resume --part classifiers --part paper --part released --part edges,results)
+	$(call MEASURE,cse --resume --part classifiers --part paper --part released $(if $(QUICK),,--part edges),results)
 
 bench-rivals: setup
 	$(call MEASURE,cse --resume --part attributions --part partitions --part searches,rivals)

@@ -37,7 +37,7 @@ class Size:
 
 
 FULL = Size(scenes=600, veiled=40)
-QUICK = Size(scenes=40, veiled=6)
+QUICK = Size(scenes=20, veiled=4)
 
 
 def steps(size: Size) -> int:

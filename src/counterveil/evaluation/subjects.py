@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -68,7 +69,8 @@ class Scenes:
         return known[:count]
 
 
-def weights() -> dict[str, str | None]:
+@cache
+def weights() -> Mapping[str, str | None]:
     """SHA-256 of the proxies' classifiers: what was measured with others is not taken up."""
     pipeline = profiles.from_profile("proxy", overrides=profiles.Overrides(reasoner=""))
     return {w.category.key: w.classifier.info.sha256 for w in pipeline.watches}

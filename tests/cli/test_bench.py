@@ -21,7 +21,7 @@ from counterveil.evaluation.subjects import Folder
 from tests.evaluation.boxes import picture
 
 SIZE = bench_cse.Size(
-    accuracy=8, paper=1, released=1, edge=1, tables=3, searches=2, optimum=1, proof=40,
+    accuracy=8, paper=1, ours=1, released=1, edge=1, tables=3, searches=2, optimum=1, proof=40,
     heavy=1,
 )  # fmt: skip
 SPEC = "python:tests.evaluation.boxes:make"

@@ -50,7 +50,7 @@ class TorchClassifier:
             ``sigmoid`` for independent ones (unsafe when any is: ``1 - prod(1 - p)``).
         device: where it runs.
         batch: most images in one forward; by default 8 on a CPU, which then has what they become
-            in its cache (up to a fifth faster than 32), and 32 elsewhere.
+            in its cache (see docs/log.md), and 32 elsewhere.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from counterveil import profiles
 from counterveil.errors import UsageError
 from counterveil.evaluation import cse
 from counterveil.evaluation.accuracy import accuracy, scenes_needed
-from counterveil.evaluation.methods import OURS, Method, tables
+from counterveil.evaluation.methods import OURS, PAPER, Method, tables
 from counterveil.evaluation.optimum import Optimum
 from counterveil.evaluation.resume import Saved
 from counterveil.evaluation.subjects import Case, Folder, Scenes, Subject, flagged, weights
@@ -43,6 +43,7 @@ class Size:
     Attributes:
         accuracy: for the classifiers; a quarter of them twice over are look-alikes alone.
         paper: for the paper's settings (its tables: 585 in all, 195 a category).
+        ours: of them, those for our search.
         released: for the released files.
         edge: touching each edge, and twice as many away from all.
         tables: for the attributions and the partitions.
@@ -55,6 +56,7 @@ class Size:
 
     accuracy: int
     paper: int
+    ours: int
     released: int
     edge: int
     tables: int
@@ -68,17 +70,19 @@ class Size:
 FULL = Size(
     accuracy=2000,
     paper=195,
-    released=50,
-    edge=4,
-    tables=24,
-    searches=10,
-    optimum=10,
-    proof=4096,
-    heavy=4,
+    ours=65,
+    released=24,
+    edge=2,
+    tables=15,
+    searches=6,
+    optimum=6,
+    proof=1024,
+    heavy=2,
 )
 QUICK = Size(
     accuracy=40,
     paper=6,
+    ours=6,
     released=2,
     edge=1,
     tables=2,
@@ -198,7 +202,8 @@ def _methods(rows: Tables, size: Size) -> list[tuple[Method, int]]:
 
 
 def _count(size: Size, table: str, method: Method) -> int:
-    count = {"searches": size.searches, "paper": size.paper}.get(table, size.tables)
+    paper = size.paper if method.name == PAPER.name else size.ours
+    count = {"searches": size.searches, "paper": paper}.get(table, size.tables)
     return min(count, size.heavy) if method.heavy else count
 
 

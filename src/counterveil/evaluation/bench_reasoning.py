@@ -36,7 +36,7 @@ class Size:
     veiled: int
 
 
-FULL = Size(scenes=600, veiled=40)
+FULL = Size(scenes=250, veiled=12)
 QUICK = Size(scenes=20, veiled=4)
 
 

@@ -1,0 +1,312 @@
+"""Our searches of the rivals beside the authors' own code, given clones of it.
+
+Run as `python benchmarks/rivals_vs_authors.py [--sedc CLONE] [--csra CLONE] [--reference CLONE]
+[--cases 60] [--page docs/agreement.md]`. The clones: github.com/ADMAntwerp/
+ImageCounterfactualExplanations, SecureAIAutonomyLab/uGuard and BrandonWherry/ConditionalVLM. Each
+case is an image of sixteen regions and a random rule for what it scores under each veil, in which
+regions help, hinder and depend on each other. Both searches are asked; they agree where they come
+to the same outcome, the same veil and the same number of images scored. Prints lines of JSON.
+BEN's authors published a tool, not this search, so it has none to be run beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from time import perf_counter
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from PIL import ImageFilter
+from torch.nn import functional
+
+from authors import commit, functions
+from counterveil import search
+from counterveil.classifiers._torchvision import import_torchvision
+from counterveil.classifiers.base import IMAGENET_MEAN, IMAGENET_STD
+from counterveil.search.trial import Goal
+from counterveil.types import Budget, Images, Scores
+from counterveil.veil import fill
+from measuring import emit, machine
+
+GRID = 4
+REGIONS = GRID * GRID
+MEAN, STD = (np.array(one, np.float32)[:, None, None] for one in (IMAGENET_MEAN, IMAGENET_STD))
+MOST = 3000
+"""Images scored, after which a search that goes on for ever is stopped."""
+
+
+class Endless(Exception):  # noqa: N818  (no error: some searches have no end)
+    """More images were scored than any answer is waited for."""
+
+
+@dataclass
+class Case:
+    """An image of sixteen regions, and a rule for its scores.
+
+    A region counts as veiled when its middle is not what it was, so that it does not matter how
+    either code veils it, or what it adds at the region's border.
+    """
+
+    seed: int
+    side: int
+    scored: int = 0
+    bias: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        row = np.arange(self.side) * GRID // self.side
+        self.labels = (row[:, None] * GRID + row[None]).astype(np.int32)
+        self.image = rng.integers(64, 200, (self.side, self.side, 3)).astype(np.uint8)
+        self.importance = rng.permutation(REGIONS) / REGIONS + 0.1
+        self.heat = self.importance[self.labels].astype(np.float32)
+        self.bias = rng.uniform(0.5, 2.5)
+        self.alone = rng.exponential(0.6, REGIONS) * rng.choice([1, 1, 1, -0.5], REGIONS)
+        self.together = np.triu(rng.normal(0, 0.4, (REGIONS, REGIONS)), 1)
+        middles = (np.arange(GRID) * 2 + 1) * self.side // (2 * GRID)
+        self._at = np.repeat(middles, GRID), np.tile(middles, GRID)
+
+    @property
+    def normalised(self) -> torch.Tensor:
+        """The image as the authors' networks take it, ``(1, 3, side, side)``."""
+        pixels = self.image.transpose(2, 0, 1).astype(np.float32) / 255
+        return torch.from_numpy((pixels - MEAN) / STD)[None]
+
+    def veiled(self, images: np.ndarray, unveiled: np.ndarray) -> np.ndarray:
+        """Which regions are, of images with channels last, ``(B, regions)``."""
+        there = images[:, self._at[0], self._at[1]] - unveiled[self._at].astype(np.float64)
+        found: np.ndarray = np.abs(there).max(axis=-1) > 1e-3
+        return found
+
+    def p(self, veiled: np.ndarray) -> np.ndarray:
+        """P(unsafe) of sets of veiled regions ``(B, regions)``."""
+        self.scored += len(veiled)
+        chosen = veiled.astype(np.float64)
+        drop = chosen @ self.alone + np.einsum("bi,ij,bj->b", chosen, self.together, chosen)
+        p: np.ndarray = 1 / (1 + np.exp(drop - self.bias))
+        return p
+
+    def score(self, images: Images) -> Scores:
+        """What our searches ask."""
+        return self.p(self.veiled(images.astype(np.float64), self.image))
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of normalised images ``(B, 3, side, side)``: what the authors' code asks."""
+        last = [one.double().numpy().transpose(0, 2, 3, 1) for one in (images, self.normalised)]
+        p = self.p(self.veiled(last[0], last[1][0]))
+        return torch.from_numpy(np.log(np.stack([p, 1 - p], axis=1)))
+
+    def parameters(self) -> Iterator[Any]:
+        """One that claims to be on a GPU, which the authors' search insists on."""
+        yield SimpleNamespace(is_cuda=True)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """As keras does: class probabilities ``(B, 2)`` of images as they come."""
+        if self.scored >= MOST:
+            raise Endless
+        p = self.p(self.veiled(images, self.image))
+        return np.stack([p, 1 - p], axis=1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search came to."""
+
+    found: bool
+    veil: frozenset[int]
+    scored: int
+
+
+Theirs = Callable[[Case], Answer]
+
+
+def sedc(clone: Path, name: str) -> Theirs:
+    """SEDC and its targeted variants; class 1, safe, is the target."""
+    sys.modules.setdefault("cv2", ModuleType("cv2"))  # imported, and used for other fills only
+    theirs = functions(clone / "isedc" / f"{name}.py", [name], {})[name]
+    target = () if name == "sedc" else (1,)
+
+    def call(case: Case) -> Answer:
+        try:
+            veil = theirs(case.image.astype(np.float64), case, case.labels, *target, "mean")[1]
+        except Endless:
+            return Answer(False, frozenset(), case.scored)
+        return Answer(True, frozenset(map(int, veil)), case.scored)
+
+    return call
+
+
+def csra(clone: Path, regions: int) -> Theirs:
+    """uGuard's, from its ranked regions on; the map and SLIC are others' code there, too."""
+    normalise = import_torchvision().transforms.Normalize
+    back = normalise(mean=(-MEAN / STD).ravel().tolist(), std=(1 / STD).ravel().tolist())
+    given = {"np": np, "torch": torch, "F": functional, "itemgetter": itemgetter}
+    given |= {"device": "cpu", "invTrans": back, "more_itertools": ITERTOOLS}
+    given |= {"good_img_transform": normalise(IMAGENET_MEAN, IMAGENET_STD)}
+    names = ["attribution_ranker", "get_feature_masks", "blur_image_from_attribution"]
+    names += ["SMU_cost_function", "get_image_versions", "image_rankings"]
+    file = clone / "auxiliary_models" / "cyberbullying-pytorch" / "src" / "CSRA_cb.py"
+    theirs = functions(file, names, given)
+
+    def call(case: Case) -> Answer:
+        ranked = theirs["attribution_ranker"](list(enumerate(case.importance)), regions)
+        masks = theirs["get_feature_masks"](None, ranked, case.labels)
+        versions = theirs["get_image_versions"](case.normalised, masks, case, 0)
+        scored = case.scored
+        best = theirs["image_rankings"](versions)[0]
+        veil = frozenset(np.unique(case.labels[best[4] > 0]).tolist())
+        chosen = np.isin(np.arange(REGIONS), list(veil))[None]
+        return Answer(bool(case.p(chosen)[0] < 0.5), veil, scored)
+
+    return call
+
+
+def reference(clone: Path, deepest: int) -> Theirs:
+    """The code published with the paper, given the map of each case."""
+    given = {"np": np, "torch": torch, "F": functional, "itemgetter": itemgetter}
+    given |= {"Image": Pillow, "ImageFilter": ImageFilter, "perf_counter": perf_counter}
+    given |= {"device": "cpu", "more_itertools": ITERTOOLS}
+    names = ["cam_processor_for_segments", "get_feature_masks", "attribution_ranker", "softmax"]
+    names += ["blur_image_from_attribution", "segmentation_info", "region_explainability"]
+    file = clone / "CSE" / "src" / "cse" / "re_alogirthms_unsafe.py"
+    theirs = functions(file, names, given)
+    whole = theirs["region_explainability"]
+
+    def call(case: Case) -> Answer:
+        whole.__globals__["get_grayscale_grad_cam"] = lambda *_: case.heat
+        with redirect_stdout(io.StringIO()):
+            told = whole(case.normalised, case.labels, 1, case, 0, 0.5, deepest)
+        if told == -1:
+            return Answer(False, frozenset(), case.scored)
+        last = [one.double().numpy().transpose(0, 2, 3, 1) for one in (told[0], case.normalised)]
+        veil = np.flatnonzero(case.veiled(last[0], last[1][0])[0])
+        return Answer(True, frozenset(veil.tolist()), case.scored)
+
+    return call
+
+
+def _powerset(items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    kept = list(items)
+    sizes = range(len(kept) + 1)
+    return itertools.chain.from_iterable(itertools.combinations(kept, n) for n in sizes)
+
+
+ITERTOOLS = SimpleNamespace(powerset=_powerset)
+"""``more_itertools``, as far as the authors use it."""
+
+
+def ours(name: str, case: Case, budget: Budget, **options: Any) -> Answer:
+    found = search.make(name, **options)(
+        case.image,
+        case.score,
+        case.labels,
+        case.importance,
+        fill=fill("black"),
+        goal=Goal(),
+        budget=budget,
+    )
+    return Answer(found.outcome == "found", frozenset(found.regions), found.forwards)
+
+
+def compare(
+    what: str, source: str, theirs: Theirs, own: Callable[[Case], Answer], cases: int, side: int
+) -> dict[str, Any]:
+    """How often both come to the same; an unsuccessful search's best attempt is its own affair."""
+    pairs = [(theirs(Case(seed, side)), own(Case(seed, side))) for seed in range(cases)]
+    known = [(a, b) for a, b in pairs if a.found and b.found]
+    figures = {
+        "search": what,
+        "source": source,
+        "cases": cases,
+        "found": sum(a.found for a, _ in pairs),
+        "same_outcome": sum(a.found == b.found for a, b in pairs),
+        "same_veil": sum(a.veil == b.veil for a, b in known),
+        "same_scored": sum(a.scored == b.scored for a, b in pairs),
+        "sizes": sorted({len(a.veil) for a, _ in known}),
+        "scored": [min(a.scored for a, _ in pairs), max(a.scored for a, _ in pairs)],
+    }
+    emit("rivals_vs_authors", **figures, **machine("numpy", "torch"))
+    return figures
+
+
+def page(rows: list[dict[str, Any]], command: str) -> str:
+    lines = [
+        "# Agreement with the authors' code",
+        "",
+        f"Made by `{command}`, given clones of the repositories named. Each case is an image of "
+        "sixteen regions and a random rule for its scores, in which regions help, hinder and "
+        "depend on each other; the authors' own functions run on it, and ours.",
+        "",
+        "| search | authors' code | cases | flips found | same outcome | same veil, of those found "
+        "| same number of images scored | regions in a veil | images scored |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        least, most = (f"{value:,}" for value in row["scored"])
+        veils = row["sizes"]
+        told = [row["search"], row["source"], row["cases"], row["found"], row["same_outcome"]]
+        told += [row["same_veil"], row["same_scored"], f"{veils[0]} to {veils[-1]}"]
+        told += [f"{least} to {most}" if least != most else least]
+        lines.append("| " + " | ".join(map(str, told)) + " |")
+    lines += [
+        "",
+        "BEN's authors published a tool that makes and ranks tests, not this search; "
+        "`tests/search` holds it to the paper's rules instead.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sedc", type=Path, help="clone of ImageCounterfactualExplanations")
+    parser.add_argument("--csra", type=Path, help="clone of uGuard")
+    parser.add_argument("--reference", type=Path, help="clone of ConditionalVLM")
+    parser.add_argument("--cases", type=int, default=60)
+    parser.add_argument("--page", type=Path, help="also write a Markdown page")
+    asked = parser.parse_args()
+    rows, words = [], ["python benchmarks/rivals_vs_authors.py"]
+    if asked.sedc:
+        source = _source("ADMAntwerp/ImageCounterfactualExplanations", asked.sedc)
+        budget = Budget(regions=REGIONS, forwards=MOST)
+        for name, title in {"sedc": "SEDC", "sedc_t": "SEDC-T", "sedc_t2": "SEDC-T2"}.items():
+            theirs = sedc(asked.sedc, name)
+            own = lambda case: ours("sedc", case, budget)  # noqa: E731
+            rows.append(compare(title, source, theirs, own, asked.cases, 224))
+    if asked.csra:
+        source, count = _source("SecureAIAutonomyLab/uGuard", asked.csra), 6
+        budget = Budget(regions=count, forwards=1 << count)
+        own = lambda case: ours("csra", case, budget, regions=count)  # noqa: E731
+        title = f"CSRA, of {count} regions"
+        rows.append(compare(title, source, csra(asked.csra, count), own, asked.cases, 299))
+    if asked.reference:
+        source, deepest = _source("BrandonWherry/ConditionalVLM", asked.reference), 6
+        budget = Budget(regions=deepest, forwards=1 << deepest)
+        own = lambda case: ours("reference", case, budget, grown=1)  # noqa: E731
+        title = f"published code, to depth {deepest}"
+        theirs = reference(asked.reference, deepest)
+        rows.append(compare(title, source, theirs, own, asked.cases, 224))
+    if not rows:
+        parser.error("name a clone: --sedc, --csra or --reference")
+    words += [f"--{name} CLONE" for name in ("sedc", "csra", "reference") if getattr(asked, name)]
+    if asked.page:
+        asked.page.write_text(page(rows, " ".join([*words, "--page FILE.md"])), "utf-8")
+
+
+def _source(name: str, clone: Path) -> str:
+    at = commit(clone)
+    return f"{name}, {at}" if at else name
+
+
+if __name__ == "__main__":
+    main()

@@ -6,7 +6,7 @@ BIN := .venv/bin
 CODE := src tests docs benchmarks examples
 
 .PHONY: setup run test check docs bench bench-gpu bench-results bench-rivals bench-reasoning \
-	bench-attribution bench-speed clean
+	bench-attribution bench-speed bench-authors clean
 
 setup: .venv/.ready
 
@@ -73,6 +73,18 @@ bench-speed: setup
 	$(BIN)/python benchmarks/page.py out/bench/speed.jsonl $(SPEED_PAGES)/speed.md
 	$(BIN)/python benchmarks/eight_questions.py
 	$(BIN)/python benchmarks/scenes.py
+
+# docs/authors.md. CLONES is a folder with clones, named so: sedc of
+# ADMAntwerp/ImageCounterfactualExplanations, csra of SecureAIAutonomyLab/uGuard, reference of
+# BrandonWherry/ConditionalVLM, bass of BGU-CS-VIL/BASS.
+CLONES ?= out/clones
+
+bench-authors: setup
+	@mkdir -p out/bench
+	{ $(BIN)/python benchmarks/rivals_vs_authors.py --sedc $(CLONES)/sedc --csra $(CLONES)/csra \
+	--reference $(CLONES)/reference && \
+	$(BIN)/python benchmarks/bass_vs_authors.py $(CLONES)/bass; } > out/bench/authors.jsonl
+	$(BIN)/python benchmarks/authors_page.py out/bench/authors.jsonl docs/authors.md
 
 # Needs a GPU; 13b in bf16 takes 27 GB of its memory.
 bench-gpu: setup

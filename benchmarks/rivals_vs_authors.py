@@ -1,8 +1,8 @@
 """Our searches of the rivals beside the authors' own code, given clones of it.
 
 Run as `python benchmarks/rivals_vs_authors.py [--sedc CLONE] [--csra CLONE] [--reference CLONE]
-[--cases 60] [--page docs/agreement.md]`. The clones: github.com/ADMAntwerp/
-ImageCounterfactualExplanations, SecureAIAutonomyLab/uGuard and BrandonWherry/ConditionalVLM. Each
+[--cases 60]`. The clones: github.com/ADMAntwerp/ImageCounterfactualExplanations,
+SecureAIAutonomyLab/uGuard and BrandonWherry/ConditionalVLM. Each
 case is an image of sixteen regions and a random rule for what it scores under each veil, in which
 regions help, hinder and depend on each other. Both searches are asked; they agree where they come
 to the same outcome, the same veil and the same number of images scored. Prints lines of JSON.
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
@@ -239,68 +240,35 @@ def compare(
     return figures
 
 
-def page(rows: list[dict[str, Any]], command: str) -> str:
-    lines = [
-        "# Agreement with the authors' code",
-        "",
-        f"Made by `{command}`, given clones of the repositories named. Each case is an image of "
-        "sixteen regions and a random rule for its scores, in which regions help, hinder and "
-        "depend on each other; the authors' own functions run on it, and ours.",
-        "",
-        "| search | authors' code | cases | flips found | same outcome | same veil, of those found "
-        "| same number of images scored | regions in a veil | images scored |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        least, most = (f"{value:,}" for value in row["scored"])
-        veils = row["sizes"]
-        told = [row["search"], row["source"], row["cases"], row["found"], row["same_outcome"]]
-        told += [row["same_veil"], row["same_scored"], f"{veils[0]} to {veils[-1]}"]
-        told += [f"{least} to {most}" if least != most else least]
-        lines.append("| " + " | ".join(map(str, told)) + " |")
-    lines += [
-        "",
-        "BEN's authors published a tool that makes and ranks tests, not this search; "
-        "`tests/search` holds it to the paper's rules instead.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sedc", type=Path, help="clone of ImageCounterfactualExplanations")
     parser.add_argument("--csra", type=Path, help="clone of uGuard")
     parser.add_argument("--reference", type=Path, help="clone of ConditionalVLM")
     parser.add_argument("--cases", type=int, default=60)
-    parser.add_argument("--page", type=Path, help="also write a Markdown page")
     asked = parser.parse_args()
-    rows, words = [], ["python benchmarks/rivals_vs_authors.py"]
+    if not (asked.sedc or asked.csra or asked.reference):
+        parser.error("name a clone: --sedc, --csra or --reference")
     if asked.sedc:
         source = _source("ADMAntwerp/ImageCounterfactualExplanations", asked.sedc)
         budget = Budget(regions=REGIONS, forwards=MOST)
         for name, title in {"sedc": "SEDC", "sedc_t": "SEDC-T", "sedc_t2": "SEDC-T2"}.items():
             theirs = sedc(asked.sedc, name)
-            own = lambda case: ours("sedc", case, budget)  # noqa: E731
-            rows.append(compare(title, source, theirs, own, asked.cases, 224))
+            own = partial(ours, "sedc", budget=budget)
+            compare(title, source, theirs, own, asked.cases, 224)
     if asked.csra:
         source, count = _source("SecureAIAutonomyLab/uGuard", asked.csra), 6
         budget = Budget(regions=count, forwards=1 << count)
-        own = lambda case: ours("csra", case, budget, regions=count)  # noqa: E731
+        own = partial(ours, "csra", budget=budget, regions=count)
         title = f"CSRA, of {count} regions"
-        rows.append(compare(title, source, csra(asked.csra, count), own, asked.cases, 299))
+        compare(title, source, csra(asked.csra, count), own, asked.cases, 299)
     if asked.reference:
         source, deepest = _source("BrandonWherry/ConditionalVLM", asked.reference), 6
         budget = Budget(regions=deepest, forwards=1 << deepest)
-        own = lambda case: ours("reference", case, budget, grown=1)  # noqa: E731
+        own = partial(ours, "reference", budget=budget, grown=1)
         title = f"published code, to depth {deepest}"
         theirs = reference(asked.reference, deepest)
-        rows.append(compare(title, source, theirs, own, asked.cases, 224))
-    if not rows:
-        parser.error("name a clone: --sedc, --csra or --reference")
-    words += [f"--{name} CLONE" for name in ("sedc", "csra", "reference") if getattr(asked, name)]
-    if asked.page:
-        asked.page.write_text(page(rows, " ".join([*words, "--page FILE.md"])), "utf-8")
+        compare(title, source, theirs, own, asked.cases, 224)
 
 
 def _source(name: str, clone: Path) -> str:

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def shared(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     yield import_module
-    for name in ("measuring", "loglog", "page"):
+    for name in ("measuring", "loglog", "page", "authors", "authors_page", "rivals_vs_authors"):
         sys.modules.pop(name, None)
 
 
@@ -100,3 +100,71 @@ def test_every_script_of_the_page_is_run_by_make(shared):
     for name in shared("page").TITLES:
         assert (FOLDER / f"{name}.py").is_file()
         assert name in makefile.split("bench-speed:")[1]
+
+
+THEIRS = """
+import a_package_that_is_not_installed
+start_a_whole_experiment()
+
+def double(value):
+    return value * two
+
+# def double(value): an older one
+
+def four(value):
+
+    return double(double(
+        value))
+    def indented(value):
+    return four(value)
+print("not run")
+"""
+
+
+def test_functions_are_cut_out_of_a_file_that_can_be_neither_imported_nor_parsed(shared, tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(THEIRS)
+    found = shared("authors").functions(file, ["double", "four", "indented"], {"two": 2})
+    assert [found[name](3) for name in ("double", "four", "indented")] == [6, 12, 12]
+    with pytest.raises(SystemExit, match="defines no eight"):
+        shared("authors").functions(file, ["eight"], {})
+
+
+def test_a_disagreement_with_the_authors_is_told(shared, capsys):
+    beside = shared("rivals_vs_authors")
+    budget = beside.Budget(regions=beside.REGIONS, forwards=64)
+
+    def own(case):
+        return beside.ours("greedy", case, budget)
+
+    def fewer(case):
+        right = own(case)
+        return beside.Answer(right.found, right.veil - set(list(right.veil)[:1]), right.scored + 1)
+
+    same = beside.compare("greedy", "ours", own, own, 4, 32)
+    assert same["same_outcome"] == same["same_scored"] == 4 and same["same_veil"] == same["found"]
+    assert same["found"] > 0
+    other = beside.compare("greedy", "theirs", fewer, own, 4, 32)
+    assert (other["same_outcome"], other["same_veil"], other["same_scored"]) == (4, 0, 0)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["same_veil"] for line in lines] == [same["found"], 0]
+    spread = {"median": 4.0, "min": 3.0, "max": 5.0}
+    bass = {"benchmark": "bass_vs_authors, all", "setting": "1 photograph", "times_faster": spread}
+    bass |= {"explained_variation_more": spread, "machine": "m", "cores": 2, "python": "3.11"}
+    page = shared("authors_page").page([*lines, bass])
+    assert "| greedy | theirs | 4 |" in page and "4 (from 3 to 5) times as fast" in page
+
+
+def test_the_rule_of_a_case_is_the_same_for_both_codes(shared):
+    beside = shared("rivals_vs_authors")
+    case = beside.Case(3, 64)
+    rng = np.random.default_rng(0)
+    sets = rng.random((5, beside.REGIONS)) < 0.4
+    images = np.where(sets[:, case.labels][..., None], 0, case.image[None]).astype(np.uint8)
+    expected = case.p(sets)
+    np.testing.assert_array_equal(case.score(images), expected)
+    np.testing.assert_array_equal(case.predict(images.astype(float))[:, 0], expected)
+    normalised = (images.transpose(0, 3, 1, 2).astype(np.float32) / 255 - beside.MEAN) / beside.STD
+    logits = case(beside.torch.from_numpy(normalised))
+    np.testing.assert_allclose(logits.softmax(dim=1)[:, 0], expected, rtol=1e-12)
+    assert case.scored == 20 and np.ptp(expected) > 0.1

@@ -85,7 +85,7 @@ def test_every_category_and_method_is_measured(measured):
     for row in figures["released"].values():
         assert row["verified"]["mean"] == 1
         assert 0 <= row["coverage"]["mean"] <= 1
-    assert scenes_needed(8) == 12
+    assert scenes_needed(8) == 9
 
 
 def test_a_row_that_stands_in_several_tables_is_measured_once(measured):
@@ -105,6 +105,11 @@ def test_a_heavy_row_is_measured_on_fewer_scenes_and_compared_on_those(monkeypat
     assert counts == {MINIMAL.name: 6, "BEN": 3}
     assert figures["beside"][f"{MINIMAL.name}, beside BEN"]["images"] == 3
     assert len(steps) == bench_cse.steps(size) == 9
+
+
+def test_our_search_has_fewer_images_than_the_paper_s_settings():
+    size = replace(SIZE, parts=("paper",), paper=5, ours=2)
+    assert bench_cse.steps(size) == 3 * (5 + 2)
 
 
 def test_ours_are_set_beside_each_rival(measured):

@@ -48,7 +48,7 @@ class Size:
     shares: tuple[float, ...] = SHARES
 
 
-FULL = Size(scenes=10, steps=14, road=5)
+FULL = Size(scenes=8, steps=14, road=4)
 QUICK = Size(scenes=2, steps=8, road=1, shares=(0.2, 0.6))
 
 

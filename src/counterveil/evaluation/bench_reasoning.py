@@ -36,7 +36,7 @@ class Size:
     veiled: int
 
 
-FULL = Size(scenes=250, veiled=12)
+FULL = Size(scenes=200, veiled=10)
 QUICK = Size(scenes=20, veiled=4)
 
 

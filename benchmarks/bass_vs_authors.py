@@ -1,0 +1,107 @@
+"""BASS beside its authors' own program, given a clone of github.com/BGU-CS-VIL/BASS.
+
+Run as `python benchmarks/bass_vs_authors.py CLONE [--side 224] [--start 100]`. Theirs is the
+PyTorch version, the one that runs without a GPU, in a process of its own and with the names that
+numpy and torch have dropped since put back; its time is what it prints itself, which leaves out
+reading, setting up and writing. Ours is the whole call, for as many regions as theirs ended with.
+Both keep to the same number of threads. Prints a line of JSON for each photograph, and one of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from authors import commit
+from bass_vs_slic import NAMES, photograph
+from counterveil.evaluation.superpixels import explained_variation
+from counterveil.regions.bass import Bass
+from measuring import emit, machine, seconds, spread
+
+STARTED = """
+import runpy, sys, types
+sys.modules.setdefault("cv2", types.ModuleType("cv2"))  # imported, never used
+import numpy as np, torch
+np.int, np.float = int, float
+added = torch.addcmul
+def addcmul(first, value, *factors, out=None):
+    return added(first, *factors, value=value, out=out)
+torch.addcmul = addcmul
+sys.argv = ["BASS.py", *sys.argv[1:]]
+runpy.run_path(sys.path[0] + "/BASS.py", run_name="__main__")
+"""
+QUICK = ("astronaut",)
+
+
+def theirs(
+    clone: Path, images: dict[str, np.ndarray], start: int
+) -> dict[str, tuple[np.ndarray, float]]:
+    """Labels and seconds of each image, by their program."""
+    program = clone / "pytorch_version"
+    with TemporaryDirectory() as folder:
+        place = Path(folder)
+        shutil.copy(program / "lookup.npy", place)
+        (place / "in").mkdir()
+        for name, image in images.items():
+            Image.fromarray(image).save(place / "in" / f"{name}.png")
+        script = f"import sys; sys.path.insert(0, {str(program.resolve())!r})\n{STARTED}"
+        words = [sys.executable, "-W", "ignore", "-c", script, "--img_folder", "in/"]
+        words += ["--cpu", "--csv", "--sp", str(start)]
+        ran = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise SystemExit(f"their program failed: {ran.stderr.strip()[-2000:]}")
+        times = [float(told) for told in re.findall(r"Time taken: +([\d.]+)", ran.stdout)]
+        found = {
+            name: np.loadtxt(place / "out_img" / "csv" / f"{name}.csv", delimiter=",", dtype=int)
+            for name in images
+        }
+    return {name: (found[name], took) for name, took in zip(sorted(images), times, strict=True)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clone", type=Path)
+    parser.add_argument("--quick", action="store_true", help="one photograph of 112 px")
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--start", type=int, default=100, help="regions that theirs starts with")
+    asked = parser.parse_args()
+    names, side = (QUICK, 112) if asked.quick else (NAMES, asked.side)
+    images = {name: photograph(name, side) for name in names}
+    rows = []
+    for name, (labels, took) in theirs(asked.clone, images, asked.start).items():
+        count = len(np.unique(labels))
+        ours = Bass(count=count)
+        ours(images[name])  # compiled
+        mine = seconds(lambda ours=ours, name=name: ours(images[name]))
+        own = ours(images[name])
+        row = {
+            "regions": {"theirs": count, "ours": int(own.max()) + 1},
+            "seconds": {"theirs": took, "ours": mine},
+            "times_faster": took / mine,
+            "explained_variation": {
+                "theirs": explained_variation(images[name], labels),
+                "ours": explained_variation(images[name], own),
+            },
+        }
+        rows.append(row)
+        emit("bass_vs_authors", image=name, side=side, **row)
+    better = [row["explained_variation"] for row in rows]
+    emit(
+        "bass_vs_authors, all",
+        setting=f"{len(rows)} photographs, {side} px, the PyTorch version {commit(asked.clone)}",
+        times_faster=spread([row["times_faster"] for row in rows]),
+        explained_variation_more=spread([one["ours"] - one["theirs"] for one in better]),
+        **machine("torch", "numba"),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -31,6 +31,7 @@ import runpy, sys, types
 sys.modules.setdefault("cv2", types.ModuleType("cv2"))  # imported, never used
 import numpy as np, torch
 np.int, np.float = int, float
+np.uint16 = np.int64  # numpy no longer wraps the -1 that it stores
 added = torch.addcmul
 def addcmul(first, value, *factors, out=None):
     return added(first, *factors, value=value, out=out)

@@ -71,7 +71,7 @@ class Case:
         self.image = rng.integers(64, 200, (self.side, self.side, 3)).astype(np.uint8)
         self.importance = rng.permutation(REGIONS) / REGIONS + 0.1
         self.heat = self.importance[self.labels].astype(np.float32)
-        self.bias = rng.uniform(0.5, 2.5)
+        self.bias = rng.uniform(0.5, 3.5)
         self.alone = rng.exponential(0.6, REGIONS) * rng.choice([1, 1, 1, -0.5], REGIONS)
         self.together = np.triu(rng.normal(0, 0.4, (REGIONS, REGIONS)), 1)
         middles = (np.arange(GRID) * 2 + 1) * self.side // (2 * GRID)

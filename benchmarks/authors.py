@@ -33,9 +33,10 @@ def functions(
 
 def commit(clone: Path) -> str:
     """Which version it is; empty for a mere copy of the files."""
+    if not (clone / ".git").exists():  # git would tell of the repository around it
+        return ""
     words = ["git", "-C", str(clone), "log", "-1", "--format=%h"]
-    told = subprocess.run(words, capture_output=True, text=True, check=False)
-    return told.stdout.strip() if (clone / ".git").exists() else ""
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _cut(text: str, name: str) -> str:

@@ -17,7 +17,9 @@ def agreement(row: Figures) -> str:
     """A search beside the authors' own."""
     least, most = (f"{value:,}" for value in row["scored"])
     told = [row["search"], row["source"], row["cases"], row["found"], row["same_outcome"]]
-    told += [row["same_veil"], row["same_scored"], f"{row['sizes'][0]} to {row['sizes'][-1]}"]
+    sizes = row["sizes"]  # none where nothing was found by both
+    told += [row["same_veil"], row["same_scored"]]
+    told += [f"{sizes[0]} to {sizes[-1]}" if sizes else "–"]
     told += [f"{least} to {most}" if least != most else least]
     return "| " + " | ".join(map(str, told)) + " |"
 
@@ -26,7 +28,7 @@ def page(lines: list[Figures]) -> str:
     """Markdown."""
     searches = [line for line in lines if line["benchmark"] == "rivals_vs_authors"]
     (bass,) = (line for line in lines if line["benchmark"] == "bass_vs_authors, all")
-    where = f"{bass['machine']}, {bass['cores']} cores, Python {bass['python']}"
+    where = f"{bass['machine']}, {bass['cores']} cores, threads: {bass['threads']}"
     return "\n".join(
         [
             "# Beside the authors' own code",

@@ -4,7 +4,8 @@ Run as `python benchmarks/bass_vs_authors.py CLONE [--side 224] [--start 100]`. 
 PyTorch version, the one that runs without a GPU, in a process of its own and with the names that
 numpy and torch have dropped since put back; its time is what it prints itself, which leaves out
 reading, setting up and writing. Ours is the whole call, for as many regions as theirs ended with.
-Both keep to the same number of threads. Prints a line of JSON for each photograph, and one of all.
+OMP_NUM_THREADS bounds the threads of theirs; ours has one. Prints a line of JSON for each
+photograph, and one of all.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 Run as `python benchmarks/rivals_vs_authors.py [--sedc CLONE] [--csra CLONE] [--reference CLONE]
 [--cases 60]`. The clones: github.com/ADMAntwerp/ImageCounterfactualExplanations,
-SecureAIAutonomyLab/uGuard and BrandonWherry/ConditionalVLM. Each
-case is an image of sixteen regions and a random rule for what it scores under each veil, in which
-regions help, hinder and depend on each other. Both searches are asked; they agree where they come
-to the same outcome, the same veil and the same number of images scored. Prints lines of JSON.
+SecureAIAutonomyLab/uGuard and BrandonWherry/ConditionalVLM. Each case is an image of sixteen
+regions and a random rule for what it scores under each veil, in which regions help, hinder and
+depend on each other. Both searches are asked; they agree where they come to the same outcome, the
+same veil and the same number of images scored. Prints lines of JSON.
 BEN's authors published a tool, not this search, so it has none to be run beside.
 """
 
@@ -17,7 +17,7 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -47,7 +47,7 @@ MOST = 3000
 """Images scored, after which a search that goes on for ever is stopped."""
 
 
-class Endless(Exception):  # noqa: N818  (no error: some searches have no end)
+class EndlessError(Exception):
     """More images were scored than any answer is waited for."""
 
 
@@ -62,7 +62,6 @@ class Case:
     seed: int
     side: int
     scored: int = 0
-    bias: float = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
@@ -114,7 +113,7 @@ class Case:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """As keras does: class probabilities ``(B, 2)`` of images as they come."""
         if self.scored >= MOST:
-            raise Endless
+            raise EndlessError
         p = self.p(self.veiled(images, self.image))
         return np.stack([p, 1 - p], axis=1)
 
@@ -140,7 +139,7 @@ def sedc(clone: Path, name: str) -> Theirs:
     def call(case: Case) -> Answer:
         try:
             veil = theirs(case.image.astype(np.float64), case, case.labels, *target, "mean")[1]
-        except Endless:
+        except EndlessError:
             return Answer(False, frozenset(), case.scored)
         return Answer(True, frozenset(map(int, veil)), case.scored)
 

@@ -150,8 +150,10 @@ def test_a_disagreement_with_the_authors_is_told(shared, capsys):
     assert [line["same_veil"] for line in lines] == [same["found"], 0]
     spread = {"median": 4.0, "min": 3.0, "max": 5.0}
     bass = {"benchmark": "bass_vs_authors, all", "setting": "1 photograph", "times_faster": spread}
-    bass |= {"explained_variation_more": spread, "machine": "m", "cores": 2, "python": "3.11"}
+    bass |= {"explained_variation_more": spread, "machine": "m", "cores": 2, "threads": "1"}
     page = shared("authors_page").page([*lines, bass])
+    lost = {**same, "benchmark": "rivals_vs_authors", "same_veil": 0, "sizes": []}
+    assert "| – |" in shared("authors_page").page([lost, bass])
     assert "| greedy | theirs | 4 |" in page and "4 (from 3 to 5) times as fast" in page
 
 

@@ -70,7 +70,8 @@ class TorchClassifier:
         self.spec = spec or InputSpec()
         self.activation = activation
         self.device = torch.device(device)
-        self.batch = batch or (8 if self.device.type == "cpu" else 32)
+        usual = 8 if self.device.type == "cpu" else 32
+        self.batch = usual if batch is None else batch
 
     def to_input(self, images: Images) -> Tensor:
         """The module's input ``(B, 3, h, w)``, float32, on the device."""

@@ -26,7 +26,7 @@ PHOTOGRAPHS = (
     *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field"),
     *("retina", "immunohistochemistry", "coins", "camera", "moon"),
 )
-SEED, SCENES = 31, 4
+SEED, SCENES = 31, 7
 """Scenes a category, of the split ``test``."""
 COUNTS = (48, 100, 400)
 COMPACTNESS = (10.0, 1.0)

@@ -247,14 +247,16 @@ def test_a_set_is_scored_once():
 
     def score(images):
         seen.append(len(images))
-        return np.linspace(0.1, 0.2, len(images))
+        return np.linspace(0.1, 0.2, len(images)) if (images == 0).any() else np.array([0.9])
 
-    trial = Trial(picture(labels), score, fill("black"), forwards=3)
-    scores = Remembered(trial, labels, unveiled=0.9)
+    trial = Trial(picture(labels), score, fill("black"), forwards=4)
+    assert trial.unveiled() == 0.9
+    scores = Remembered(trial, labels)
     sets = np.array([[True, False, False], [False, False, False], [True, False, False]])
     assert scores(sets).tolist() == [0.1, 0.9, 0.1]
-    assert sum(seen) == 1
+    assert sum(seen) == 2
+    assert (scores.known(sets[0]), scores.known(~sets[0])) == (0.1, None)
     # Of four that are new, the budget has two: what is told ends before the third.
     more = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]], bool)
     assert scores(more).tolist() == [0.1, 0.1, 0.2]
-    assert sum(seen) == trial.forwards == 3
+    assert sum(seen) == trial.forwards == 4

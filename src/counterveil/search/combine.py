@@ -9,7 +9,7 @@ import numpy as np
 
 from counterveil.search.irreducible import reduce
 from counterveil.search.minimal import cut
-from counterveil.search.trial import Sets, Trial, cover
+from counterveil.search.trial import Remembered, Sets, Trial, cover
 from counterveil.types import Image, Labels, Mask, Score
 from counterveil.veil import Fill
 
@@ -67,12 +67,15 @@ def combine(
     union = np.logical_or.reduce(masks)
     cells = cut(union, partition)
     trials = [Trial(image, demand.score, fill, forwards=forwards) for demand in demands]
+    scores = [Remembered(trial, cells) for trial in trials]
 
     def accept(sets: Sets) -> np.ndarray:
         verdict = np.ones(len(sets), bool)
-        for trial, demand in zip(trials, demands, strict=True):
-            below = trial.sets(cells, sets) < demand.limit
-            verdict = verdict[: len(below)] & below[: len(verdict)]
+        for score, demand in zip(scores, demands, strict=True):
+            asked = np.flatnonzero(verdict)  # what one demand refuses, the others are not asked
+            told = score(sets[asked])
+            verdict[asked[: len(told)]] = told < demand.limit
+            verdict = verdict[: asked[len(told)]] if len(told) < len(asked) else verdict
         return verdict
 
     everything = np.ones((1, int(cells.max()) + 1), bool)

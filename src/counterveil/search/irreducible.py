@@ -6,18 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Real
+from jaxtyping import Bool, Int, Real
 
 from counterveil.search.trial import Sets
 
 Cells = Bool[np.ndarray, " cells"]
+Order = Int[np.ndarray, " n"]
+"""Cells by number, in the order in which they are given back."""
 Accept = Callable[[Sets], Bool[np.ndarray, " batch"]]
 """Whether each set of cells keeps the image safe; fewer answers when the budget ends."""
-
-_BULK = 16
-"""Lengths of runs tried at once, before cells are tried one by one."""
-_TOGETHER = 8
-"""Lengths tried of a run of cells that can each go alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +33,16 @@ class Reduced:
 def reduce(cells: Cells, priority: Real[np.ndarray, " cells"], accept: Accept) -> Reduced:
     """Shrink a set of veiled cells until no single one can be given back.
 
-    First, runs of cells from the front of ``priority`` are given back together, the longest of
-    a few lengths that is acceptable. Then each pass tries to give back every cell alone, in one
-    batch, and the longest of a few runs of those that can go alone goes at once, found in a
-    second batch. Those of them that are left are tried next, and the others again only when
-    none of these can go. A pass over all cells in which none can go is the proof. 1-minimality,
-    as in delta debugging; monotonicity is not assumed.
+    Runs of cells are given back together, from the front of ``priority``: of a run that cannot
+    go, half is tried, until the cell that cannot be spared is found; behind it runs start from
+    one cell and double as long as they go. The cells left are then tried one by one, all but
+    those that were since the last one went, and what can go is given back in the same way. That
+    no single cell can go is so shown in the end, whether or not more veil is always safer
+    (1-minimality, as in delta debugging).
+
+    With k of n cells left that is about k log2(n / k) + 2k sets tried, where trying each cell,
+    pass by pass, takes n and more a pass. They are tried one after another: more at once would
+    be more images scored, and those are what a search costs.
 
     Args:
         cells: the veil to start from; it must be acceptable itself.
@@ -49,60 +50,82 @@ def reduce(cells: Cells, priority: Real[np.ndarray, " cells"], accept: Accept) -
         accept: whether sets of cells are acceptable.
 
     References:
+        Hwang, "A method for detecting all defective members in a population by group testing",
+        1972 (generalised binary splitting).
         Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input", 2002.
     """
-    cells = _in_bulk(cells.copy(), priority, accept)
-    tried = cells
-    while cells.any():
-        every = bool((tried == cells).all())
-        order = _ordered(tried, priority)
-        verdicts = accept(_without_each(cells, order))
-        free = order[: len(verdicts)][verdicts]
+    reduction = _Reduction(cells.copy(), accept)
+    order = _ordered(cells, priority)
+    while True:
+        reduction.give_back(order)
+        free = reduction.free(priority)
         if not len(free):
-            if every or len(verdicts) < len(order):
-                return Reduced(cells, irreducible=every and len(verdicts) == len(order))
-            tried = cells
-            continue
-        gone = free[: _longest(cells, free, accept)]
-        cells[gone] = False
-        tried = np.isin(np.arange(len(cells)), free) & cells
-        tried = tried if tried.any() else cells
-    return Reduced(cells, irreducible=True)
+            return Reduced(reduction.cells, irreducible=not reduction.ended)
+        reduction.drop(free[:1])
+        order = free[1:]
 
 
-def _longest(cells: Cells, free: np.ndarray, accept: Accept) -> int:
-    """How many cells, each free to go alone, can go at once from the front; one at least."""
-    lengths = np.unique(np.linspace(1, len(free), _TOGETHER).round().astype(int))[1:]
-    if not len(lengths):
-        return 1
-    accepted = np.flatnonzero(accept(_without_prefixes(cells, free)[lengths - 1]))
-    return int(lengths[accepted[-1]]) if len(accepted) else 1
+class _Reduction:
+    """What is still veiled.
+
+    Attributes:
+        cells: the veil as it is now.
+        ended: whether the budget has.
+    """
+
+    def __init__(self, cells: Cells, accept: Accept) -> None:
+        self.cells = cells
+        self.ended = False
+        self._accept = accept
+        self._needed = np.zeros(len(cells), bool)  # seen to be, by the veil as it is now
+
+    def give_back(self, order: Order) -> None:
+        """Give back what can go, run by run, from the front."""
+        # Without any veil the image is unsafe, so all that is veiled cannot go together.
+        fails = len(order) if len(order) == self.cells.sum() else None
+        length = len(order)
+        while len(order) and not self.ended:
+            if fails == 1:
+                order, fails, length = order[1:], None, 1
+                continue
+            run = min(length, len(order)) if fails is None else fails // 2
+            if self._can_go(order[:run]):
+                self.drop(order[:run])
+                order, length = order[run:], 2 * length
+                fails = None if fails is None else fails - run
+            else:
+                fails = run
+
+    def free(self, priority: Real[np.ndarray, " cells"]) -> Order:
+        """Cells that can go alone; none where the budget ends before that is known."""
+        order = _ordered(self.cells & ~self._needed, priority)
+        if self.ended or not len(order):
+            return order[:0]
+        verdicts = self._accept(_without_each(self.cells, order))
+        self.ended = len(verdicts) < len(order)
+        return order[: len(verdicts)][verdicts]
+
+    def drop(self, gone: Order) -> None:
+        """Give cells back; what was needed with them may not be without."""
+        self.cells[gone] = False
+        self._needed[:] = False
+
+    def _can_go(self, gone: Order) -> bool:
+        without = self.cells.copy()
+        without[gone] = False
+        verdicts = self._accept(without[None])
+        self.ended = not len(verdicts)
+        if len(gone) == 1 and not self.ended and not verdicts[0]:
+            self._needed[gone] = True
+        return bool(verdicts.any())
 
 
-def _in_bulk(cells: Cells, priority: np.ndarray, accept: Accept) -> Cells:
-    """Give back the longest acceptable run, of a few lengths."""
-    veiled = _ordered(cells, priority)
-    if len(veiled) <= _BULK:
-        return cells
-    lengths = np.unique(np.linspace(1, len(veiled) - 1, _BULK).round().astype(int))
-    runs = _without_prefixes(cells, veiled)[lengths - 1]
-    accepted = np.flatnonzero(accept(runs))
-    return runs[accepted[-1]] if len(accepted) else cells
-
-
-def _ordered(cells: Cells, priority: np.ndarray) -> np.ndarray:
+def _ordered(cells: Cells, priority: np.ndarray) -> Order:
     veiled = np.flatnonzero(cells)
     return veiled[np.argsort(priority[veiled], kind="stable")]
 
 
-def _without_each(cells: Cells, veiled: np.ndarray) -> Sets:
-    sets = np.repeat(cells[None], len(veiled), axis=0)
-    sets[np.arange(len(veiled)), veiled] = False
-    return sets
-
-
-def _without_prefixes(cells: Cells, order: np.ndarray) -> Sets:
+def _without_each(cells: Cells, order: Order) -> Sets:
     sets = np.repeat(cells[None], len(order), axis=0)
-    for row, cell in enumerate(order):
-        sets[row:, cell] = False
+    sets[np.arange(len(order)), order] = False
     return sets

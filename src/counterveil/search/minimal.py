@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -24,12 +25,10 @@ from counterveil.search.trial import (
 from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Mask, Score
 from counterveil.veil import Fill
 
-_FIRST = 4
-"""Prefixes scored before the others: most flips are among them."""
 _HOTTEST = 12
-"""Veils of the hottest pieces that are tried in the place of the regions' veil."""
-_LAST = 3
-"""Images scored to know a veil: given back by regions, given back by pieces, and closed."""
+"""Veils of the hottest pieces among which one is looked for in the place of the regions' veil."""
+_LAST = 1
+"""Images scored to know a veil whose gaps were closed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +64,14 @@ def minimal(
 ) -> Counterfactual:
     """Minimal, irreducible counterfactual.
 
-    1. All prefixes of the regions by importance, as the paper, in two batches. Where none goes
-       below the target, the regions are ranked again by what veiling each alone does to the
+    1. The prefixes of the regions by importance, as the paper, until one goes below the target.
+       Where none does, the regions are ranked again by what veiling each alone does to the
        score (Definition 2), and then by what each adds to the best veil so far.
-    2. Deletion passes until no veiled region can be given back, largest first; then a few
-       rounds of exchanges for smaller regions.
+    2. Regions are given back, largest first, until none can be; without ``finer``, a few rounds
+       of exchanges for smaller regions follow.
     3. The veil is cut along ``finer``; where the hottest pieces of the whole image do as much
-       and cover less, they take its place. The passes run again on the pieces, coolest first;
-       the score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
+       and cover less, they take its place. Pieces are given back likewise, coolest first; the
+       score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
 
     Args:
         image: the image.
@@ -106,7 +105,7 @@ def minimal(
     )
     if before < goal.threshold:
         return result
-    scores = Remembered(trial, labels, unveiled=before)
+    scores = Remembered(trial, labels)
     finder = _Finder(trial, scores, importance, goal, budget)
     flip = finder.find()
     if flip is None:
@@ -152,20 +151,21 @@ def _shrunk(
     """Give back and exchange regions, then give back pieces; close what gaps that leaves."""
     areas = np.bincount(labels.ravel(), minlength=len(flip.regions))
     accept = _Acceptance(scores, flip.limit)
-    kept = exchange(reduce(flip.regions, -areas, accept), areas, importance, accept)
-    mask = cover(labels, kept.cells[None])[0]
-    after = trial.one(mask)
+    kept = reduce(flip.regions, -areas, accept)
     if finer is None:
-        return _Veil(kept.cells, mask, after, flip.limit, kept.irreducible)
-    limit = min(flip.limit, after + goal.slack)
+        kept = exchange(kept, areas, importance, accept)
+    after = scores.known(kept.cells)
+    assert after is not None, "a veil must have been scored"
+    veil = _Veil(
+        kept.cells, cover(labels, kept.cells[None])[0], after, flip.limit, kept.irreducible
+    )
+    if finer is None:
+        return veil
+    veil = replace(veil, limit=min(flip.limit, after + goal.slack))
     if heat is not None:
-        mask = _hottest(trial, mask, finer, heat, limit)
-    mask, proven = _give_back(trial, mask, finer, heat, limit)
-    closed = close_gaps(mask, finer)
-    after = trial.one(closed)
-    if after >= limit:
-        closed, after = mask, trial.one(mask)
-    return _Veil(_touched(labels, closed), closed, after, limit, proven)
+        veil = _hottest(trial, veil, finer, heat)
+    veil = _closed(trial, _give_back(trial, veil, finer, heat), finer)
+    return replace(veil, regions=_touched(labels, veil.mask))
 
 
 def _touched(labels: Labels, mask: Mask) -> np.ndarray:
@@ -174,35 +174,54 @@ def _touched(labels: Labels, mask: Mask) -> np.ndarray:
     return touched
 
 
-def _hottest(trial: Trial, mask: Mask, finer: Labels, heat: Heat, limit: float) -> Mask:
-    """The fewest of the hottest pieces that do what a veil does, where they cover less.
+def _hottest(trial: Trial, veil: _Veil, finer: Labels, heat: Heat) -> _Veil:
+    """A few of the hottest pieces that do what a veil does, where they cover less.
 
     A large region beside an object can hide the decision, and shrink little within the budget; the
-    object's own pieces, which the heat points at, hide it with less. A few numbers of pieces are
-    tried, each larger than the last by the same factor.
+    object's own pieces, which the heat points at, hide it with less. The fewest are looked for by
+    bisection, among a few numbers of pieces, each larger than the last by the same factor.
     """
     area = np.bincount(finer.ravel())
     order = np.argsort(-np.bincount(finer.ravel(), heat.ravel()) / area, kind="stable")
-    most = int(np.searchsorted(np.cumsum(area[order]), mask.sum()))
+    most = int(np.searchsorted(np.cumsum(area[order]), veil.mask.sum()))
     if not most:
-        return mask
+        return veil
     counts = np.unique(np.geomspace(1, most, _HOTTEST).round().astype(int))
     sets = prefixes(order[:most], len(area))[counts - 1]
-    first = first_below(trial.sets(finer, sets), limit)
-    return mask if first is None else cover(finer, sets[first][None])[0]
+    scores = Remembered(trial, finer)
+    accept = _Acceptance(scores, veil.limit)
+    first = bisect_left(range(len(sets)), True, key=lambda at: bool(accept(sets[at][None]).any()))
+    after = scores.known(sets[first]) if first < len(sets) else None
+    if after is None:
+        return veil
+    return replace(veil, mask=cover(finer, sets[first][None])[0], score=after)
 
 
-def _give_back(
-    trial: Trial, mask: Mask, finer: Labels, heat: Heat | None, limit: float
-) -> tuple[Mask, bool]:
-    """Cut the veil along a finer partition, and give back what pieces it can."""
-    cells = cut(mask, finer)
+def _give_back(trial: Trial, veil: _Veil, finer: Labels, heat: Heat | None) -> _Veil:
+    """Cut a veil along a finer partition, and give back what pieces it can."""
+    cells = cut(veil.mask, finer)
     count = int(cells.max()) + 1
     inside = cells >= 0
     size = np.bincount(cells[inside], minlength=count)
     warmth = -size if heat is None else np.bincount(cells[inside], heat[inside]) / size
-    reduced = reduce(np.ones(count, bool), warmth, _Acceptance(Remembered(trial, cells), limit))
-    return cover(cells, reduced.cells[None])[0], reduced.irreducible
+    scores = Remembered(trial, cells)
+    reduced = reduce(np.ones(count, bool), warmth, _Acceptance(scores, veil.limit))
+    after = scores.known(reduced.cells)  # not asked for where nothing was given back
+    return replace(
+        veil,
+        mask=cover(cells, reduced.cells[None])[0],
+        score=veil.score if after is None else after,
+        irreducible=reduced.irreducible,
+    )
+
+
+def _closed(trial: Trial, veil: _Veil, finer: Labels) -> _Veil:
+    """A veil with its gaps closed, where that does no harm."""
+    mask = close_gaps(veil.mask, finer)
+    if (mask == veil.mask).all():
+        return veil
+    after = trial.one(mask)
+    return replace(veil, mask=mask, score=after) if after < veil.limit else veil
 
 
 def close_gaps(mask: Mask, finer: Labels) -> Mask:
@@ -302,13 +321,16 @@ class _Finder:
     def _try(self, order: Int[np.ndarray, " n"]) -> bool:
         """Score the prefixes of an order; whether one is below the target."""
         sets = prefixes(order, len(self._importance))
-        scores = self._scores(sets[:_FIRST])
-        if first_below(scores, self._goal.target) is None:
-            more = self._scores(sets[len(scores) :])
-            scores = np.concatenate([scores, more])
+        scores, met = np.zeros(0), None
+        while met is None and len(scores) < len(sets):
+            asked = sets[len(scores) : 2 * len(scores) + 1]  # most flips are among the first
+            some = self._scores(asked)
+            scores = np.concatenate([scores, some])
+            met = first_below(scores, self._goal.target)
+            if len(some) < len(asked):
+                break
         if not len(scores):
             return False
-        met = first_below(scores, self._goal.target)
         flipped = first_below(scores, self._goal.threshold)
         at = int(scores.argmin()) if met is None else met
         self._note(sets[at], float(scores[at]), len(scores) if flipped is None else flipped + 1)

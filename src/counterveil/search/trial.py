@@ -48,7 +48,12 @@ class Goal:
 
 
 class Trial:
-    """Scores one image under masks, and counts what that costs."""
+    """Scores one image under masks, and counts what that costs.
+
+    Attributes:
+        forwards: images scored.
+        before: P(unsafe) of the image as it came, once that was asked for.
+    """
 
     def __init__(self, image: Image, score: Score, fill: Fill, *, forwards: int) -> None:
         self._image = image
@@ -57,6 +62,7 @@ class Trial:
         self._limit = forwards
         self._kept = 0
         self.forwards = 0
+        self.before: float | None = None
 
     def keep_back(self, forwards: int) -> bool:
         """Keep forwards for :meth:`one`; whether there were so many, and one to search with."""
@@ -80,7 +86,8 @@ class Trial:
     def unveiled(self) -> float:
         """P(unsafe) of the image as it came."""
         self.forwards += 1
-        return float(self._score(self._image[None])[0])
+        self.before = float(self._score(self._image[None])[0])
+        return self.before
 
     def masks(self, masks: Masks) -> Scored:
         """P(unsafe) under each mask; fewer than asked for when the budget ends."""
@@ -111,13 +118,16 @@ class Remembered:
     Args:
         trial: what scores them.
         labels: the partition.
-        unveiled: P(unsafe) with nothing veiled, where that is known.
     """
 
-    def __init__(self, trial: Trial, labels: Labels, *, unveiled: float | None = None) -> None:
+    def __init__(self, trial: Trial, labels: Labels) -> None:
         self._trial, self._labels = trial, labels
         none = bytes(int(labels.max()) + 1)
-        self._known: dict[bytes, float] = {} if unveiled is None else {none: unveiled}
+        self._known: dict[bytes, float] = {} if trial.before is None else {none: trial.before}
+
+    def known(self, chosen: Bool[np.ndarray, " regions"]) -> float | None:
+        """What a set scored; ``None`` where it was not asked for."""
+        return self._known.get(chosen.tobytes())
 
     def __call__(self, sets: Sets) -> Scored:
         """P(unsafe) with each set of regions veiled; fewer when the budget ends."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from counterveil import profiles
 from counterveil.evaluation import cse
-from counterveil.evaluation.methods import BLUR, MEAN, SECOND_STAGE, tables
+from counterveil.evaluation.methods import BLUR, DEFAULT, MEAN, RELEASED, SECOND_STAGE, tables
 from counterveil.evaluation.optimum import Optimum
 from counterveil.search import Goal, make
 from counterveil.types import Budget
@@ -84,6 +86,36 @@ def test_every_row_is_measured(name):
     assert set(figures) >= {"found", "depth", "obfuscation", "coverage", "iou", "gap", "forwards"}
     assert figures["milliseconds"] > 0
     assert figures["forwards"] > 2
+
+
+def test_what_is_released_covers_the_object_and_costs_all_that_was_scored():
+    """The decision needs the left third of a red bar; the released veil has all of it."""
+    bar = case()
+    bar.image[8:16, 28:44] = bar.image[8, 20]
+    bar.truth[8:16, 28:44] = True
+
+    class Left(Reds):
+        def score(self, images):
+            return super().score(images[:, :, :28])
+
+    needed = cse.explain(DEFAULT, replace(watch(), classifier=Left()), None)(bar)
+    classifier = Left()
+    measure = cse.explain(RELEASED, replace(watch(), classifier=classifier), Optimum(forwards=50))
+    measure(bar)  # the first one warms up
+    before = classifier.images
+    released = measure(bar)
+    assert (needed["found"], released["found"]) == (1, 1)
+    assert needed["coverage"] < 0.5 < 0.9 < released["coverage"]
+    assert released["forwards"] == classifier.images - before > needed["forwards"]
+    assert released["reached"] == [(released["forwards"], released["obfuscation"])]
+    assert released["gap"] is None
+
+
+def test_an_image_that_is_veiled_whole_has_no_counterfactual():
+    watched = watch()
+    watched.classifier.score = lambda images: np.full(len(images), 0.9)
+    figures = cse.explain(RELEASED, watched, None)(case())
+    assert (figures["found"], figures["obfuscation"]) == (0, 1)
 
 
 def test_what_is_not_found_counts_for_nothing_but_found_and_cost():

@@ -46,6 +46,7 @@ class Method:
         target: the score to stay below.
         forwards: most images scored by the search.
         finer: whether the veil is given back by pieces finer than its regions.
+        objects: whether it is then completed to whole objects, and released.
         heavy: whether it scores a thousand images for every one that it veils.
     """
 
@@ -60,12 +61,14 @@ class Method:
     target: float = 0.5
     forwards: int = 512
     finer: bool = False
+    objects: bool = False
     heavy: bool = False
 
     @property
     def settings(self) -> Settings:
         """How far it goes; the paper's ten regions."""
-        return Settings(target=self.target, budget=Budget(forwards=self.forwards))
+        budget = Budget(forwards=self.forwards)
+        return Settings(target=self.target, budget=budget, objects=self.objects)
 
     def parts(self, classifier: Classifier) -> Methods:
         """What the pipeline is handed."""
@@ -102,7 +105,9 @@ DEFAULT = Method(
     "default (ours): minimal, finer", search="minimal", regions={}, target=TARGET, finer=True
 )
 """What the default settings search for, before whole objects are veiled."""
-OURS = (MINIMAL, DEFAULT)
+RELEASED = replace(DEFAULT, name="released (ours): default, whole objects", objects=True)
+"""What the default settings release."""
+OURS = (MINIMAL, DEFAULT, RELEASED)
 
 
 def attributions() -> tuple[Method, ...]:
@@ -130,8 +135,7 @@ def searches() -> tuple[Method, ...]:
     code = Method("published code", search="reference", forwards=1024)
     return (
         PAPER,
-        MINIMAL,
-        DEFAULT,
+        *OURS,
         Method("CSRA", search="csra"),
         sedc,
         Method("BEN", search="ben"),

@@ -66,7 +66,8 @@ _BESIDE = (
     "ours had a flip that veils no more than theirs does in the end (all of ours where it never "
     "had one); it goes on after that, to veil less and to prove that nothing can be given back. "
     "Less area covers less of the unsafe pixels, too: a search stops where the decision flips, "
-    "and whole objects are veiled only afterwards, in the released files."
+    "and whole objects are veiled afterwards, which *released* has, as the default settings write "
+    "it; all of its forwards count, the check of the written file included."
 )
 _STRIPS = (
     "Of each category one of the first scenes that its classifier flags: what is safe of the "

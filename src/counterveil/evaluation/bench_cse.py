@@ -74,10 +74,10 @@ FULL = Size(
     released=50,
     edge=4,
     tables=10,
-    searches=5,
-    optimum=5,
+    searches=8,
+    optimum=8,
     proof=1024,
-    heavy=1,
+    heavy=2,
 )
 QUICK = Size(
     accuracy=40,

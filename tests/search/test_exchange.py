@@ -53,6 +53,20 @@ def test_what_is_larger_is_not_tried():
     assert max(tried) < AREAS[[2, 3]].sum()
 
 
+def test_of_many_regions_fewer_exchanges_are_tried_and_none_that_veils_part_of_the_same():
+    tried = []
+
+    def accept(sets):
+        tried.append(sets)
+        return np.zeros(len(sets), bool)
+
+    areas = np.arange(60.0, 0, -1)
+    for size, most in ((1, 24), (2, 24), (6, 8), (20, 2)):
+        exchange(veil(*range(size), count=60), areas, areas, accept)
+        assert len(tried[-1]) == most
+        assert tried[-1][:, size:].any(axis=1).all()
+
+
 def test_the_smallest_region_is_left_as_it_is():
     def accept(sets):
         raise AssertionError("nothing is smaller")

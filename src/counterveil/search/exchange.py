@@ -9,7 +9,10 @@ from counterveil.search.irreducible import Accept, Cells, Reduced, reduce
 from counterveil.search.trial import Sets
 
 _CANDIDATES = 24
-"""Sets tried a round. On validation scenes all of them gained nothing over so many."""
+"""Most sets tried a round. On validation scenes all of them gained nothing over so many."""
+_EFFORT = 48
+"""Sets tried for a veil of one cell, if that many were allowed; for one of n cells an nth of them,
+as an exchange of one of n saves so much less."""
 _ROUNDS = 3
 """The same is true of more rounds; they would starve what comes after."""
 
@@ -55,14 +58,15 @@ def _candidates(cells: Cells, areas: np.ndarray, importance: np.ndarray) -> Sets
     Each newcomer is first tried alone and in the place of the largest; of the rest, later.
     """
     first, later = [], []
-    for newcomer in np.argsort(-importance, kind="stable"):
+    newcomers = np.flatnonzero(~cells)
+    for newcomer in newcomers[np.argsort(-importance[newcomers], kind="stable")]:
         alone = np.arange(len(cells)) == newcomer
         if cells.sum() > 1 and areas[newcomer] < areas[cells].sum():
             first.append(alone)
-        if not cells[newcomer]:
-            larger = np.flatnonzero(cells & (areas > areas[newcomer]))
-            largest = larger[np.argsort(-areas[larger], kind="stable")]
-            swaps = [(cells | alone) & (np.arange(len(cells)) != gone) for gone in largest]
-            first += swaps[:1]
-            later += swaps[1:]
-    return np.array((first + later)[:_CANDIDATES], bool).reshape(-1, len(cells))
+        larger = np.flatnonzero(cells & (areas > areas[newcomer]))
+        largest = larger[np.argsort(-areas[larger], kind="stable")]
+        swaps = [(cells | alone) & (np.arange(len(cells)) != gone) for gone in largest]
+        first += swaps[:1]
+        later += swaps[1:]
+    most = min(_CANDIDATES, _EFFORT // max(1, int(cells.sum())))
+    return np.array((first + later)[:most], bool).reshape(-1, len(cells))

@@ -33,14 +33,14 @@ class Reduced:
 def reduce(cells: Cells, priority: Real[np.ndarray, " cells"], accept: Accept) -> Reduced:
     """Shrink a set of veiled cells until no single one can be given back.
 
-    Runs of cells are given back together, from the front of ``priority``: of a run that cannot
-    go, half is tried, until the cell that cannot be spared is found; behind it runs start from
-    one cell and double as long as they go. The cells left are then tried one by one, all but
-    those that were since the last one went, and what can go is given back in the same way. That
-    no single cell can go is so shown in the end, whether or not more veil is always safer
-    (1-minimality, as in delta debugging).
+    Runs of cells are given back together, from the front of ``priority``: from one cell on, they
+    double as long as they go, and of one that does not, half is tried, until the cell that cannot
+    be spared is found; behind it runs start from one cell again. The cells left are then tried one
+    by one, all but those that were since the last one went, and what can go is given back in the
+    same way. That no single cell can go is so shown in the end, whether or not more veil is
+    always safer (1-minimality, as in delta debugging).
 
-    With k of n cells left that is about k log2(n / k) + 2k sets tried, where trying each cell,
+    With k of n cells left, sets of the order of k log2(n / k) are tried, where trying each cell,
     pass by pass, takes n and more a pass. They are tried one after another: more at once would
     be more images scored, and those are what a search costs.
 
@@ -81,9 +81,7 @@ class _Reduction:
 
     def give_back(self, order: Order) -> None:
         """Give back what can go, run by run, from the front."""
-        # Without any veil the image is unsafe, so all that is veiled cannot go together.
-        fails = len(order) if len(order) == self.cells.sum() else None
-        length = len(order)
+        length, fails = 1, None  # of the next run; of one that is known not to go
         while len(order) and not self.ended:
             if fails == 1:
                 order, fails, length = order[1:], None, 1

@@ -74,12 +74,14 @@ def compare(name: str, image: np.ndarray, truth: np.ndarray | None, wanted: int)
 
 def differences(rows: list[dict], measure: str) -> dict[str, float]:
     """BASS's figure less SLIC's."""
-    found = [row[measure]["bass"] - row[measure]["slic"] for row in rows if measure in row]
+    rows = [row for row in rows if measure in row]
+    found = [row[measure]["bass"] - row[measure]["slic"] for row in rows]
     worse = sum(one < 0 for one in found)
     return {
         "median": round(statistics.median(found), 4),
         "worst": round(min(found), 4),
         "of": len(found),
+        "images": len({row["image"] for row in rows}),
         "worse": worse,
     }
 
@@ -98,7 +100,6 @@ def main() -> None:
     ]
     emit(
         "bass_quality, all",
-        images=len(found),
         bass_less_slic={
             f"{measure}, compactness {c:g}": differences(
                 [row for row in rows if row["compactness"] == c], measure

@@ -45,7 +45,7 @@ def rows(figures: Figures) -> Iterator[Row]:
         for what, found in figures["bass_less_slic"].items():
             told = f"median {found['median']:+.3f}, worst {found['worst']:+.3f}"
             behind = f"; below SLIC in {found['worse']} of {found['of']}"
-            yield f"{title}: {what}".replace("_", " "), f"{figures['images']} images", told + behind
+            yield f"{title}: {what}".replace("_", " "), f"{found['images']} images", told + behind
     elif name == "search_vs_reference":
         for search, found in figures["times_faster"].items():
             where = f"{setting}, depth {figures['depth']}, {search}"

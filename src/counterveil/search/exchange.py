@@ -9,12 +9,12 @@ from counterveil.search.irreducible import Accept, Cells, Reduced, reduce
 from counterveil.search.trial import Sets
 
 _CANDIDATES = 24
-"""Most sets tried a round. On validation scenes all of them gained nothing over so many."""
+"""Most sets tried a round. Behind so many, 87 rounds on validation scenes had two that would do,
+for 2 and 3 % of the area."""
 _EFFORT = 48
-"""Sets tried for a veil of one cell, if that many were allowed; for one of n cells an nth of them,
-as an exchange of one of n saves so much less."""
+"""Most sets tried a round, times the cells of the veil: to exchange one of many saves little."""
 _ROUNDS = 3
-"""The same is true of more rounds; they would starve what comes after."""
+"""On validation scenes more gained nothing."""
 
 
 def exchange(

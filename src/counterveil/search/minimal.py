@@ -27,15 +27,12 @@ from counterveil.veil import Fill
 
 _HOTTEST = 12
 """Veils of the hottest pieces among which one is looked for in the place of the regions' veil."""
-_LAST = 1
-"""Images scored to know a veil whose gaps were closed."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Veil:
     """A veil, the score under it, and the limit that it stays below."""
 
-    regions: np.ndarray  # (K,) bool, those it touches
     mask: Mask
     score: float
     limit: float
@@ -109,27 +106,31 @@ def minimal(
     finder = _Finder(trial, scores, importance, goal, budget)
     flip = finder.find()
     if flip is None:
+        mask = cover(labels, finder.best[None])[0]
         return replace(
             result,
             outcome="not_found",
-            mask=cover(labels, finder.best[None])[0],
-            regions=_in_order(finder.best, importance),
+            mask=mask,
+            regions=_touched(labels, mask, importance),
             depth=finder.depth,
             score_after=finder.best_score,
             irreducible=False,
             forwards=trial.forwards,
         )
-    if trial.keep_back(_LAST):
-        veil = _shrunk(trial, scores, labels, importance, flip, goal, finer, heat)
-    else:  # too few left to give anything back and to know what came of it
-        alone = int(flip.regions.sum()) == 1
-        mask = cover(labels, flip.regions[None])[0]
-        veil = _Veil(flip.regions, mask, finder.best_score, flip.limit, alone)
+    areas = np.bincount(labels.ravel(), minlength=len(importance))
+    accept = _Acceptance(scores, flip.limit)
+    kept = reduce(flip.regions, -areas, accept)
+    if finer is None:
+        kept = exchange(kept, areas, importance, accept)
+    mask, after = cover(labels, kept.cells[None])[0], scores.known(kept.cells)
+    veil = _Veil(mask, after, flip.limit, kept.irreducible)
+    if finer is not None:
+        veil = _refined(trial, veil, finer, heat, goal.slack)
     return replace(
         result,
         outcome="found",
         mask=veil.mask,
-        regions=_in_order(veil.regions, importance),
+        regions=_touched(labels, veil.mask, importance),
         depth=finder.depth,
         score_after=veil.score,
         irreducible=veil.irreducible,
@@ -138,40 +139,23 @@ def minimal(
     )
 
 
-def _shrunk(
-    trial: Trial,
-    scores: Remembered,
-    labels: Labels,
-    importance: Float64[np.ndarray, " regions"],
-    flip: _Flip,
-    goal: Goal,
-    finer: Labels | None,
-    heat: Heat | None,
-) -> _Veil:
-    """Give back and exchange regions, then give back pieces; close what gaps that leaves."""
-    areas = np.bincount(labels.ravel(), minlength=len(flip.regions))
-    accept = _Acceptance(scores, flip.limit)
-    kept = reduce(flip.regions, -areas, accept)
-    if finer is None:
-        kept = exchange(kept, areas, importance, accept)
-    after = scores.known(kept.cells)
-    assert after is not None, "a veil must have been scored"
-    veil = _Veil(
-        kept.cells, cover(labels, kept.cells[None])[0], after, flip.limit, kept.irreducible
-    )
-    if finer is None:
-        return veil
-    veil = replace(veil, limit=min(flip.limit, after + goal.slack))
+def _touched(
+    labels: Labels, mask: Mask, importance: Float64[np.ndarray, " regions"]
+) -> tuple[int, ...]:
+    """The regions that a veil touches, most important first."""
+    touched = np.unique(labels[mask])
+    return tuple(int(r) for r in touched[np.argsort(-importance[touched], kind="stable")])
+
+
+def _refined(trial: Trial, veil: _Veil, finer: Labels, heat: Heat | None, slack: float) -> _Veil:
+    """Give back pieces of a veil, and close the gaps that leaves."""
+    veil = replace(veil, limit=min(veil.limit, veil.score + slack))
+    trial.keep_back(1)
     if heat is not None:
         veil = _hottest(trial, veil, finer, heat)
-    veil = _closed(trial, _give_back(trial, veil, finer, heat), finer)
-    return replace(veil, regions=_touched(labels, veil.mask))
-
-
-def _touched(labels: Labels, mask: Mask) -> np.ndarray:
-    """Which regions a veil touches, ``(K,)``."""
-    touched: np.ndarray = np.bincount(labels[mask], minlength=int(labels.max()) + 1) > 0
-    return touched
+    veil = _give_back(trial, veil, finer, heat)
+    trial.keep_back(0)
+    return _closed(trial, veil, finer)
 
 
 def _hottest(trial: Trial, veil: _Veil, finer: Labels, heat: Heat) -> _Veil:
@@ -182,46 +166,54 @@ def _hottest(trial: Trial, veil: _Veil, finer: Labels, heat: Heat) -> _Veil:
     bisection, among a few numbers of pieces, each larger than the last by the same factor.
     """
     area = np.bincount(finer.ravel())
-    order = np.argsort(-np.bincount(finer.ravel(), heat.ravel()) / area, kind="stable")
+    order = np.argsort(-_means(heat, finer), kind="stable")
     most = int(np.searchsorted(np.cumsum(area[order]), veil.mask.sum()))
     if not most:
         return veil
     counts = np.unique(np.geomspace(1, most, _HOTTEST).round().astype(int))
     sets = prefixes(order[:most], len(area))[counts - 1]
     scores = Remembered(trial, finer)
-    accept = _Acceptance(scores, veil.limit)
-    first = bisect_left(range(len(sets)), True, key=lambda at: bool(accept(sets[at][None]).any()))
-    after = scores.known(sets[first]) if first < len(sets) else None
-    if after is None:
+
+    def enough(at: int) -> bool:
+        return first_below(scores(sets[at][None]), veil.limit) is not None
+
+    first = bisect_left(range(len(sets)), True, key=enough)
+    if first == len(sets):
         return veil
-    return replace(veil, mask=cover(finer, sets[first][None])[0], score=after)
+    return replace(veil, mask=cover(finer, sets[first][None])[0], score=scores.known(sets[first]))
 
 
 def _give_back(trial: Trial, veil: _Veil, finer: Labels, heat: Heat | None) -> _Veil:
     """Cut a veil along a finer partition, and give back what pieces it can."""
     cells = cut(veil.mask, finer)
-    count = int(cells.max()) + 1
-    inside = cells >= 0
-    size = np.bincount(cells[inside], minlength=count)
-    warmth = -size if heat is None else np.bincount(cells[inside], heat[inside]) / size
-    scores = Remembered(trial, cells)
-    reduced = reduce(np.ones(count, bool), warmth, _Acceptance(scores, veil.limit))
-    after = scores.known(reduced.cells)  # not asked for where nothing was given back
+    size = np.bincount(cells[veil.mask])
+    warmth = -size if heat is None else _means(heat, cells)
+    scores = Remembered(trial, cells, everything=veil.score)
+    reduced = reduce(np.ones(len(size), bool), warmth, _Acceptance(scores, veil.limit))
     return replace(
         veil,
         mask=cover(cells, reduced.cells[None])[0],
-        score=veil.score if after is None else after,
+        score=scores.known(reduced.cells),
         irreducible=reduced.irreducible,
     )
 
 
+def _means(heat: Heat, cells: Labels) -> Float64[np.ndarray, " cells"]:
+    """Mean heat of each cell; what is in none has a negative label."""
+    inside = cells >= 0
+    means: np.ndarray = np.bincount(cells[inside], heat[inside]) / np.bincount(cells[inside])
+    return means
+
+
 def _closed(trial: Trial, veil: _Veil, finer: Labels) -> _Veil:
-    """A veil with its gaps closed, where that does no harm."""
+    """A veil with its gaps closed, where that does no harm and can be scored."""
     mask = close_gaps(veil.mask, finer)
     if (mask == veil.mask).all():
         return veil
-    after = trial.one(mask)
-    return replace(veil, mask=mask, score=after) if after < veil.limit else veil
+    scores = trial.masks(mask[None])
+    if first_below(scores, veil.limit) is None:
+        return veil
+    return replace(veil, mask=mask, score=float(scores[0]))
 
 
 def close_gaps(mask: Mask, finer: Labels) -> Mask:
@@ -244,11 +236,6 @@ def cut(mask: Mask, finer: Labels) -> Labels:
     cells = np.full(mask.shape, -1, np.int32)
     cells[mask] = np.unique(finer[mask], return_inverse=True)[1]
     return cells
-
-
-def _in_order(regions: np.ndarray, importance: np.ndarray) -> tuple[int, ...]:
-    chosen = np.flatnonzero(regions)
-    return tuple(int(r) for r in chosen[np.argsort(-importance[chosen], kind="stable")])
 
 
 class _Acceptance:

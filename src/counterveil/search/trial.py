@@ -64,19 +64,9 @@ class Trial:
         self.forwards = 0
         self.before: float | None = None
 
-    def keep_back(self, forwards: int) -> bool:
-        """Keep forwards for :meth:`one`; whether there were so many, and one to search with."""
-        if self.left <= forwards:
-            return False
+    def keep_back(self, forwards: int) -> None:
+        """Keep so many forwards, if there are, until fewer are kept."""
         self._kept = forwards
-        return True
-
-    def one(self, mask: Mask) -> float:
-        """P(unsafe) under one mask, from the forwards that were kept back."""
-        assert self._kept > 0
-        self._kept -= 1
-        self.forwards += 1
-        return float(self._veiled(mask[None])[0])
 
     @property
     def left(self) -> int:
@@ -116,18 +106,20 @@ class Remembered:
     """Scores sets of the regions of one partition, each set once.
 
     Args:
-        trial: what scores them.
+        trial: what scores them; the unveiled image's score is taken from it.
         labels: the partition.
+        everything: P(unsafe) with all regions veiled, where that is known.
     """
 
-    def __init__(self, trial: Trial, labels: Labels) -> None:
+    def __init__(self, trial: Trial, labels: Labels, *, everything: float | None = None) -> None:
         self._trial, self._labels = trial, labels
-        none = bytes(int(labels.max()) + 1)
-        self._known: dict[bytes, float] = {} if trial.before is None else {none: trial.before}
+        every = np.ones(int(labels.max()) + 1, bool)
+        ends = [(~every, trial.before), (every, everything)]
+        self._known = {row.tobytes(): score for row, score in ends if score is not None}
 
-    def known(self, chosen: Bool[np.ndarray, " regions"]) -> float | None:
-        """What a set scored; ``None`` where it was not asked for."""
-        return self._known.get(chosen.tobytes())
+    def known(self, chosen: Bool[np.ndarray, " regions"]) -> float:
+        """What a set scored that was asked for."""
+        return self._known[chosen.tobytes()]
 
     def __call__(self, sets: Sets) -> Scored:
         """P(unsafe) with each set of regions veiled; fewer when the budget ends."""

@@ -17,9 +17,9 @@ from skimage.color import gray2rgb
 from skimage.segmentation import slic
 
 from bass_vs_slic import photograph
-from counterveil.evaluation.superpixels import boundary_recall, explained_variation
-from counterveil.regions.bass import Bass
-from counterveil.scenes import CATEGORY_KEYS, draw_scene
+from counterveil.lab.benchmarks.superpixels import boundary_recall, explained_variation
+from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
+from counterveil.segmentation.bass import Bass
 from measuring import emit, machine
 
 PHOTOGRAPHS = (

@@ -23,8 +23,8 @@ from PIL import Image
 
 from authors import commit
 from bass_vs_slic import NAMES, photograph
-from counterveil.evaluation.superpixels import explained_variation
-from counterveil.regions.bass import Bass
+from counterveil.lab.benchmarks.superpixels import explained_variation
+from counterveil.segmentation.bass import Bass
 from measuring import emit, machine, seconds, spread
 
 STARTED = """

@@ -18,8 +18,8 @@ from skimage import data
 from skimage.segmentation import slic
 from skimage.transform import resize
 
-from counterveil.evaluation.superpixels import explained_variation
-from counterveil.regions.bass import Bass
+from counterveil.lab.benchmarks.superpixels import explained_variation
+from counterveil.segmentation.bass import Bass
 from loglog import plot, slope
 from measuring import (
     emit,

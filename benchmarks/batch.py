@@ -13,8 +13,8 @@ import argparse
 import numpy as np
 from PIL import Image
 
-from counterveil.regions.bass import Bass
-from counterveil.scenes import draw_scene
+from counterveil.lab.scenes import draw_scene
+from counterveil.segmentation.bass import Bass
 from measuring import device_name, emit, in_turn, machine, ratios, spread
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterveil import profiles
-from counterveil.evaluation.overlap import overlap
-from counterveil.evaluation.subjects import Case, flagged
-from counterveil.pipeline import Watch
+from counterveil.fills import fill
+from counterveil.lab.benchmarks.overlap import overlap
+from counterveil.lab.benchmarks.subjects import Case, flagged
+from counterveil.pipeline import CategoryClassifier
 from counterveil.pipeline.explain import Counted, Explainer
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.veil import fill
 from measuring import emit, machine, ratios, seconds, spread
 
 SEED = 2027
@@ -32,12 +32,12 @@ class Found:
     """What one of them came to on one scene."""
 
     seconds: float = 0.0
-    forwards: int = 0
+    evaluations: int = 0
     flipped: bool = False
     mask: np.ndarray | None = None
 
 
-def by_lime(case: Case, watch: Watch, samples: int) -> Found:
+def by_lime(case: Case, watch: CategoryClassifier, samples: int) -> Found:
     from lime.lime_image import LimeImageExplainer
 
     counted, found = Counted(watch.classifier), Found()
@@ -63,18 +63,18 @@ def by_lime(case: Case, watch: Watch, samples: int) -> Found:
             if found.flipped:
                 break
 
-    found.seconds, found.forwards = seconds(call), counted.images
+    found.seconds, found.evaluations = seconds(call), counted.images
     return found
 
 
-def by_us(case: Case, watch: Watch) -> Found:
+def by_us(case: Case, watch: CategoryClassifier) -> Found:
     chosen, found = profiles.PROFILES["proxy"], Found()
     parts = profiles.methods(chosen)
 
     def call() -> None:
         told = Explainer(case.image, parts, chosen.settings, Stopwatch()).explain(watch)
         found.flipped = told.counterfactual.outcome == "found"
-        found.mask, found.forwards = told.counterfactual.mask, told.forwards
+        found.mask, found.evaluations = told.counterfactual.mask, told.evaluations
 
     found.seconds = seconds(call)
     return found
@@ -90,7 +90,7 @@ def told(found: list[Found], cases: list[Case]) -> dict[str, object]:
     return {
         "flipped": sum(one.flipped for one in found),
         "seconds": spread([one.seconds for one in found]),
-        "forwards": statistics.mean(one.forwards for one in found),
+        "evaluations": statistics.mean(one.evaluations for one in found),
         "veiled_share": round(float(np.mean([one.area for one in covers])), 4) if covers else None,
         "iou": round(float(np.mean([one.iou for one in covers])), 4) if covers else None,
     }

@@ -35,9 +35,9 @@ from authors import commit, functions
 from counterveil import search
 from counterveil.classifiers._torchvision import import_torchvision
 from counterveil.classifiers.base import IMAGENET_MEAN, IMAGENET_STD
+from counterveil.fills import fill
 from counterveil.search.trial import Goal
 from counterveil.types import Budget, Images, Scores
-from counterveil.veil import fill
 from measuring import emit, machine
 
 GRID = 4
@@ -69,7 +69,7 @@ class Case:
         self.labels = (row[:, None] * GRID + row[None]).astype(np.int32)
         self.image = rng.integers(64, 200, (self.side, self.side, 3)).astype(np.uint8)
         self.importance = rng.permutation(REGIONS) / REGIONS + 0.1
-        self.heat = self.importance[self.labels].astype(np.float32)
+        self.attribution_map = self.importance[self.labels].astype(np.float32)
         self.bias = rng.uniform(0.5, 3.5)
         self.alone = rng.exponential(0.6, REGIONS) * rng.choice([1, 1, 1, -0.5], REGIONS)
         self.together = np.triu(rng.normal(0, 0.4, (REGIONS, REGIONS)), 1)
@@ -183,7 +183,7 @@ def reference(clone: Path, deepest: int) -> Theirs:
     whole = theirs["region_explainability"]
 
     def call(case: Case) -> Answer:
-        whole.__globals__["get_grayscale_grad_cam"] = lambda *_: case.heat
+        whole.__globals__["get_grayscale_grad_cam"] = lambda *_: case.attribution_map
         with redirect_stdout(io.StringIO()):
             told = whole(case.normalised, case.labels, 1, case, 0, 0.5, deepest)
         if told == -1:
@@ -215,7 +215,7 @@ def ours(name: str, case: Case, budget: Budget, **options: Any) -> Answer:
         goal=Goal(),
         budget=budget,
     )
-    return Answer(found.outcome == "found", frozenset(found.regions), found.forwards)
+    return Answer(found.outcome == "found", frozenset(found.regions), found.evaluations)
 
 
 def compare(
@@ -250,20 +250,20 @@ def main() -> None:
         parser.error("name a clone: --sedc, --csra or --reference")
     if asked.sedc:
         source = _source("ADMAntwerp/ImageCounterfactualExplanations", asked.sedc)
-        budget = Budget(regions=REGIONS, forwards=MOST)
+        budget = Budget(regions=REGIONS, evaluations=MOST)
         for name, title in {"sedc": "SEDC", "sedc_t": "SEDC-T", "sedc_t2": "SEDC-T2"}.items():
             theirs = sedc(asked.sedc, name)
             own = partial(ours, "sedc", budget=budget)
             compare(title, source, theirs, own, asked.cases, 224)
     if asked.csra:
         source, count = _source("SecureAIAutonomyLab/uGuard", asked.csra), 6
-        budget = Budget(regions=count, forwards=1 << count)
+        budget = Budget(regions=count, evaluations=1 << count)
         own = partial(ours, "csra", budget=budget, regions=count)
         title = f"CSRA, of {count} regions"
         compare(title, source, csra(asked.csra, count), own, asked.cases, 299)
     if asked.reference:
         source, deepest = _source("BrandonWherry/ConditionalVLM", asked.reference), 6
-        budget = Budget(regions=deepest, forwards=1 << deepest)
+        budget = Budget(regions=deepest, evaluations=1 << deepest)
         own = partial(ours, "reference", budget=budget, grown=1)
         title = f"published code, to depth {deepest}"
         theirs = reference(asked.reference, deepest)

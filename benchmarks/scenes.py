@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from counterveil.scenes import coco, draw_scene
+from counterveil.lab.scenes import coco, draw_scene
 
 
 def main() -> None:

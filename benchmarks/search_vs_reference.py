@@ -17,16 +17,16 @@ import numpy as np
 import torch
 
 from bass_vs_slic import photograph
-from counterveil import attribution, regions, search
+from counterveil import attribution, search, segmentation
 from counterveil.categories import Category
 from counterveil.classifiers._torchvision import import_torchvision
 from counterveil.classifiers.base import InputSpec, TorchClassifier
-from counterveil.pipeline import Methods, Named, Settings, Watch
+from counterveil.fills import fill
+from counterveil.pipeline import CategoryClassifier, Components, Named, Settings
 from counterveil.pipeline.explain import Explainer, Explanation
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.regions import region_scores
+from counterveil.segmentation import region_scores
 from counterveil.types import Budget, Images, ModelInfo, Scores
-from counterveil.veil import fill
 from loglog import plot
 from measuring import emit, in_turn, machine, ratios, spread
 
@@ -49,7 +49,7 @@ class Ruled(TorchClassifier):
         return np.where(safe, 0.01, 0.9)
 
 
-def make(depth: int, edge: int, layers: int) -> tuple[np.ndarray, Watch]:
+def make(depth: int, edge: int, layers: int) -> tuple[np.ndarray, CategoryClassifier]:
     """An image, and a watch whose decision flips at that depth."""
     torch.manual_seed(0)
     module = getattr(import_torchvision().models, f"resnet{layers}")(num_classes=2)
@@ -57,21 +57,23 @@ def make(depth: int, edge: int, layers: int) -> tuple[np.ndarray, Watch]:
     classifier = Ruled(module, info=ModelInfo(name), spec=InputSpec(edge, edge))
     image = np.maximum(photograph("astronaut", 224), 1)  # nothing is black before it is veiled
     explained = Explainer(image, methods("greedy"), Settings(), Stopwatch()).explain(
-        Watch(Category("unsafe", "Unsafe", classifier=f"{name}:random"), classifier)
+        CategoryClassifier(Category("unsafe", "Unsafe", classifier=f"{name}:random"), classifier)
     )
-    importance = region_scores(explained.heat, explained.labels)
+    importance = region_scores(explained.attribution_map, explained.labels)
     top = np.argsort(-importance, kind="stable")[:depth]
     classifier.needed = np.stack([explained.labels == region for region in top])
-    return image, Watch(Category("unsafe", "Unsafe", classifier=f"{name}:random"), classifier)
+    return image, CategoryClassifier(
+        Category("unsafe", "Unsafe", classifier=f"{name}:random"), classifier
+    )
 
 
-def methods(name: str) -> Methods:
+def methods(name: str) -> Components:
     """All the same but for the search, and no finer partition, which only ours would use."""
-    return Methods(
+    return Components(
         attribution=Named("fullgrad", attribution.make("fullgrad")),
         black_box=Named("occlusion", attribution.make("occlusion")),
-        segmentation=Named("bass", regions.make("bass")),
-        finer=None,
+        segmentation=Named("bass", segmentation.make("bass")),
+        refinement_labels=None,
         search=Named(name, search.make(name)),
         fill=fill("black"),
     )
@@ -80,7 +82,7 @@ def methods(name: str) -> Methods:
 def measure(depth: int, edge: int, layers: int, rounds: int) -> dict[str, float]:
     """Whole counterfactuals at one depth; the median seconds of each search."""
     image, watch = make(depth, edge, layers)
-    settings = Settings(target=0.5, budget=Budget(forwards=1 << (depth + 1)))
+    settings = Settings(target=0.5, budget=Budget(evaluations=1 << (depth + 1)))
     found: dict[str, Explanation] = {}
 
     def whole(name: str) -> Callable[[], None]:
@@ -103,7 +105,7 @@ def measure(depth: int, edge: int, layers: int, rounds: int) -> dict[str, float]
         setting=f"resnet{layers}, {edge} px, cpu",
         depth=depth,
         regions=found["minimal"].counterfactual.regions_total,
-        forwards={name: explanation.forwards for name, explanation in found.items()},
+        evaluations={name: explanation.evaluations for name, explanation in found.items()},
         seconds={name: spread(values) for name, values in times.items()},
         times_faster={name: ratios(times["reference"], times[name]) for name in SEARCHES[:2]},
         **machine("torch", "torchvision"),

@@ -17,8 +17,8 @@ import numpy as np
 
 from counterveil import profiles
 from counterveil.images import encode_png
+from counterveil.lab.scenes import draw_scene
 from counterveil.outputs import Folder
-from counterveil.scenes import draw_scene
 from measuring import device_name, emit, in_turn, machine, ratios, spread
 
 
@@ -44,11 +44,11 @@ def main() -> None:
                 for file in files:
                     folder.add(file.stem, pipeline.examine(file, name=file.name, stem=file.stem))
 
-        def forwards() -> None:
+        def evaluations() -> None:
             for watch in pipeline.watches:
                 watch.classifier.score(pixels)
 
-        calls = {"run": run, "forwards": forwards}
+        calls = {"run": run, "evaluations": evaluations}
         for call in calls.values():
             call()
         times = in_turn(calls, rounds)
@@ -57,7 +57,7 @@ def main() -> None:
         setting=f"{count} scenes of 224 px, about half of them unsafe",
         device=device_name(options.device),
         images_per_second={n: spread([count / t for t in ts]) for n, ts in times.items()},
-        times_slower=ratios(times["run"], times["forwards"]),
+        times_slower=ratios(times["run"], times["evaluations"]),
         **machine("torch"),
     )
 

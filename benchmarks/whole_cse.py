@@ -17,20 +17,20 @@ from counterveil import profiles
 from counterveil.categories import Category
 from counterveil.classifiers._torchvision import import_torchvision
 from counterveil.classifiers.base import TorchClassifier
-from counterveil.pipeline import Watch
+from counterveil.lab.scenes import draw_scene
+from counterveil.pipeline import CategoryClassifier
 from counterveil.pipeline.explain import Explainer
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.scenes import draw_scene
 from counterveil.types import ModelInfo
 from measuring import emit, machine, ratios
 
 
-def unavoidable(classifier: TorchClassifier, image: np.ndarray, forwards: int) -> float:
-    """Seconds of one forward and backward, and of ``forwards`` more forwards in batches."""
+def unavoidable(classifier: TorchClassifier, image: np.ndarray, evaluations: int) -> float:
+    """Seconds of one forward and backward, and of ``evaluations`` more forwards in batches."""
     start = time.perf_counter()
     x = classifier.to_input(image[None]).requires_grad_()
     classifier.target(classifier.module(x)).sum().backward()
-    left = forwards
+    left = evaluations
     with torch.inference_mode():
         while left > 0:
             batch = classifier.to_input(np.repeat(image[None], min(left, 16), axis=0))
@@ -56,29 +56,29 @@ def main() -> None:
     for parameter in module.parameters():
         parameter.requires_grad_(False)
     category = Category("unsafe", "Unsafe", classifier="resnet50:random")
-    watch = Watch(category, classifier)
+    watch = CategoryClassifier(category, classifier)
     chosen = replace(profiles.PROFILES["proxy"], search=arguments.search)
     methods = profiles.methods(chosen)
 
     def whole() -> tuple[float, int]:
         start = time.perf_counter()
         explained = Explainer(image, methods, chosen.settings, Stopwatch()).explain(watch)
-        return time.perf_counter() - start, explained.forwards
+        return time.perf_counter() - start, explained.evaluations
 
-    _, forwards = whole()
-    if forwards < 3:
+    _, evaluations = whole()
+    if evaluations < 3:
         raise SystemExit("the search had nothing to do; there is nothing to measure")
-    unavoidable(classifier, image, forwards)
+    unavoidable(classifier, image, evaluations)
     spent, least = [], []
     for _ in range(1 if arguments.quick else arguments.repeats):
-        ours, forwards = whole()
+        ours, evaluations = whole()
         spent.append(ours)
-        least.append(unavoidable(classifier, image, forwards))
+        least.append(unavoidable(classifier, image, evaluations))
     emit(
         "whole_cse",
         setting="resnet50, 224 px, cpu",
         search=arguments.search,
-        forwards=forwards,
+        evaluations=evaluations,
         whole_over_unavoidable=ratios(spent, least),
         **machine("torch", "torchvision"),
     )

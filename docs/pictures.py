@@ -11,16 +11,16 @@ from PIL import Image
 from skimage import data
 
 import counterveil
-from counterveil.evaluation.overlap import overlap
 from counterveil.images import decode_clean, encode_png, load
+from counterveil.lab.benchmarks.overlap import overlap
+from counterveil.lab.scenes import CATEGORY_KEYS, Scene, draw_scene
 from counterveil.profiles import Overrides
-from counterveil.scenes import CATEGORY_KEYS, Scene, draw_scene
 
 HERE = Path(__file__).parent / "images"
 SEED, SIDE, GAP, OF = 41, 360, 12, 9
 
 
-def typical(category: str, pipeline: counterveil.Counterveil) -> np.ndarray:
+def typical(category: str, pipeline: counterveil.Pipeline) -> np.ndarray:
     """The scene of some whose veil fits the unsafe pixels (IoU) as well as the median one."""
     scenes = list(islice(telling(category), OF))
     examined = [pipeline.examine(encode_png(scene.pixels)) for scene in scenes]

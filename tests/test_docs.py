@@ -15,8 +15,8 @@ from PIL import Image
 
 from counterveil.categories import CATEGORIES
 from counterveil.cli import app
+from counterveil.lab.scenes import draw_scene
 from counterveil.profiles import PROFILES, profile
-from counterveil.scenes import draw_scene
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -19,8 +19,8 @@ LIGHT = (
     "from counterveil.cli import app; from typer.testing import CliRunner; "
     "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
     "import counterveil.record, counterveil.report, counterveil.categories, counterveil.images",
-    "import counterveil.classifiers, counterveil.attribution, counterveil.regions",
-    "import counterveil.search, counterveil.veil",
+    "import counterveil.classifiers, counterveil.attribution, counterveil.segmentation",
+    "import counterveil.search, counterveil.fills",
 )
 
 

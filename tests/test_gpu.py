@@ -18,10 +18,10 @@ from PIL import Image as Pillow
 
 from counterveil import attribution, classifiers, profiles
 from counterveil.categories import PAPER
+from counterveil.fills import fill
 from counterveil.images import decode_clean, encode_png, load
-from counterveil.regions.bass import Bass
-from counterveil.scenes import draw_scene
-from counterveil.veil import fill
+from counterveil.lab.scenes import draw_scene
+from counterveil.segmentation.bass import Bass
 
 DEVICE = os.environ.get("COUNTERVEIL_TEST_DEVICE", "cuda")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -40,8 +40,8 @@ def test_scores_and_maps_are_those_of_the_cpu(key):
     unsafe = draw_scene(3, 0, split="test", category=key, kind="unsafe").pixels
     for name in ("fullgrad", "gradcam", "ablationcam"):
         method = attribution.make(name)
-        heats = [method(classifier, unsafe).ravel() for classifier in (here, there)]
-        assert np.corrcoef(*heats)[0, 1] > 0.99
+        attribution_maps = [method(classifier, unsafe).ravel() for classifier in (here, there)]
+        assert np.corrcoef(*attribution_maps)[0, 1] > 0.99
 
 
 def test_what_is_released_is_verified_and_safe_pixels_stay():
@@ -64,9 +64,12 @@ def test_regions_of_a_batch_are_those_of_the_cpu_and_the_same_each_time():
     images = [
         np.asarray(Pillow.fromarray(draw_scene(5, n).pixels).resize(sizes[n % 3])) for n in range(9)
     ]
-    heats = [image.mean(axis=-1) if n % 2 else None for n, image in enumerate(images)]
-    alone = [Bass()(image, guidance=heat) for image, heat in zip(images, heats, strict=True)]
-    there = [Bass().batched(images, heats, device=DEVICE) for _ in range(2)]
+    attribution_maps = [image.mean(axis=-1) if n % 2 else None for n, image in enumerate(images)]
+    alone = [
+        Bass()(image, guidance=attribution_map)
+        for image, attribution_map in zip(images, attribution_maps, strict=True)
+    ]
+    there = [Bass().batched(images, attribution_maps, device=DEVICE) for _ in range(2)]
     for one, first, second in zip(alone, *there, strict=True):
         assert np.array_equal(first, second)
         assert (one == first).mean() > 0.99
@@ -77,7 +80,7 @@ def test_masks_on_the_device_score_as_images_made_before():
     image = draw_scene(5, 0, split="test", category="self_harm", kind="unsafe").pixels
     masks = np.random.default_rng(0).random((40, *image.shape[:2])) < 0.3
     black = fill("black")
-    veiled = classifier.under(image, black.painted(image))
+    veiled = classifier.score_masked(image, black.painted(image))
     if DEVICE != "cpu":
         assert np.allclose(veiled(masks), classifier.score(black(image, masks)), atol=1e-4)
     else:

@@ -86,8 +86,8 @@ def test_overrides_change_what_they_name_and_nothing_else():
 
 def test_the_papers_search_keeps_whole_regions():
     base = PROFILES["proxy"]
-    assert methods(base).finer is not None
-    assert methods(with_overrides(base, Overrides(search="greedy"))).finer is None
+    assert methods(base).refinement_labels is not None
+    assert methods(with_overrides(base, Overrides(search="greedy"))).refinement_labels is None
 
 
 def test_a_segmentation_with_a_network_runs_where_the_models_do():

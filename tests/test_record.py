@@ -27,7 +27,7 @@ from counterveil.record import (
     utc_now,
     validate,
 )
-from counterveil.types import Counterfactual, ModelInfo
+from counterveil.types import ModelInfo, SearchResult
 
 SHA = "0123456789abcdef" * 4
 
@@ -222,7 +222,7 @@ def test_canonical_keys_are_sorted_by_utf16():
 def test_a_search_result_is_recorded_with_the_score_of_the_written_file():
     mask = np.zeros((4, 4), bool)
     mask[:2] = True
-    found = Counterfactual("found", mask, (4, 1), 3, 9, np.float64(0.9), 0.2, True, 12, 0.3)
+    found = SearchResult("found", mask, (4, 1), 3, 9, np.float64(0.9), 0.2, True, 12, 0.3)
     result = CounterfactualResult.of(
         found, score_after=np.float64(0.21), verified=np.bool_(True), attribution="gradcam",
         segmentation="slic", search="greedy", fill="black",

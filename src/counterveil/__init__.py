@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from counterveil.errors import CounterveilError as CounterveilError
-    from counterveil.pipeline import Counterveil as Counterveil
     from counterveil.pipeline import Examination as Examination
+    from counterveil.pipeline import Pipeline as Pipeline
     from counterveil.profiles import Overrides as Overrides
     from counterveil.profiles import from_profile as from_profile
     from counterveil.record import Record as Record
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "Counterveil": "counterveil.pipeline",
+    "Pipeline": "counterveil.pipeline",
     "CounterveilError": "counterveil.errors",
     "Examination": "counterveil.pipeline",
     "Overrides": "counterveil.profiles",
@@ -35,10 +35,10 @@ _ROOMS = {
 }
 
 __all__ = [
-    "Counterveil",
     "CounterveilError",
     "Examination",
     "Overrides",
+    "Pipeline",
     "Record",
     "__version__",
     "from_profile",

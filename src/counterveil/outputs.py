@@ -116,6 +116,6 @@ def _view(examination: Examination) -> report.View | None:
     return report.view(
         decode_clean(examination.veiled),
         load(examination.mask, name="mask", limits=ours)[0].pixels[..., 0] > 127,
-        [explanation.heat for explanation in explanations],
+        [explanation.attribution_map for explanation in explanations],
         explanations[0].labels if explanations else None,
     )

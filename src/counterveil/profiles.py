@@ -10,16 +10,16 @@ from typing import Any, cast
 
 import numpy as np
 
-from counterveil import attribution, classifiers, reasoning, regions, search, veil
+from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
 from counterveil._device import check_device
 from counterveil._tables import check_names, read_table
 from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
 from counterveil.errors import ModelError, UsageError
 from counterveil.images import Limits
-from counterveil.pipeline import Counterveil
-from counterveil.pipeline.parts import Methods, Named, Settings, Watch
-from counterveil.regions import Segmentation
-from counterveil.types import Heat, Image, Labels
+from counterveil.pipeline import Pipeline
+from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
+from counterveil.segmentation import Segmentation
+from counterveil.types import AttributionMap, Image, Labels
 
 FINER = 1 / 28
 """Side of the pieces a veil is given back by, as a part of the image's shorter side."""
@@ -28,7 +28,7 @@ _WORDS = ("attribution", "segmentation", "search", "fill", "notice", "reasoner")
 _NUMBERS = (
     "target",
     "max_regions",
-    "max_forwards",
+    "max_evaluations",
     "max_frames",
     "max_bytes",
     "max_pixels",
@@ -50,9 +50,9 @@ class Profile:
         name: what records call it.
         categories: what is watched for, each with its classifier's spec.
         attribution: name in ``counterveil.attribution.ATTRIBUTIONS``.
-        segmentation: name in ``counterveil.regions.SEGMENTATIONS``.
+        segmentation: name in ``counterveil.segmentation.SEGMENTATIONS``.
         search: name in ``counterveil.search.SEARCHES``.
-        fill: as ``counterveil.veil.fill`` reads it.
+        fill: as ``counterveil.fills.fill`` reads it.
         notice: a sentence for every record made under this profile.
         reasoner: spec, as ``counterveil.reasoning.load`` reads it; empty: no rationale.
         settings: how far the search goes.
@@ -80,7 +80,7 @@ class Overrides:
     reasoner: str | None = None
     target: float | None = None
     max_regions: int | None = None
-    max_forwards: int | None = None
+    max_evaluations: int | None = None
     max_frames: int | None = None
     max_bytes: int | None = None
     max_pixels: int | None = None
@@ -166,7 +166,7 @@ def profile(name: str) -> Profile:
 
 def from_profile(
     name: str | Profile, *, overrides: Overrides | None = None, device: str = "cpu"
-) -> Counterveil:
+) -> Pipeline:
     """The pipeline of a profile. A profile never falls back to another.
 
     Args:
@@ -186,8 +186,10 @@ def from_profile(
     check_device(device)
     used = methods(chosen, device=device)
     _check_weights(used.segmentation)
-    watches = [Watch(c, _loaded(classifiers, c.classifier, device)) for c in chosen.categories]
-    return Counterveil(
+    watches = [
+        CategoryClassifier(c, _loaded(classifiers, c.classifier, device)) for c in chosen.categories
+    ]
+    return Pipeline(
         watches,
         used,
         settings=chosen.settings,
@@ -226,25 +228,25 @@ def _check_weights(segmentation: Named[Segmentation]) -> None:
         cast(Any, segmentation.method)._loaded  # noqa: B018
 
 
-def methods(chosen: Profile, *, device: str = "cpu") -> Methods:
+def methods(chosen: Profile, *, device: str = "cpu") -> Components:
     """The methods that a profile names; a segmentation with a network runs on the device."""
     options = {"device": device} if chosen.segmentation == "sam" else {}
-    return Methods(
+    return Components(
         attribution=Named(chosen.attribution, attribution.make(chosen.attribution)),
         black_box=Named("occlusion", attribution.make("occlusion")),
-        segmentation=Named(chosen.segmentation, regions.make(chosen.segmentation, **options)),
-        finer=_finer if chosen.search == "minimal" else None,
+        segmentation=Named(chosen.segmentation, segmentation.make(chosen.segmentation, **options)),
+        refinement_labels=_finer if chosen.search == "minimal" else None,
         search=Named(chosen.search, search.make(chosen.search)),
-        fill=veil.fill(chosen.fill),
+        fill=fills.fill(chosen.fill),
     )
 
 
 def _finer(
-    image: Image, *, guidance: Heat | None = None, rng: np.random.Generator | None = None
+    image: Image, *, guidance: AttributionMap | None = None, rng: np.random.Generator | None = None
 ) -> Labels:
     """The partition that veils are given back by; as fine, relative to it, on any image."""
     size = max(4, round(min(image.shape[:2]) * FINER))
-    return regions.make("bass", size=size)(image, guidance=guidance, rng=rng)
+    return segmentation.make("bass", size=size)(image, guidance=guidance, rng=rng)
 
 
 def with_overrides(chosen: Profile, overrides: Overrides) -> Profile:
@@ -258,7 +260,7 @@ def _settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
     budget = replace(
         settings.budget,
         regions=given.get("max_regions", settings.budget.regions),
-        forwards=given.get("max_forwards", settings.budget.forwards),
+        evaluations=given.get("max_evaluations", settings.budget.evaluations),
     )
     return replace(
         settings,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from counterveil._plain import build, canonical, plain
 from counterveil._schema import schema, validate
 from counterveil.errors import UsageError
-from counterveil.types import Counterfactual, ModelInfo, Outcome
+from counterveil.types import ModelInfo, Outcome, SearchResult
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -72,7 +72,7 @@ class CounterfactualResult:
     """How one flagged category was veiled.
 
     Attributes:
-        outcome: as in :class:`counterveil.types.Counterfactual`.
+        outcome: as in :class:`counterveil.types.SearchResult`.
         depth: regions on the prefix at which the decision first flipped.
         regions_total: regions of the partition.
         regions_veiled: how many of them are veiled.
@@ -85,7 +85,7 @@ class CounterfactualResult:
         verified: ``score_after`` is below the category's threshold.
         irreducible: of what the decision needs, no part can be given back without the score
             reaching the target.
-        forwards: images scored: the search's, within its budget, and those of an attribution that
+        evaluations: images scored: the search's, within its budget, and those of an attribution that
             scores, such as occlusion.
         attribution: name of the attribution map; empty where none was needed.
         segmentation: name of the partition.
@@ -106,7 +106,7 @@ class CounterfactualResult:
     completed_fraction: float = 0.0
     verified: bool = False
     irreducible: bool = False
-    forwards: int = 0
+    evaluations: int = 0
     attribution: str = ""
     segmentation: str = ""
     search: str = ""
@@ -116,7 +116,7 @@ class CounterfactualResult:
     @classmethod
     def of(
         cls,
-        found: Counterfactual,
+        found: SearchResult,
         *,
         score_after: float,
         verified: bool,
@@ -137,7 +137,7 @@ class CounterfactualResult:
             area_fraction=found.area_fraction,
             verified=bool(verified),
             irreducible=bool(found.irreducible),
-            forwards=int(found.forwards),
+            evaluations=int(found.evaluations),
             attribution=attribution,
             segmentation=segmentation,
             search=search,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
@@ -19,20 +19,20 @@ Images = UInt8[np.ndarray, "batch height width 3"]
 Mask = Bool[np.ndarray, "height width"]
 Masks = Bool[np.ndarray, "batch height width"]
 Labels = Int32[np.ndarray, "height width"]
-Heat = Float32[np.ndarray, "height width"]
+AttributionMap = Float32[np.ndarray, "height width"]
 Scores = Float64[np.ndarray, " batch"]
 
-Score = Callable[[Images], Scores]
+ScoreFunction = Callable[[Images], Scores]
 """P(unsafe) of each image of a batch; all a search ever learns of a model."""
 
-VeiledScore = Callable[[Masks], Scores]
+MaskScoreFunction = Callable[[Masks], Scores]
 """P(unsafe) of one image under each of a batch of masks."""
 
 Outcome = Literal["found", "not_found", "not_needed"]
 
 
 @dataclass(frozen=True, eq=False)
-class Photo:
+class Frame:
     """One decoded frame of one file.
 
     Attributes:
@@ -93,21 +93,59 @@ class Classifier(Protocol):
         ...
 
 
+@runtime_checkable
+class MaskScoringClassifier(Classifier, Protocol):
+    """A classifier that can composite and score masked copies of one image on its own device."""
+
+    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
+        """A function that scores one image under masks.
+
+        Args:
+            image: ``(H, W, 3)``.
+            paint: what shows where a mask is ``True``, ``(H, W, 3)``.
+
+        Returns:
+            The function; ``None`` where compositing on the CPU is faster.
+        """
+        ...
+
+
+@runtime_checkable
+class GradientClassifier(Classifier, Protocol):
+    """A classifier around a torch module, so that gradients can be taken.
+
+    Tensors are written as ``Any``: this module must not import torch.
+    """
+
+    @property
+    def module(self) -> Any:
+        """The ``torch.nn.Module``; maps inputs ``(B, 3, h, w)`` to logits ``(B, C)``."""
+        ...
+
+    def to_input(self, images: Images) -> Any:
+        """The module's input ``(B, 3, h, w)``, float32, on the module's device."""
+        ...
+
+    def target(self, logits: Any) -> Any:
+        """The scalar that a gradient attribution explains, ``(B,)``, of logits ``(B, C)``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Budget:
     """How far a search may go.
 
     Attributes:
         regions: most regions veiled at once (the paper: 10).
-        forwards: most images scored for one counterfactual.
+        evaluations: most images scored for one counterfactual.
     """
 
     regions: int = 10
-    forwards: int = 512
+    evaluations: int = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Counterfactual:
+class SearchResult:
     """What a search found.
 
     Attributes:
@@ -122,7 +160,7 @@ class Counterfactual:
         score_after: P(unsafe) of the image under ``mask``.
         irreducible: no single veiled region (or finer cell, where the search went finer) can
             be given back without the score reaching the target again.
-        forwards: images scored.
+        evaluations: images scored.
         target: the score that the veiled image had to stay below.
     """
 
@@ -134,7 +172,7 @@ class Counterfactual:
     score_before: float
     score_after: float
     irreducible: bool
-    forwards: int
+    evaluations: int
     target: float
 
     @property

@@ -151,6 +151,8 @@ def black(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.where(masks[..., None], np.uint8(0), image[None])
 
 
-def unit(heat: np.ndarray) -> np.ndarray:
+def unit(attribution_map: np.ndarray) -> np.ndarray:
     """Min-max, as pytorch-grad-cam leaves its maps."""
-    return (heat - heat.min()) / (heat.max() - heat.min())
+    return (attribution_map - attribution_map.min()) / (
+        attribution_map.max() - attribution_map.min()
+    )

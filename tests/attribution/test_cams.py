@@ -150,8 +150,8 @@ def test_ablation_is_what_whole_forwards_give(name, layer, unsafe):
     expected = brute_force(classifier, found, image)
     attribution = AblationCam(layer=layer, batch=24)
     inputs = classifier.to_input(image[None])
-    heat = attribution._maps(classifier, inputs)[0].numpy()
-    np.testing.assert_allclose(heat, expected, atol=1e-3 * max(expected.max(), 1e-6))
+    attribution_map = attribution._maps(classifier, inputs)[0].numpy()
+    np.testing.assert_allclose(attribution_map, expected, atol=1e-3 * max(expected.max(), 1e-6))
 
 
 def test_ablation_keeps_its_sign_for_negative_targets():
@@ -214,12 +214,12 @@ class Skip(nn.Module):
 def test_what_the_front_kept_stays_as_it_was():
     module = Skip()
     classifier, image = nets.classifier(module), nets.picture()
-    heat = AblationCam(layer="layer", batch=1).maps(classifier, image[None])[0]
+    attribution_map = AblationCam(layer="layer", batch=1).maps(classifier, image[None])[0]
     assert module.front.images == 1
     expected = torch.from_numpy(brute_force(classifier, module.layer, image))
     expected = resized(expected[None], (nets.EDGE, nets.EDGE))[0].numpy()
-    np.testing.assert_allclose(heat, expected, rtol=1e-4, atol=1e-5)
-    assert heat.max() > 0
+    np.testing.assert_allclose(attribution_map, expected, rtol=1e-4, atol=1e-5)
+    assert attribution_map.max() > 0
 
 
 class BatchReader(nn.Sequential):
@@ -235,10 +235,10 @@ def test_ablation_falls_back_to_whole_forwards():
     module, front, _ = with_counter(BatchReader)
     plain, *_ = with_counter()
     attribution = AblationCam(layer="0.1", batch=4)
-    heat = attribution(nets.classifier(module), nets.picture())
+    attribution_map = attribution(nets.classifier(module), nets.picture())
     assert front.images > 1
     expected = attribution(nets.classifier(plain), nets.picture())
-    np.testing.assert_allclose(heat, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(attribution_map, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_layer_that_runs_twice_cannot_be_ablated():

@@ -52,12 +52,12 @@ def test_promises(method, name):
     image = nets.picture(50, 80)
     pristine = image.copy()
 
-    heat = explain(method, classifier, image)
+    attribution_map = explain(method, classifier, image)
 
-    assert heat.shape == (50, 80)
-    assert heat.dtype == np.float32
-    assert np.isfinite(heat).all()
-    assert (heat >= 0).all()
+    assert attribution_map.shape == (50, 80)
+    assert attribution_map.dtype == np.float32
+    assert np.isfinite(attribution_map).all()
+    assert (attribution_map >= 0).all()
     assert np.array_equal(image, pristine)
     after = state(module)
     assert after[:-1] == before[:-1]
@@ -73,7 +73,7 @@ def test_some_target_gets_a_map_that_is_not_flat(method, name):
         explain(method, nets.classifier(module, unsafe=(index,)), nets.picture(seed=index))
         for index in range(3)
     ]
-    assert any(np.ptp(heat) > 0 for heat in maps)
+    assert any(np.ptp(attribution_map) > 0 for attribution_map in maps)
 
 
 @pytest.mark.parametrize(("method", "name"), [(method, "resnet") for method in OPENERS])

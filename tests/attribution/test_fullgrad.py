@@ -226,5 +226,5 @@ def test_finds_the_red_square():
     image[60:90, 8:40] = (255, 0, 0)
     square = np.zeros((96, 128), bool)
     square[56:94, 4:44] = True  # and the reach of interpolation
-    heat = FullGrad()(classifier, image)
-    assert heat[square].sum() > 0.99 * heat.sum()
+    attribution_map = FullGrad()(classifier, image)
+    assert attribution_map[square].sum() > 0.99 * attribution_map.sum()

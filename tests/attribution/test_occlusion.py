@@ -31,17 +31,17 @@ def scene():
 
 
 def test_is_the_confidence_lost():
-    heat = Occlusion()(RedShare(), scene(), labels=nets.quadrants(8, 8), fill=nets.black)
-    assert heat.dtype == np.float32
-    assert np.allclose(heat[:4, :4], 0.25 - 0.0625)
-    assert (heat[4:] == 0).all()  # hiding the blue raises the score: no negative values
-    assert (heat[:, 4:] == 0).all()
+    attribution_map = Occlusion()(RedShare(), scene(), labels=nets.quadrants(8, 8), fill=nets.black)
+    assert attribution_map.dtype == np.float32
+    assert np.allclose(attribution_map[:4, :4], 0.25 - 0.0625)
+    assert (attribution_map[4:] == 0).all()  # hiding the blue raises the score: no negative values
+    assert (attribution_map[:, 4:] == 0).all()
 
 
 def test_labels_below_zero_are_never_hidden():
     labels = nets.quadrants(8, 8) - 1  # the red quadrant is now -1
-    heat = Occlusion()(RedShare(), scene(), labels=labels, fill=nets.black)
-    assert (heat == 0).all()
+    attribution_map = Occlusion()(RedShare(), scene(), labels=labels, fill=nets.black)
+    assert (attribution_map == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_labels_below_zero_are_never_hidden():
 def test_batches_are_bounded(options, batches):
     classifier = RedShare()
     labels = nets.quadrants(8, 8)
-    heat = Occlusion(**options)(classifier, scene(), labels=labels, fill=nets.black)
+    attribution_map = Occlusion(**options)(classifier, scene(), labels=labels, fill=nets.black)
     assert classifier.batches == batches
-    assert np.allclose(heat.max(), 0.1875)
+    assert np.allclose(attribution_map.max(), 0.1875)
 
 
 def test_any_fill_will_do_and_black_is_the_default():

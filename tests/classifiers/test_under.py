@@ -11,19 +11,19 @@ from counterveil import classifiers
 from counterveil.classifiers.base import TorchClassifier
 from counterveil.classifiers.checked import checked
 from counterveil.errors import ModelError
+from counterveil.fills import fill
 from counterveil.images import encode_png
+from counterveil.lab.scenes import draw_scene
 from counterveil.pipeline.explain import Counted
 from counterveil.profiles import Overrides
-from counterveil.scenes import draw_scene
 from counterveil.types import ModelInfo
-from counterveil.veil import fill
 from tests.attribution import nets
 
 
 @pytest.fixture(autouse=True)
 def on_a_device(monkeypatch):
     """As on a device, on the CPU."""
-    monkeypatch.setattr(TorchClassifier, "under", TorchClassifier._under)
+    monkeypatch.setattr(TorchClassifier, "under", TorchClassifier._score_masked)
 
 
 def masks(image, count):
@@ -38,18 +38,18 @@ def test_scores_are_those_of_images_composited_before(name, shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
     some = masks(image, 2 * classifier.batch + 1)
     veil = fill(name)
-    scores = classifier.under(image, veil.painted(image))(some)
+    scores = classifier.score_masked(image, veil.painted(image))(some)
     assert scores.dtype == np.float64
     # Equal but for how a network rounds, which may depend on where its input lies in memory.
     np.testing.assert_allclose(scores, classifier.score(veil(image, some)), atol=1e-6)
     assert np.ptp(scores) > 1e-4
-    assert len(classifier.under(image, veil.painted(image))(some[:0])) == 0
+    assert len(classifier.score_masked(image, veil.painted(image))(some[:0])) == 0
 
 
 def test_each_image_counts():
     counted = Counted(nets.classifier(nets.plain_convnet()))
     image = nets.picture()
-    counted.under(image, np.zeros_like(image))(masks(image, 5))
+    counted.score_masked(image, np.zeros_like(image))(masks(image, 5))
     counted(image[None])
     assert counted.images == 6
 
@@ -60,20 +60,20 @@ class Broken:
     def score(self, images):
         return np.zeros(len(images))
 
-    def under(self, image, paint):
+    def score_masked(self, image, paint):
         return lambda masks: np.full(len(masks), np.nan)
 
 
 def test_what_is_no_probability_is_refused_here_too():
     image = nets.picture()
     with pytest.raises(ModelError, match="'broken' gave nan"):
-        checked(Broken()).under(image, image)(masks(image, 2))
+        checked(Broken()).score_masked(image, image)(masks(image, 2))
 
 
 def test_who_only_scores_is_given_images():
     image = nets.picture()
-    assert checked(nets.BlackBox()).under(image, image) is None
-    assert Counted(nets.BlackBox()).under(image, image) is None
+    assert checked(nets.BlackBox()).score_masked(image, image) is None
+    assert Counted(nets.BlackBox()).score_masked(image, image) is None
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one category", "two categories"])
@@ -88,7 +88,7 @@ def test_the_pipeline_comes_to_the_same(monkeypatch, both):
     monkeypatch.setattr(
         TorchClassifier,
         "under",
-        lambda self, image, paint: asked.append(1) or self._under(image, paint),
+        lambda self, image, paint: asked.append(1) or self._score_masked(image, paint),
     )
     on_a_device = pipeline.examine(data)
     assert len(asked) >= 1 + both
@@ -102,11 +102,11 @@ def test_the_pipeline_comes_to_the_same(monkeypatch, both):
         assert one.flagged == other.flagged
         assert (one.counterfactual is None) == (other.counterfactual is None)
         if one.counterfactual is not None:
-            assert one.counterfactual.forwards == other.counterfactual.forwards
+            assert one.counterfactual.evaluations == other.counterfactual.evaluations
 
 
 def test_the_cpu_leaves_it_to_numpy(monkeypatch):
     monkeypatch.undo()
     image = nets.picture()
-    assert nets.classifier(nets.plain_convnet()).under(image, image) is None
-    assert classifiers.load("proxy:self_harm").under(image, image) is None
+    assert nets.classifier(nets.plain_convnet()).score_masked(image, image) is None
+    assert classifiers.load("proxy:self_harm").score_masked(image, image) is None

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app
 from counterveil.errors import UsageError
-from counterveil.evaluation import bench_cse, strips
-from counterveil.evaluation.accuracy import scenes_needed
-from counterveil.evaluation.methods import MINIMAL, PAPER, Method
-from counterveil.evaluation.results import to_markdown
-from counterveil.evaluation.resume import Saved
-from counterveil.evaluation.subjects import Folder
-from tests.evaluation.boxes import picture
+from counterveil.lab.benchmarks import bench_cse, strips
+from counterveil.lab.benchmarks.accuracy import scenes_needed
+from counterveil.lab.benchmarks.methods import MINIMAL, PAPER, Method
+from counterveil.lab.benchmarks.results import to_markdown
+from counterveil.lab.benchmarks.resume import Saved
+from counterveil.lab.benchmarks.subjects import Folder
+from tests.lab.benchmarks.boxes import picture
 
 SIZE = bench_cse.Size(
     accuracy=8, paper=1, ours=1, released=1, edge=1, tables=3, searches=2, optimum=1, proof=40,
@@ -123,7 +123,7 @@ def test_ours_are_set_beside_each_rival(measured):
     more = ours["found"]["mean"] - rival["found"]["mean"]
     assert row["images"] == 6
     assert row["found_more"]["mean"] == pytest.approx(more, abs=1e-4)
-    times = ours["forwards"]["mean"] / rival["forwards"]["mean"]
+    times = ours["evaluations"]["mean"] / rival["evaluations"]["mean"]
     assert row["forwards_ratio"]["mean"] == pytest.approx(times, rel=1e-3)
     assert 0 < row["soon"]["mean"] <= row["forwards_ratio"]["high"]
     assert "reached" not in searches[MINIMAL.name]["all"]

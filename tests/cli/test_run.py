@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app, main
 from counterveil.record import validate
-from counterveil.regions.sam import Sam
+from counterveil.segmentation.sam import Sam
 from tests.corpus import broken_files, whole_files
 from tests.pipeline.detectors import RED, Sees, square
 

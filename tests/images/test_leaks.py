@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from counterveil.fills import fill
 from counterveil.images import decode_clean, encode_mask, encode_png, load, write_atomic
-from counterveil.veil import fill
 from tests.corpus import picture, saved
 
 RGB = picture()

@@ -8,7 +8,7 @@ import numpy as np
 
 from counterveil import profiles
 from counterveil.categories import Category
-from counterveil.pipeline import Counterveil, Settings, Watch
+from counterveil.pipeline import CategoryClassifier, Pipeline, Settings
 from counterveil.types import Images, ModelInfo, Scores
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
@@ -47,14 +47,16 @@ class Broken:
         raise ZeroDivisionError("division by zero")
 
 
-def watch(key: str, classifier: object) -> Watch:
+def watch(key: str, classifier: object) -> CategoryClassifier:
     category = Category(key, key.title(), classifier="python:tests:made")
-    return Watch(category, classifier)  # type: ignore[arg-type]
+    return CategoryClassifier(category, classifier)  # type: ignore[arg-type]
 
 
-def counterveil(*watches: Watch, settings: Settings | None = None, fill: str = "black", **words):
+def counterveil(
+    *watches: CategoryClassifier, settings: Settings | None = None, fill: str = "black", **words
+):
     chosen = replace(profiles.PROFILES["proxy"], attribution="occlusion", fill=fill, **words)
-    return Counterveil(
+    return Pipeline(
         watches,
         profiles.methods(chosen),
         settings=settings or Settings(),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from counterveil import regions
+from counterveil import segmentation
 from counterveil.errors import UsageError
 from counterveil.images import Limits, decode_clean, encode_png, load
 from counterveil.pipeline import Named, Settings
@@ -25,7 +25,7 @@ from tests.pipeline.detectors import (
     square,
     watch,
 )
-from tests.regions.checking import photograph
+from tests.segmentation.checking import photograph
 
 RED_WATCH = watch("red", Sees(RED))
 
@@ -183,7 +183,7 @@ def test_a_large_image_is_searched_small_and_verified_large():
 
 def test_a_budget_too_small_is_an_honest_not_found():
     image = square(BLUE, at=(10, 10), side=12, image=square(RED, at=(4, 4), side=80))
-    settings = Settings(budget=Budget(regions=1, forwards=80))
+    settings = Settings(budget=Budget(regions=1, evaluations=80))
     examination = counterveil(RED_WATCH, settings=settings).examine(encode_png(image))
     assert examination.record.categories[0].counterfactual.outcome == "not_found"
     assert examination.record.whole_image_veiled
@@ -279,9 +279,9 @@ class SeesInside(Sees):
 def _hot(classifier, image):
     """Hot in the middle."""
     height, width = image.shape[:2]
-    heat = np.zeros((height, width), np.float32)
-    heat[height // 4 : -height // 4, width // 4 : -width // 4] = 1
-    return heat
+    attribution_map = np.zeros((height, width), np.float32)
+    attribution_map[height // 4 : -height // 4, width // 4 : -width // 4] = 1
+    return attribution_map
 
 
 _hot.needs_regions = False
@@ -289,7 +289,7 @@ _hot.needs_regions = False
 
 def guided(segmentation, classifier, *, guided=True, image=None):
     pipeline = counterveil(watch("red", classifier), settings=Settings(guided=guided))
-    methods = replace(pipeline.methods, attribution=Named("hot", _hot), finer=None)
+    methods = replace(pipeline.methods, attribution=Named("hot", _hot), refinement_labels=None)
     if segmentation is not None:
         methods = replace(methods, segmentation=Named("spy", segmentation))
     pipeline.methods = methods
@@ -302,44 +302,44 @@ def test_the_attribution_guides_the_partition_where_that_is_wanted(wanted):
 
     def spy(image, *, guidance=None, rng=None):
         given.append(guidance)
-        return regions.make("slic")(image)
+        return segmentation.make("slic")(image)
 
     examination = guided(spy, SeesInside(RED), guided=wanted)
     assert examination.record.flagged
-    [heat] = given
-    assert (heat is not None) == wanted
+    [attribution_map] = given
+    assert (attribution_map is not None) == wanted
     if wanted:
-        assert (heat == _hot(None, square())).all()
+        assert (attribution_map == _hot(None, square())).all()
 
 
 def test_a_guided_partition_is_finer_where_the_attribution_is_hot():
     image = square(image=photograph("astronaut", 200), at=(90, 90), side=20)
     made = [guided(None, SeesInside(RED), guided=on, image=image) for on in (False, True)]
-    plain, finer = (examination.explanations["red"].labels for examination in made)
+    plain, refinement_labels = (examination.explanations["red"].labels for examination in made)
     hot = _hot(None, image) > 0
-    assert len(np.unique(finer[hot])) > 1.2 * len(np.unique(plain[hot]))
+    assert len(np.unique(refinement_labels[hot])) > 1.2 * len(np.unique(plain[hot]))
 
 
 def test_an_attribution_that_needs_regions_cannot_guide_them_and_the_record_says_so():
-    record = guided(regions.make("slic"), Sees(RED)).record
+    record = guided(segmentation.make("slic"), Sees(RED)).record
     assert any("only scores, so its regions were ranked by occlusion" in w for w in record.warnings)
     assert any("so it did not guide them" in warning for warning in record.warnings)
 
 
 @pytest.mark.parametrize("search", ["minimal", "greedy"])
-@pytest.mark.parametrize("forwards", [2, 3, 4, 5, 7, 30, 100])
-def test_the_budget_holds(search, forwards):
-    settings = Settings(budget=Budget(forwards=forwards))
+@pytest.mark.parametrize("evaluations", [2, 3, 4, 5, 7, 30, 100])
+def test_the_budget_holds(search, evaluations):
+    settings = Settings(budget=Budget(evaluations=evaluations))
     made = counterveil(watch("red", SeesInside(RED)), settings=settings, search=search)
     made.methods = replace(
         made.methods,
         attribution=Named("hot", _hot),
-        segmentation=Named("slic", regions.make("slic")),
-        finer=made.methods.finer and regions.make("slic"),
+        segmentation=Named("slic", segmentation.make("slic")),
+        refinement_labels=made.methods.refinement_labels and segmentation.make("slic"),
     )
     record = made.examine(encode_png(square())).record
     [category] = record.categories
-    assert category.counterfactual.forwards <= forwards
+    assert category.counterfactual.evaluations <= evaluations
     assert category.counterfactual.verified
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from counterveil.categories import Category
+from counterveil.fills import fill
+from counterveil.pipeline.components import CategoryClassifier
 from counterveil.pipeline.objects import whole_objects
-from counterveil.pipeline.parts import Watch
 from counterveil.types import ModelInfo
-from counterveil.veil import fill
 
 IMAGE = np.full((40, 90, 3), 200, np.uint8)
 OBJECTS = [np.zeros(IMAGE.shape[:2], bool) for _ in range(3)]
@@ -35,7 +35,7 @@ class Startled:
 
 def completed(*classifiers):
     watches = [
-        Watch(Category(f"c{n}", "C", classifier="proxy:any"), one)
+        CategoryClassifier(Category(f"c{n}", "C", classifier="proxy:any"), one)
         for n, one in enumerate(classifiers)
     ]
     masks = whole_objects(IMAGE, CORE, WHOLE, fill=fill("black"), watches=watches)

@@ -11,10 +11,10 @@ from PIL import Image
 import counterveil
 from counterveil.classifiers import load as load_classifier
 from counterveil.errors import ModelError
-from counterveil.evaluation.overlap import overlap
 from counterveil.images import decode_clean, load
+from counterveil.lab.benchmarks.overlap import overlap
+from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
 from counterveil.profiles import Overrides
-from counterveil.scenes import CATEGORY_KEYS, draw_scene
 
 SEED = 4711
 

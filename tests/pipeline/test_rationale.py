@@ -11,7 +11,7 @@ from counterveil.categories import Category, Question
 from counterveil.errors import ModelError
 from counterveil.images import encode_png, load
 from counterveil.pipeline import Settings
-from counterveil.pipeline.parts import Watch
+from counterveil.pipeline.components import CategoryClassifier
 from counterveil.reasoning.base import DESCRIBE, Answered
 from counterveil.record import validate
 from counterveil.types import ModelInfo
@@ -56,7 +56,7 @@ class Fails(Looks):
 def watching(key="red", classifier=None):
     questions = (Question("a", "Is there red?"), Question("b", "Is there blue?"))
     category = Category(key, key.title(), questions=questions, classifier="python:tests:made")
-    return Watch(category, classifier or Sees(RED))
+    return CategoryClassifier(category, classifier or Sees(RED))
 
 
 def examined(reasoner, image=None, settings=None, watch=None):

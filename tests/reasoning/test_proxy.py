@@ -10,11 +10,11 @@ import pytest
 
 import counterveil
 from counterveil.errors import UsageError
-from counterveil.evaluation import reasoning as measure
-from counterveil.evaluation.reasoning import CONDITIONS
 from counterveil.images import encode_png
+from counterveil.lab.benchmarks import reasoning as measure
+from counterveil.lab.benchmarks.reasoning import CONDITIONS
+from counterveil.lab.scenes import draw_scene
 from counterveil.reasoning import load
-from counterveil.scenes import draw_scene
 
 RIGHT, _, NONE, WRONG = CONDITIONS
 

@@ -10,10 +10,10 @@ import torch
 from counterveil.categories import PAPER
 from counterveil.classifiers import proxy
 from counterveil.errors import ModelError
+from counterveil.lab.training.reasoner import small
+from counterveil.lab.training.reasoner.learning import freeze
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.stem import Stem, StemSpec
-from counterveil.training.reasoner import small
-from counterveil.training.reasoner.learning import freeze
 from tests.reasoning import tiny
 
 

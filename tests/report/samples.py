@@ -24,7 +24,7 @@ SHA = "0123456789abcdef" * 4
 
 FOUND = CounterfactualResult(
     "found", 0.97, 0.03, 0.1, depth=3, regions_total=25, regions_veiled=2, area_fraction=0.125,
-    verified=True, irreducible=True, forwards=40, attribution="fullgrad", segmentation="bass",
+    verified=True, irreducible=True, evaluations=40, attribution="fullgrad", segmentation="bass",
     search="minimal", fill="black",
 )  # fmt: skip
 
@@ -125,5 +125,11 @@ def pictures() -> dict[str, Any]:
     mask[20:40, 30:60] = True
     veiled = np.where(mask[..., None], np.uint8(0), original)
     labels = (np.arange(60)[:, None] // 10 * 8 + np.arange(80) // 10).astype(np.int32)
-    heat = rng.random((60, 80), np.float32)
-    return {"original": original, "veiled": veiled, "mask": mask, "heat": heat, "labels": labels}
+    attribution_map = rng.random((60, 80), np.float32)
+    return {
+        "original": original,
+        "veiled": veiled,
+        "mask": mask,
+        "heat": attribution_map,
+        "labels": labels,
+    }

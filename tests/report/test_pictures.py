@@ -40,9 +40,9 @@ def test_a_map_is_too_coarse_to_draw_what_is_hidden():
 
 
 def test_a_map_is_strongest_where_the_classifier_looked():
-    heat = np.zeros((64, 64), np.float32)
-    heat[8:16, 40:48] = 5
-    alpha = decode(heat_png([heat]))[..., 3]
+    attribution_map = np.zeros((64, 64), np.float32)
+    attribution_map[8:16, 40:48] = 5
+    alpha = decode(heat_png([attribution_map]))[..., 3]
     assert np.unravel_index(alpha.argmax(), alpha.shape) in {(2, 10), (2, 11), (3, 10), (3, 11)}
     assert alpha[10:].max() == 0
 
@@ -82,10 +82,10 @@ def test_any_size_can_be_shown(shape):
     mask[0, 0] = True
     labels = np.zeros(shape, np.int32)
     shown = view(np.zeros((*shape, 3), np.uint8), mask, [np.ones(shape, np.float32)], labels)
-    assert all((shown.veiled, shown.heat, shown.regions, shown.mask))
+    assert all((shown.veiled, shown.attribution_map, shown.regions, shown.mask))
 
 
 def test_an_image_without_a_veil_has_no_overlay():
     image = pictures()["veiled"]
     shown = view(image, np.zeros(image.shape[:2], bool))
-    assert (shown.heat, shown.regions, shown.mask) == (None, None, None)
+    assert (shown.attribution_map, shown.regions, shown.mask) == (None, None, None)

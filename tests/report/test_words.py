@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from counterveil.narrative import percent
 from counterveil.record import Outputs, VeiledOutput
 from counterveil.report import words
-from counterveil.wording import percent
 from tests.report.samples import (
     FOUND,
     STATES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from counterveil.search.exchange import exchange
-from counterveil.search.irreducible import Reduced
+from counterveil.search.reduce import Reduced
 
 
 def veil(*cells, count=6):

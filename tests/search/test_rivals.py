@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterveil.errors import UsageError
+from counterveil.fills import fill
 from counterveil.search import SEARCHES, Goal, make
 from counterveil.search.csra import cost
 from counterveil.search.hunt import Hunt
 from counterveil.types import Budget
-from counterveil.veil import fill
 from tests.search.scores import Counting, grid, needs_all, needs_any, picture, strips, table
 
 FLIP = Goal(threshold=0.5, target=0.5)
-PLENTY = Budget(regions=10, forwards=5000)
+PLENTY = Budget(regions=10, evaluations=5000)
 WIDTHS = (3, 1, 4, 1, 5)
 
 
@@ -72,14 +72,14 @@ seeds = st.integers(0, 10_000)
 
 
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name != "minimal"])
-@given(seed=seeds, forwards=st.integers(1, 60), most=st.integers(1, 5))
+@given(seed=seeds, evaluations=st.integers(1, 60), most=st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
-def test_a_budget_is_kept_and_what_is_said_is_so(name, seed, forwards, most):
+def test_a_budget_is_kept_and_what_is_said_is_so(name, seed, evaluations, most):
     labels, values, importance = random_case(seed)
-    budget = Budget(regions=most, forwards=forwards)
+    budget = Budget(regions=most, evaluations=evaluations)
     found = run(name, labels, table(labels, values), importance, budget=budget)
     answer = found.answer
-    assert answer.forwards == found.images <= forwards
+    assert answer.evaluations == found.images <= evaluations
     assert len(answer.regions) <= most
     assert answer.score_after == values[code(answer.regions)]
     assert (answer.mask == np.isin(labels, answer.regions)).all()

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterveil.errors import UsageError
+from counterveil.fills import fill
 from counterveil.search import SEARCHES, Goal, make
 from counterveil.search.minimal import close_gaps
 from counterveil.search.trial import Remembered, Trial
 from counterveil.types import Budget
-from counterveil.veil import fill
 from tests.search.scores import (
     SAFE,
     Counting,
@@ -44,7 +44,7 @@ def test_a_safe_image_needs_nothing(name):
     result = run(name, labels, lambda images: np.full(len(images), 0.3), np.arange(9))
     assert result.outcome == "not_needed"
     assert not result.mask.any()
-    assert result.forwards == 1
+    assert result.evaluations == 1
     assert result.score_after == result.score_before == 0.3
 
 
@@ -72,16 +72,16 @@ def test_what_cannot_be_hidden_is_not_found(name):
 @given(
     regions=st.sets(st.integers(0, 15), min_size=1, max_size=6),
     seed=st.integers(0, 1000),
-    forwards=st.integers(1, 200),
+    evaluations=st.integers(1, 200),
     most=st.integers(1, 10),
 )
 @settings(max_examples=60, deadline=None)
-def test_promises(name, regions, seed, forwards, most):
+def test_promises(name, regions, seed, evaluations, most):
     labels = grid(4, 4)
     importance = np.random.default_rng(seed).random(16)
     counting = Counting(needs_all(labels, regions))
-    result = run(name, labels, counting, importance, budget=Budget(most, forwards))
-    assert result.forwards == counting.images <= forwards + 2
+    result = run(name, labels, counting, importance, budget=Budget(most, evaluations))
+    assert result.evaluations == counting.images <= evaluations + 2
     assert len(result.regions) <= most
     assert result.regions_total == 16
     veiled = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
@@ -162,22 +162,22 @@ def test_minimal_gives_back_at_finer_granularity():
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     object_cells = [0, 1, 8]
     score = needs_all(fine, object_cells)
-    result = run("minimal", coarse, score, [1, 0, 0, 0], finer=fine)
+    result = run("minimal", coarse, score, [1, 0, 0, 0], refinement_labels=fine)
     assert result.regions == (0,)
     assert (result.mask == np.isin(fine, object_cells)).all()
     assert result.irreducible
 
 
-@given(seed=st.integers(0, 1000), forwards=st.integers(3, 80))
+@given(seed=st.integers(0, 1000), evaluations=st.integers(3, 80))
 @settings(max_examples=60, deadline=None)
-def test_whatever_the_budget_what_is_told_of_a_veil_of_pieces_is_so(seed, forwards):
+def test_whatever_the_budget_what_is_told_of_a_veil_of_pieces_is_so(seed, evaluations):
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     rng = np.random.default_rng(seed)
     counting = Counting(needs_all(fine, rng.choice(64, 6, replace=False)))
-    heat = rng.random(fine.shape).astype(np.float32)
-    more = {"budget": Budget(10, forwards), "finer": fine, "heat": heat}
+    attribution_map = rng.random(fine.shape).astype(np.float32)
+    more = {"budget": Budget(10, evaluations), "finer": fine, "heat": attribution_map}
     result = run("minimal", coarse, counting, rng.random(4), **more)
-    assert result.forwards == counting.images <= forwards
+    assert result.evaluations == counting.images <= evaluations
     image = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
     assert float(counting(image[None])[0]) == pytest.approx(result.score_after)
     if result.outcome == "found":
@@ -189,17 +189,25 @@ def test_whatever_the_budget_what_is_told_of_a_veil_of_pieces_is_so(seed, forwar
             assert counting(less[None])[0] >= result.target
 
 
-@pytest.mark.parametrize("forwards", range(3, 20))
-def test_gaps_are_closed_when_giving_back_took_the_budget(forwards):
+@pytest.mark.parametrize("evaluations", range(3, 20))
+def test_gaps_are_closed_when_giving_back_took_the_budget(evaluations):
     """A square is needed but for its middle, which is given back first."""
     fine = grid(3, 3, side=3)
     fine[4, 4] = 9
-    heat = np.where(fine == 9, 0, 1).astype(np.float32)
-    coarse, budget = np.zeros_like(fine), Budget(10, forwards)
+    attribution_map = np.where(fine == 9, 0, 1).astype(np.float32)
+    coarse, budget = np.zeros_like(fine), Budget(10, evaluations)
     score = needs_all(fine, [4])
-    result = run("minimal", coarse, score, [1.0], budget=budget, finer=fine, heat=heat)
+    result = run(
+        "minimal",
+        coarse,
+        score,
+        [1.0],
+        budget=budget,
+        refinement_labels=fine,
+        attribution_map=attribution_map,
+    )
     assert result.mask[4, 4]
-    assert result.forwards <= forwards
+    assert result.evaluations <= evaluations
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -207,9 +215,9 @@ def test_the_hottest_pieces_take_the_place_of_a_larger_veil_that_cannot_shrink(t
     fine = grid(2, 4)
     beside = np.isin(fine, [3, 7])  # hides the decision as well as piece 0 does, and costs more
     coarse = np.where(beside, 0, 1).astype(np.int32)
-    heat = np.where(fine == 0, 1, 0.5 * beside).astype(np.float32)
+    attribution_map = np.where(fine == 0, 1, 0.5 * beside).astype(np.float32)
     score = needs_any(fine, [[3, 7], [0]])
-    more = {"finer": fine, "heat": heat if told else None}
+    more = {"finer": fine, "heat": attribution_map if told else None}
     result = run("minimal", coarse, score, [0.5, 0.2], **more)
     assert (result.mask == (fine == 0 if told else beside)).all()
     assert result.regions == ((1,) if told else (0,))
@@ -254,9 +262,16 @@ def test_what_still_lowers_the_score_is_not_given_back():
         visible = 1 - veiled_regions(images, fine)[:, part]
         return 0.9 * visible.mean(axis=1)
 
-    generous = run("minimal", coarse, score, [1, 0, 0, 0], finer=fine, goal=Goal(0.5, 0.3))
+    generous = run(
+        "minimal", coarse, score, [1, 0, 0, 0], refinement_labels=fine, goal=Goal(0.5, 0.3)
+    )
     strict = run(
-        "minimal", coarse, score, [1, 0, 0, 0], finer=fine, goal=Goal(0.5, 0.3, slack=0.01)
+        "minimal",
+        coarse,
+        score,
+        [1, 0, 0, 0],
+        refinement_labels=fine,
+        goal=Goal(0.5, 0.3, slack=0.01),
     )
     assert generous.mask.sum() < strict.mask.sum()
     assert (strict.mask == np.isin(fine, part)).all()
@@ -264,12 +279,12 @@ def test_what_still_lowers_the_score_is_not_given_back():
 
 
 def test_gaps_smaller_than_a_piece_are_closed():
-    finer = grid(4, 4, side=4)
-    mask = np.zeros(finer.shape, bool)
+    refinement_labels = grid(4, 4, side=4)
+    mask = np.zeros(refinement_labels.shape, bool)
     mask[2:14, 2:14] = True
     mask[5:7, 5:7] = False  # 4 pixels, a piece has 16
     mask[8:13, 8:13] = False  # 25 pixels
-    closed = close_gaps(mask, finer)
+    closed = close_gaps(mask, refinement_labels)
     assert closed[5:7, 5:7].all()
     assert not closed[8:13, 8:13].any()
     assert (closed >= mask).all()
@@ -283,7 +298,7 @@ def test_a_set_is_scored_once():
         seen.append(len(images))
         return np.linspace(0.1, 0.2, len(images)) if (images == 0).any() else np.array([0.9])
 
-    trial = Trial(picture(labels), score, fill("black"), forwards=4)
+    trial = Trial(picture(labels), score, fill("black"), evaluations=4)
     assert trial.unveiled() == 0.9
     scores = Remembered(trial, labels)
     sets = np.array([[True, False, False], [False, False, False], [True, False, False]])
@@ -293,4 +308,4 @@ def test_a_set_is_scored_once():
     # Of four that are new, the budget has two: what is told ends before the third.
     more = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]], bool)
     assert scores(more).tolist() == [0.1, 0.1, 0.2]
-    assert sum(seen) == trial.forwards == 4
+    assert sum(seen) == trial.evaluations == 4

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from counterveil import _lazy
 from counterveil._lazy import lazily
-from counterveil.types import Classifier, Heat, Image, Images, Labels, Masks
+from counterveil.types import AttributionMap, Classifier, Image, Images, Labels, Masks
 
 __all__ = ["ATTRIBUTIONS", "Attribution", "Filler", "make"]
 
@@ -36,7 +36,7 @@ class Attribution(Protocol):
         *,
         labels: Labels | None = None,
         fill: Filler | None = None,
-    ) -> Heat:
+    ) -> AttributionMap:
         """The map, ``(H, W)`` of the image, finite and never negative; its unit is its own.
 
         Args:

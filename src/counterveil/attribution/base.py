@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from counterveil.attribution import Filler
 from counterveil.errors import ModelError, UnsupportedModelError
-from counterveil.types import Classifier, Heat, Image, Images, Labels
+from counterveil.types import AttributionMap, Classifier, Image, Images, Labels
 
-Heats = Float32[np.ndarray, "batch height width"]
+AttributionMaps = Float32[np.ndarray, "batch height width"]
 
 
 class OpenClassifier(Protocol):
@@ -53,11 +53,11 @@ class TorchAttribution(ABC):
         *,
         labels: Labels | None = None,
         fill: Filler | None = None,
-    ) -> Heat:
+    ) -> AttributionMap:
         """The map ``(H, W)`` of one image ``(H, W, 3)``; ``labels`` and ``fill`` go unused."""
-        return cast(Heat, self.maps(classifier, image[None])[0])
+        return cast(AttributionMap, self.maps(classifier, image[None])[0])
 
-    def maps(self, classifier: Classifier, images: Images) -> Heats:
+    def maps(self, classifier: Classifier, images: Images) -> AttributionMaps:
         """The maps ``(B, H, W)`` of images ``(B, H, W, 3)``, each as if it came alone.
 
         Raises:

@@ -42,13 +42,13 @@ def borrowed(module: nn.Module, hooks: Mapping[nn.Module, Hook] | None = None) -
 
 
 @contextmanager
-def substituted(forwards: Mapping[nn.Module, Callable[[], Any]]) -> Iterator[None]:
+def substituted(evaluations: Mapping[nn.Module, Callable[[], Any]]) -> Iterator[None]:
     """Inside, each of the layers answers with its substitute instead of computing.
 
     Only this thread gets the substitutes; to others the layers compute as ever.
     """
     with ExitStack() as stack:
-        for layer, substitute in forwards.items():
+        for layer, substitute in evaluations.items():
             if "forward" in vars(layer):
                 stack.callback(setattr, layer, "forward", vars(layer)["forward"])
             else:

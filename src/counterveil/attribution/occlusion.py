@@ -8,7 +8,7 @@ import numpy as np
 
 from counterveil.attribution import Filler
 from counterveil.errors import UsageError
-from counterveil.types import Classifier, Heat, Image, Labels, Scores
+from counterveil.types import AttributionMap, Classifier, Image, Labels, Scores
 
 
 class Occlusion:
@@ -40,7 +40,7 @@ class Occlusion:
         *,
         labels: Labels | None = None,
         fill: Filler | None = None,
-    ) -> Heat:
+    ) -> AttributionMap:
         """The map ``(H, W)`` of one image ``(H, W, 3)``, probabilities lost, in ``[0, 1]``.
 
         Args:
@@ -56,7 +56,7 @@ class Occlusion:
         before = float(classifier.score(image[None])[0])
         after = self._hidden_scores(classifier, image, labels, fill or _black())
         drops = np.append(np.maximum(before - after, 0), 0)  # the last is for label -1
-        return cast(Heat, drops.astype(np.float32)[np.maximum(labels, -1)])
+        return cast(AttributionMap, drops.astype(np.float32)[np.maximum(labels, -1)])
 
     def _hidden_scores(
         self, classifier: Classifier, image: Image, labels: Labels, fill: Filler
@@ -81,6 +81,6 @@ def _checked(labels: Labels | None, image: Image) -> Labels:
 
 
 def _black() -> Filler:
-    from counterveil.veil import fill
+    from counterveil.fills import fill
 
     return fill("black")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterveil.types import Image, Images, Masks, ModelInfo, Scores, VeiledScore
+from counterveil.types import Image, Images, Masks, MaskScoreFunction, ModelInfo, Scores
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -103,7 +103,7 @@ class TorchClassifier:
         """P(unsafe) of each image, in ``[0, 1]``."""
         return self._scores(self.to_input, images)
 
-    def under(self, image: Image, paint: Image) -> VeiledScore | None:
+    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
         """Scores one image under masks, composited on the device: its pixels go there but once.
 
         ``None`` on the CPU, where numpy composites faster and nothing has to go anywhere.
@@ -112,9 +112,9 @@ class TorchClassifier:
             image: ``(H, W, 3)``.
             paint: what shows where a mask is ``True``, ``(H, W, 3)``.
         """
-        return None if self.device.type == "cpu" else self._under(image, paint)
+        return None if self.device.type == "cpu" else self._score_masked(image, paint)
 
-    def _under(self, image: Image, paint: Image) -> VeiledScore:
+    def _score_masked(self, image: Image, paint: Image) -> MaskScoreFunction:
         below, above = (
             torch.from_numpy(np.require(each, requirements=["C", "W"])).to(self.device)
             for each in (image, paint)

@@ -8,7 +8,7 @@ import numpy as np
 
 from counterveil.classifiers.wrapped import Wrapped
 from counterveil.errors import ModelError
-from counterveil.types import Classifier, Image, Images, Scores, VeiledScore
+from counterveil.types import Classifier, Image, Images, MaskScoreFunction, Scores
 
 
 class Checked(Wrapped):
@@ -22,9 +22,9 @@ class Checked(Wrapped):
         """
         return self._valid(self._classifier.score(images), len(images))
 
-    def under(self, image: Image, paint: Image) -> VeiledScore | None:
+    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
         """Likewise validated."""
-        veiled = super().under(image, paint)
+        veiled = super().score_masked(image, paint)
         if veiled is None:
             return None
         return lambda masks: self._valid(veiled(masks), len(masks))

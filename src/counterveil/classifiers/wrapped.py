@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from counterveil.types import Classifier, Image, Images, ModelInfo, Scores, VeiledScore
+from counterveil.types import Classifier, Image, Images, MaskScoreFunction, ModelInfo, Scores
 
 
 class Wrapped:
@@ -32,8 +32,10 @@ class Wrapped:
         """As the inner one scores."""
         return self._classifier.score(images)
 
-    def under(self, image: Image, paint: Image) -> VeiledScore | None:
-        """As ``TorchClassifier.under``; ``None`` where the inner one has no such."""
-        under = getattr(self._classifier, "under", None)
-        veiled: VeiledScore | None = under(image, paint) if under is not None else None
+    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
+        """As ``TorchClassifier.score_masked``; ``None`` where the inner one has no such."""
+        score_masked = getattr(self._classifier, "score_masked", None)
+        veiled: MaskScoreFunction | None = (
+            score_masked(image, paint) if score_masked is not None else None
+        )
         return veiled

@@ -17,10 +17,10 @@ def annotate(
 ) -> None:
     """Ask the annotator about what they have not judged yet, then show what all of them say."""
     from counterveil.errors import UsageError
-    from counterveil.evaluation import annotation, majority
-    from counterveil.evaluation.judgements import Judgements
-    from counterveil.evaluation.samples import read
     from counterveil.images import write_atomic
+    from counterveil.lab.benchmarks import annotation, majority
+    from counterveil.lab.benchmarks.judgements import Judgements
+    from counterveil.lab.benchmarks.samples import read
 
     if samples is None:
         raise UsageError("name what is to be judged: --samples FILE")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from counterveil.evaluation.resume import Saved
-    from counterveil.evaluation.subjects import Folder
+    from counterveil.lab.benchmarks.resume import Saved
+    from counterveil.lab.benchmarks.subjects import Folder
 
 BENCHES = {
     "cse": "classifiers, counterfactuals, rivals and released files on the proxy scenes",
@@ -131,14 +131,14 @@ class _Asked:
 
 
 def _folder(data: Path, classifier: str, device: str) -> Folder:
-    from counterveil.evaluation.subjects import Folder
+    from counterveil.lab.benchmarks.subjects import Folder
 
     return Folder(data, classifier, device=device)
 
 
 def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, Pages, Saved]:
-    from counterveil.evaluation import bench_cse, results
-    from counterveil.evaluation.resume import Saved
+    from counterveil.lab.benchmarks import bench_cse, results
+    from counterveil.lab.benchmarks.resume import Saved
 
     size = bench_cse.QUICK if asked.quick else bench_cse.FULL
     if asked.scenes is not None:
@@ -158,7 +158,7 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, Pages, Saved]:
 def _pictures(figures: Any, device: str) -> dict[str, str | bytes]:
     """What the page of the bench cse links."""
     from counterveil import profiles
-    from counterveil.evaluation import bars, bench_cse, strips, subjects
+    from counterveil.lab.benchmarks import bars, bench_cse, strips, subjects
 
     pictures: dict[str, str | bytes] = {}
     if figures["counterfactuals"]:
@@ -173,8 +173,8 @@ def _pictures(figures: Any, device: str) -> dict[str, str | bytes]:
 def _attribution(
     partial: Path, *, quick: bool, device: str, resume: bool
 ) -> tuple[Any, Pages, Saved]:
-    from counterveil.evaluation import bench_attribution, results_attribution
-    from counterveil.evaluation.resume import Saved
+    from counterveil.lab.benchmarks import bench_attribution, results_attribution
+    from counterveil.lab.benchmarks.resume import Saved
 
     size = bench_attribution.QUICK if quick else bench_attribution.FULL
     saved = Saved(partial, bench_attribution.heading(size), resume=resume)
@@ -184,7 +184,7 @@ def _attribution(
 
 
 def _reasoning(*, quick: bool, device: str, reasoner: str, diagram: str) -> tuple[Any, Pages]:
-    from counterveil.evaluation import bench_reasoning, results_reasoning
+    from counterveil.lab.benchmarks import bench_reasoning, results_reasoning
 
     size = bench_reasoning.QUICK if quick else bench_reasoning.FULL
     with _bar(bench_reasoning.steps(size)) as step:
@@ -195,8 +195,8 @@ def _reasoning(*, quick: bool, device: str, reasoner: str, diagram: str) -> tupl
 
 
 def _write(out: Path, markdown: Path | None, figures: Any, pages: Pages) -> None:
-    from counterveil.evaluation import results
     from counterveil.images import write_atomic
+    from counterveil.lab.benchmarks import results
 
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, results.to_json(figures).encode())

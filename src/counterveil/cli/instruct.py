@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from counterveil.training.reasoner.instruct import Entry, Proposal, Review
+    from counterveil.lab.training.reasoner.instruct import Entry, Proposal, Review
 
 app = typer.Typer(
     help="Make data to train a reasoner on.", no_args_is_help=True, rich_markup_mode=None
@@ -30,8 +30,8 @@ def build(
 ) -> None:
     """Propose an answer to each question on each image; goes on where it stopped."""
     from counterveil import reasoning
+    from counterveil.lab.training.reasoner.instruct import build
     from counterveil.profiles import profile as find
-    from counterveil.training.reasoner.instruct import build
 
     made = build(
         data,
@@ -57,7 +57,7 @@ def review(
     """Accept or correct proposals, one by one; stop at any time, and go on later."""
     from tempfile import TemporaryDirectory
 
-    from counterveil.training.reasoner.instruct import judge
+    from counterveil.lab.training.reasoner.instruct import judge
 
     with TemporaryDirectory() as folder:
         viewer = _Viewer(images, Path(folder), reveal) if images else None
@@ -80,7 +80,7 @@ class _Viewer:
     def show(self, image: str, *, reveal: bool = False) -> None:
         """Open an image of the data."""
         from counterveil.errors import ImageError
-        from counterveil.training.reasoner.preview import preview
+        from counterveil.lab.training.reasoner.preview import preview
 
         path = self._images / image
         if not reveal and not self._always:
@@ -95,7 +95,7 @@ class _Viewer:
 
 
 def _judgements(file: Path, viewer: _Viewer | None) -> Iterator[Review]:
-    from counterveil.training.reasoner.instruct import pending
+    from counterveil.lab.training.reasoner.instruct import pending
 
     shown = ""
     for entry, proposal in list(pending(file)):
@@ -113,7 +113,7 @@ def _judgements(file: Path, viewer: _Viewer | None) -> Iterator[Review]:
 
 def _judgement(entry: Entry, proposal: Proposal, viewer: _Viewer | None) -> Review | None:
     """What a person says; ``None`` to stop."""
-    from counterveil.training.reasoner.instruct import Review
+    from counterveil.lab.training.reasoner.instruct import Review
 
     typer.echo(f"  {proposal.question}\n    {proposal.answer}  [{proposal.source}]")
     keys = "Enter = accept, y/n = yes/no, w = other words, q = stop"

@@ -31,7 +31,7 @@ def run(
         str | None, typer.Option(help="Who writes the rationale, as blip:REPO; '' for nobody.")
     ] = None,
     max_regions: Annotated[int | None, typer.Option(min=1, help="Most regions veiled.")] = None,
-    max_forwards: Annotated[
+    max_evaluations: Annotated[
         int | None,
         typer.Option(
             min=2,
@@ -98,7 +98,7 @@ def run(
         fill=fill,
         reasoner=reasoner,
         max_regions=max_regions,
-        max_forwards=max_forwards,
+        max_evaluations=max_evaluations,
         target=target,
         max_frames=max_frames,
         objects=objects,

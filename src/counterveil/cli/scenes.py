@@ -32,7 +32,7 @@ def scenes(
 
     from counterveil.cli.progress import progress
     from counterveil.errors import UsageError
-    from counterveil.scenes import coco
+    from counterveil.lab.scenes import coco
 
     try:
         for folder in ("images", "masks"):
@@ -57,7 +57,7 @@ def _draw(
     size: int,
     number: int,
 ) -> tuple[dict[str, Any], list[Any]]:
-    from counterveil.scenes import coco, draw_scene
+    from counterveil.lab.scenes import coco, draw_scene
 
     shares = ("train",) * 8 + ("validation", "test")
     scene = draw_scene(

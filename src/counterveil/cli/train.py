@@ -49,8 +49,8 @@ def classifier(
 ) -> None:
     """Train a classifier; writes weights, metrics and a model card."""
     from counterveil.errors import UsageError
-    from counterveil.training.classifier import Recipe
-    from counterveil.training.run import train
+    from counterveil.lab.training.classifier import Recipe
+    from counterveil.lab.training.run import train
 
     if out.suffix != ".safetensors":
         raise UsageError(f"weights are written as safetensors; name {out.stem}.safetensors")
@@ -141,10 +141,10 @@ def reasoner(
     """
     import torch
 
+    from counterveil.lab.training.reasoner.lessons import Mix
+    from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
+    from counterveil.lab.training.reasoner.run import train
     from counterveil.profiles import profile as find
-    from counterveil.training.reasoner.lessons import Mix
-    from counterveil.training.reasoner.recipe import ReasonerRecipe
-    from counterveil.training.reasoner.run import train
 
     recipe = ReasonerRecipe(
         start=start,

@@ -80,9 +80,9 @@ def _on_white(image: Pillow.Image, depth: int) -> Colours:
 def _unseen(rgba: UInt8[np.ndarray, "height width 4"]) -> list[str]:
     """What laying on white leaves out of sight, though another viewer may show it."""
     clear = rgba[..., 3] < _FAINT
-    under, over = rgba[clear][:, :3], rgba[~clear][:, :3]
+    score_masked, over = rgba[clear][:, :3], rgba[~clear][:, :3]
     notes = []
-    if (under != under[0]).any():
+    if (score_masked != score_masked[0]).any():
         notes.append("colours hidden under (almost) full transparency were left out")
     if (over > 255 - _FAINT).all(axis=1).sum() > _SHARE * clear.size:
         notes.append("white on transparent: part of it shows on a dark background only")

@@ -10,10 +10,10 @@ from PIL import Image as Pillow
 from PIL.Image import Transpose
 
 from counterveil.errors import ImageBrokenError
+from counterveil.images.codec_errors import FOREIGN_TYPES
 from counterveil.images.colour import Colours, to_rgb
-from counterveil.images.containers import Layout, jpeg
 from counterveil.images.limits import Limits
-from counterveil.images.seam import FOREIGN_TYPES
+from counterveil.images.structure import Layout, jpeg
 
 _PLANAR = 284
 _TURNS = MappingProxyType(

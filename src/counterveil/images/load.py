@@ -10,13 +10,13 @@ from pathlib import Path
 
 from PIL import Image as Pillow
 
-from counterveil.images.containers import survey
+from counterveil.images.codec_errors import quiet, translated
 from counterveil.images.frame import Opened, frame
-from counterveil.images.kinds import kind, misnamed
 from counterveil.images.limits import Limits
-from counterveil.images.seam import quiet, translated
+from counterveil.images.signatures import kind, misnamed
 from counterveil.images.source import read
-from counterveil.types import Photo
+from counterveil.images.structure import survey
+from counterveil.types import Frame
 
 _DEFAULT = Limits()
 _ANIMATED = frozenset({"PNG", "GIF", "WEBP", "AVIF"})
@@ -25,12 +25,12 @@ _ANIMATED = frozenset({"PNG", "GIF", "WEBP", "AVIF"})
 
 def load(
     source: bytes | Path, *, name: str | None = None, limits: Limits = _DEFAULT
-) -> tuple[Photo, ...]:
+) -> tuple[Frame, ...]:
     """Decode an untrusted file.
 
     PNG, JPEG, WebP, GIF, TIFF, BMP and AVIF are read, told apart by their bytes. Orientation is
     applied, transparency laid on white, wider values scaled to 8 bits; 8-bit RGB is kept exactly
-    (a colour profile is dropped, not applied). Whatever was changed is in ``Photo.notes``.
+    (a colour profile is dropped, not applied). Whatever was changed is in ``Frame.notes``.
 
     Args:
         source: a file's bytes, or the path of a regular file.
@@ -60,7 +60,7 @@ def load(
     return tuple(replace(photo, notes=photo.notes + remarks) for photo in photos)
 
 
-def _decode(data: bytes, name: str, limits: Limits) -> tuple[Photo, ...]:
+def _decode(data: bytes, name: str, limits: Limits) -> tuple[Frame, ...]:
     format = kind(data)
     layout = survey(data, format, limits)
     with Pillow.open(io.BytesIO(data), formats=(format,)) as image:
@@ -74,14 +74,14 @@ def _decode(data: bytes, name: str, limits: Limits) -> tuple[Photo, ...]:
         chosen = _spread(total, limits.frames)
         notes = misnamed(name, format) + opened.notes() + _told(chosen, total)
         digest = hashlib.sha256(data).hexdigest()
-        photos: list[Photo] = []
+        photos: list[Frame] = []
         spent = 0
         for index in chosen:
             with translated(f"frame {index} of 0 to {total - 1}") if total > 1 else nullcontext():
                 colours = frame(opened, index, spent)
             spent += colours.pixels.size // 3
             photos.append(
-                Photo(colours.pixels, name, digest, format, index, total, notes + colours.notes)
+                Frame(colours.pixels, name, digest, format, index, total, notes + colours.notes)
             )
     return tuple(photos)
 

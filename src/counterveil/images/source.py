@@ -7,8 +7,8 @@ import stat
 from pathlib import Path
 
 from counterveil.errors import ImageBrokenError
+from counterveil.images.codec_errors import translated
 from counterveil.images.limits import Limits
-from counterveil.images.seam import translated
 
 
 def read(source: bytes | Path, name: str, limits: Limits) -> bytes:

@@ -1,6 +1,6 @@
 """The one place where the stages meet: image in, veiled image and record out."""
 
-from counterveil.pipeline.examine import Counterveil, Examination
-from counterveil.pipeline.parts import Methods, Named, Settings, Watch
+from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
+from counterveil.pipeline.examine import Examination, Pipeline
 
-__all__ = ["Counterveil", "Examination", "Methods", "Named", "Settings", "Watch"]
+__all__ = ["CategoryClassifier", "Components", "Examination", "Named", "Pipeline", "Settings"]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from counterveil.categories import ControlCode
-from counterveil.pipeline.parts import Methods, Settings
+from counterveil.fills import Fill
+from counterveil.pipeline.components import Components, Settings
 from counterveil.pipeline.scale import enlarge, shrink
 from counterveil.reasoning.base import Reasoner
 from counterveil.search import Goal
 from counterveil.types import Image, Images, Mask, Scores
-from counterveil.veil import Fill
 
 UNANSWERED = 1.0
 """P(yes) of a question that was not answered: it counts as still to be hidden."""
@@ -26,7 +26,7 @@ def answered_by(
     code: ControlCode,
     *,
     fill: Fill,
-    methods: Methods,
+    methods: Components,
     settings: Settings,
 ) -> Mask | None:
     """What else to veil, so that every one of these questions is answered by no.

@@ -9,11 +9,11 @@ from pathlib import Path, PurePath
 
 from counterveil.errors import UsageError
 from counterveil.images import load
+from counterveil.pipeline.components import CategoryClassifier, Components, Settings
 from counterveil.pipeline.explain import Explanation
 from counterveil.pipeline.failures import CAUGHT, told
 from counterveil.pipeline.frames import Frames, assess
 from counterveil.pipeline.job import Job
-from counterveil.pipeline.parts import Methods, Settings, Watch
 from counterveil.pipeline.reasons import Asking, Reasons
 from counterveil.pipeline.results import results
 from counterveil.pipeline.timing import Stopwatch
@@ -42,7 +42,7 @@ class Examination:
     explanations: dict[str, Explanation] = field(default_factory=dict)
 
 
-class Counterveil:
+class Pipeline:
     """Examines images: scores them, veils what is unsafe, verifies, records.
 
     Args:
@@ -59,8 +59,8 @@ class Counterveil:
 
     def __init__(
         self,
-        watches: Sequence[Watch],
-        methods: Methods,
+        watches: Sequence[CategoryClassifier],
+        methods: Components,
         *,
         settings: Settings | None = None,
         profile: str = "custom",

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 from counterveil.attribution import Attribution
 from counterveil.classifiers.wrapped import Wrapped
-from counterveil.pipeline.parts import Methods, Named, Settings, Watch
+from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.regions import region_scores
 from counterveil.search import Goal
+from counterveil.segmentation import region_scores
 from counterveil.types import (
+    AttributionMap,
     Classifier,
-    Counterfactual,
-    Heat,
     Image,
     Images,
     Labels,
     Masks,
+    MaskScoreFunction,
     Scores,
-    VeiledScore,
+    SearchResult,
 )
 
 
@@ -29,20 +29,20 @@ class Explanation:
 
     Attributes:
         counterfactual: what the search found.
-        heat: the attribution map.
+        attribution_map: the attribution map.
         labels: the regions.
-        finer: the partition the veil was given back by; the regions where there is none.
+        refinement_labels: the partition the veil was given back by; the regions where there is none.
         attribution: name of the method that made the map.
-        forwards: images scored, the attribution's included.
+        evaluations: images scored, the attribution's included.
         warnings: what the reader should know.
     """
 
-    counterfactual: Counterfactual
-    heat: Heat
+    counterfactual: SearchResult
+    attribution_map: AttributionMap
     labels: Labels
-    finer: Labels
+    refinement_labels: Labels
     attribution: str
-    forwards: int
+    evaluations: int
     warnings: tuple[str, ...] = ()
 
 
@@ -60,9 +60,9 @@ class Counted(Wrapped):
 
     __call__ = score
 
-    def under(self, image: Image, paint: Image) -> VeiledScore | None:
+    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
         """Likewise counted."""
-        veiled = super().under(image, paint)
+        veiled = super().score_masked(image, paint)
         if veiled is None:
             return None
 
@@ -77,7 +77,7 @@ class Explainer:
     """Explains one image; what categories share (the partition) is made once."""
 
     def __init__(
-        self, image: Image, methods: Methods, settings: Settings, stopwatch: Stopwatch
+        self, image: Image, methods: Components, settings: Settings, stopwatch: Stopwatch
     ) -> None:
         self._image = image
         self._methods = methods
@@ -86,36 +86,36 @@ class Explainer:
         self._labels: Labels | None = None
         self._finer: Labels | None = None
 
-    def explain(self, watch: Watch) -> Explanation:
+    def explain(self, watch: CategoryClassifier) -> Explanation:
         """Find what to veil for one category."""
         counted = Counted(watch.classifier)
         chosen, warnings = self._choose(watch)
-        heat, labels = self._heat_and_labels(chosen, counted)
-        finer = self._finer_labels()
+        attribution_map, labels = self._heat_and_labels(chosen, counted)
+        refinement_labels = self._finer_labels()
         threshold = watch.category.threshold
         with self._stopwatch("search"):
             counterfactual = self._methods.search.method(
                 self._image,
                 counted,
                 labels,
-                region_scores(heat, labels),
+                region_scores(attribution_map, labels),
                 fill=self._methods.fill,
                 goal=Goal(threshold, min(threshold, self._settings.target), self._settings.slack),
                 budget=self._settings.budget,
-                finer=finer,
-                heat=heat,
+                refinement_labels=refinement_labels,
+                attribution_map=attribution_map,
             )
         return Explanation(
             counterfactual,
-            heat,
+            attribution_map,
             labels,
-            labels if finer is None else finer,
+            labels if refinement_labels is None else refinement_labels,
             chosen.name,
             counted.images,
             warnings,
         )
 
-    def _choose(self, watch: Watch) -> tuple[Named[Attribution], tuple[str, ...]]:
+    def _choose(self, watch: CategoryClassifier) -> tuple[Named[Attribution], tuple[str, ...]]:
         """A black box gets the attribution that asks for scores only, and the record says so."""
         chosen, said = self._methods.attribution, []
         if not (chosen.method.needs_regions or hasattr(watch.classifier, "module")):
@@ -131,7 +131,9 @@ class Explainer:
             )
         return chosen, tuple(said)
 
-    def _heat_and_labels(self, chosen: Named[Attribution], counted: Counted) -> tuple[Heat, Labels]:
+    def _heat_and_labels(
+        self, chosen: Named[Attribution], counted: Counted
+    ) -> tuple[AttributionMap, Labels]:
         if chosen.method.needs_regions:
             labels = self._partition(None)
             with self._stopwatch("attribution"):
@@ -140,10 +142,10 @@ class Explainer:
                     labels,
                 )
         with self._stopwatch("attribution"):
-            heat = chosen.method(counted, self._image)
-        return heat, self._partition(heat if self._settings.guided else None)
+            attribution_map = chosen.method(counted, self._image)
+        return attribution_map, self._partition(attribution_map if self._settings.guided else None)
 
-    def _partition(self, guidance: Heat | None) -> Labels:
+    def _partition(self, guidance: AttributionMap | None) -> Labels:
         if guidance is None and self._labels is not None:
             return self._labels
         with self._stopwatch("regions"):
@@ -153,9 +155,9 @@ class Explainer:
         return labels
 
     def _finer_labels(self) -> Labels | None:
-        if self._methods.finer is None:
+        if self._methods.refinement_labels is None:
             return None
         if self._finer is None:
             with self._stopwatch("regions"):
-                self._finer = self._methods.finer(self._image)
+                self._finer = self._methods.refinement_labels(self._image)
         return self._finer

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64
 
-from counterveil.pipeline.parts import Watch
+from counterveil.pipeline.components import CategoryClassifier
 from counterveil.record import Source
-from counterveil.types import Photo
+from counterveil.types import Frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +24,8 @@ class Frames:
         scores: P(unsafe) of each frame for each category.
     """
 
-    photos: tuple[Photo, ...]
-    watches: tuple[Watch, ...]
+    photos: tuple[Frame, ...]
+    watches: tuple[CategoryClassifier, ...]
     scores: Float64[np.ndarray, "frames categories"]
 
     @cached_property
@@ -34,12 +34,12 @@ class Frames:
         return int((self.scores - self._thresholds).max(axis=1).argmax())
 
     @property
-    def released(self) -> Photo:
+    def released(self) -> Frame:
         """The frame that is released."""
         return self.photos[self.worst]
 
     @property
-    def flagged(self) -> list[Watch]:
+    def flagged(self) -> list[CategoryClassifier]:
         """Those that flag the released frame; where none does, no frame is flagged."""
         flags = self.scores[self.worst] >= self._thresholds
         return [watch for watch, flag in zip(self.watches, flags, strict=True) if flag]
@@ -96,7 +96,7 @@ class Frames:
         return np.array([watch.category.threshold for watch in self.watches], float)
 
 
-def assess(photos: Sequence[Photo], watches: Sequence[Watch]) -> Frames:
+def assess(photos: Sequence[Frame], watches: Sequence[CategoryClassifier]) -> Frames:
     """Score every frame for every category."""
     rows = [
         [float(watch.classifier.score(photo.pixels[None])[0]) for watch in watches]

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from counterveil.fills import fill as fill_named
+from counterveil.masking.objects import figure
+from counterveil.masking.union import ScoreConstraint, combine
+from counterveil.pipeline.components import CategoryClassifier, Components, Settings
 from counterveil.pipeline.explain import Counted, Explainer, Explanation
 from counterveil.pipeline.objects import whole_objects
-from counterveil.pipeline.parts import Methods, Settings, Watch
 from counterveil.pipeline.release import Release, release
 from counterveil.pipeline.scale import enlarge, shrink
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.regions.figure import figure
-from counterveil.search.combine import Demand, combine
-from counterveil.types import Heat, Image, Mask, Photo
-from counterveil.veil import fill as fill_named
+from counterveil.types import AttributionMap, Frame, Image, Mask
 
 
 class Job:
@@ -32,10 +32,10 @@ class Job:
 
     def __init__(
         self,
-        photo: Photo,
-        watches: Sequence[Watch],
-        flagged: Sequence[Watch],
-        methods: Methods,
+        photo: Frame,
+        watches: Sequence[CategoryClassifier],
+        flagged: Sequence[CategoryClassifier],
+        methods: Components,
         settings: Settings,
         stopwatch: Stopwatch,
     ) -> None:
@@ -105,7 +105,7 @@ class Job:
         return False
 
     def _candidates(self, image: Image, core: Mask) -> Iterator[Mask]:
-        if not self._settings.objects or self._methods.finer is None:
+        if not self._settings.objects or self._methods.refinement_labels is None:
             return iter([core])
         whole = self._objects(image, core)
         return whole_objects(image, core, whole, fill=self._methods.fill, watches=self._watches)
@@ -115,14 +115,18 @@ class Job:
             return figure(
                 image,
                 core,
-                next(iter(self.explanations.values())).finer,
-                heat=_hottest([explanation.heat for explanation in self.explanations.values()]),
+                next(iter(self.explanations.values())).refinement_labels,
+                attribution_map=_hottest(
+                    [explanation.attribution_map for explanation in self.explanations.values()]
+                ),
             )
 
     def _unite(self, image: Image) -> Mask:
         explanations = list(self.explanations.values())
         demands = [
-            Demand(Counted(w.classifier), self.explanations[w.category.key].counterfactual.target)
+            ScoreConstraint(
+                Counted(w.classifier), self.explanations[w.category.key].counterfactual.target
+            )
             for w in self._flagged
         ]
         with self._stopwatch("search"):
@@ -130,9 +134,9 @@ class Job:
                 image,
                 [explanation.counterfactual.mask for explanation in explanations],
                 demands,
-                explanations[0].finer,
+                explanations[0].refinement_labels,
                 fill=self._methods.fill,
-                forwards=self._settings.budget.forwards,
+                evaluations=self._settings.budget.evaluations,
             )
         self.irreducible = combined.irreducible
         return combined.mask
@@ -143,9 +147,15 @@ class Job:
         return self.released.safe
 
 
-def _hottest(heats: Sequence[Heat]) -> Heat:
+def _hottest(attribution_maps: Sequence[AttributionMap]) -> AttributionMap:
     """The most that any category's heat says of a pixel, each as a share of its own maximum."""
-    if len(heats) == 1:
-        return heats[0]
-    hottest: Heat = np.max([heat / max(float(heat.max()), 1e-12) for heat in heats], axis=0)
+    if len(attribution_maps) == 1:
+        return attribution_maps[0]
+    hottest: AttributionMap = np.max(
+        [
+            attribution_map / max(float(attribution_map.max()), 1e-12)
+            for attribution_map in attribution_maps
+        ],
+        axis=0,
+    )
     return hottest

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.ndimage import binary_dilation, label
 
-from counterveil.pipeline.parts import Watch
+from counterveil.fills import Fill
+from counterveil.pipeline.components import CategoryClassifier
 from counterveil.types import Image, Mask, Scores
-from counterveil.veil import Fill
 
 _WIDER = (1 / 112, 1 / 56, 1 / 28)
 """By how much veils are widened, as parts of the image's shorter side."""
 
 
 def whole_objects(
-    image: Image, core: Mask, whole: Mask, *, fill: Fill, watches: Sequence[Watch]
+    image: Image, core: Mask, whole: Mask, *, fill: Fill, watches: Sequence[CategoryClassifier]
 ) -> Iterator[Mask]:
     """Veils over whole objects, the best first, each worked out only when it is asked for.
 
@@ -50,7 +50,9 @@ def whole_objects(
     yield core
 
 
-def _fewer(image: Image, core: Mask, whole: Mask, fill: Fill, watches: Sequence[Watch]) -> Mask:
+def _fewer(
+    image: Image, core: Mask, whole: Mask, fill: Fill, watches: Sequence[CategoryClassifier]
+) -> Mask:
     parts, count = label(whole)
     kept = [number for number in range(1, count + 1) if (whole & ~core)[parts == number].any()]
     mask, excess = whole, np.inf
@@ -62,7 +64,9 @@ def _fewer(image: Image, core: Mask, whole: Mask, fill: Fill, watches: Sequence[
     return mask
 
 
-def _excess(image: Image, masks: Sequence[Mask], fill: Fill, watches: Sequence[Watch]) -> Scores:
+def _excess(
+    image: Image, masks: Sequence[Mask], fill: Fill, watches: Sequence[CategoryClassifier]
+) -> Scores:
     """By how much the worst score is above its threshold, of each mask."""
     veiled = fill(image, np.stack(masks))
     over = [w.classifier.score(veiled) - w.category.threshold for w in watches]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from counterveil import wording
+from counterveil import narrative
 from counterveil.categories import Category, ControlCode
 from counterveil.reasoning.base import Grounded, Reasoner, consider
 from counterveil.record import Answer, CategoryResult, Rationale, Source
@@ -54,14 +54,14 @@ def explain(
         for (key, _), grounded in zip(questions, considered.answers, strict=True)
     )
     return Rationale(
-        text=wording.rationale(
+        text=narrative.rationale(
             results, answers, considered.description, whole=whole, source=source
         ),
         description=considered.description,
         answers=answers,
         control=considered.code.to_dict(),
         model=reasoner.info.name,
-        statement=wording.statement(
+        statement=narrative.statement(
             results, answers, whole=whole, model=reasoner.info.name, source=source
         ),
     )
@@ -79,12 +79,12 @@ def not_assessed(rationale: Rationale, *, veiled: bool) -> str:
     if not rationale.description:
         said.append("gave no description")
     if missed:
-        questions = wording.count(len(missed), "question")
+        questions = narrative.count(len(missed), "question")
         said.append(f"did not answer {questions} ({missed[0].reason or 'no reason was given'})")
     again = sum(answer.yes and answer.p_yes_veiled is None for answer in rationale.answers)
     if veiled and again:
-        said.append(f"did not answer {wording.count(again, 'question')} again under the veil")
-    return f"the reasoner {wording.list_of(said)}; that is not a no" if said else ""
+        said.append(f"did not answer {narrative.count(again, 'question')} again under the veil")
+    return f"the reasoner {narrative.list_of(said)}; that is not a no" if said else ""
 
 
 def _answer(category: str, grounded: Grounded) -> Answer:

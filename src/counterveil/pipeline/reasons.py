@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from counterveil import wording
+from counterveil import narrative
 from counterveil.categories import ControlCode
 from counterveil.pipeline.answers import answered_by
+from counterveil.pipeline.components import Components, Settings
 from counterveil.pipeline.failures import CAUGHT, told
 from counterveil.pipeline.frames import Frames
 from counterveil.pipeline.job import Job
-from counterveil.pipeline.parts import Methods, Settings
 from counterveil.pipeline.rationale import explain, not_assessed
 from counterveil.pipeline.results import results
 from counterveil.pipeline.timing import Stopwatch
@@ -49,7 +49,7 @@ class Asking:
         reasoner: Reasoner,
         frames: Frames,
         job: Job,
-        methods: Methods,
+        methods: Components,
         settings: Settings,
         stopwatch: Stopwatch,
     ) -> None:
@@ -143,8 +143,8 @@ class Asking:
         kept = replace(
             first,
             answers=answers,
-            text=wording.rationale(made, answers, first.description, whole=False, source=source),
-            statement=wording.statement(
+            text=narrative.rationale(made, answers, first.description, whole=False, source=source),
+            statement=narrative.statement(
                 made, answers, whole=False, model=first.model, source=source
             ),
         )

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from counterveil.errors import VerificationError
+from counterveil.fills import Fill
 from counterveil.images import decode_clean, encode_mask, encode_png
-from counterveil.pipeline.parts import Watch
+from counterveil.pipeline.components import CategoryClassifier
 from counterveil.types import Image, Mask
-from counterveil.veil import Fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,9 @@ class Release:
     safe: bool
 
 
-def release(pixels: Image, mask: Mask, fill: Fill, watches: Sequence[Watch]) -> Release:
+def release(
+    pixels: Image, mask: Mask, fill: Fill, watches: Sequence[CategoryClassifier]
+) -> Release:
     """Make the files and check them.
 
     Raises:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from counterveil.pipeline.components import CategoryClassifier, Components, Settings
 from counterveil.pipeline.frames import Frames
 from counterveil.pipeline.job import Job
-from counterveil.pipeline.parts import Methods, Settings, Watch
 from counterveil.record import CategoryResult, CounterfactualResult
 
 
 def results(
-    frames: Frames, job: Job, methods: Methods, settings: Settings
+    frames: Frames, job: Job, methods: Components, settings: Settings
 ) -> tuple[CategoryResult, ...]:
     """One result a category: the score of its worst frame, the veil of the released one.
 
@@ -42,7 +42,7 @@ def results(
 
 
 def _counterfactual(
-    job: Job, watch: Watch, before: float, methods: Methods, settings: Settings
+    job: Job, watch: CategoryClassifier, before: float, methods: Components, settings: Settings
 ) -> CounterfactualResult:
     key, threshold = watch.category.key, watch.category.threshold
     after = job.released.scores[key]
@@ -68,5 +68,5 @@ def _counterfactual(
         answered_fraction=job.answered,
         score_before=before,
         irreducible=job.irreducible and not job.whole,
-        forwards=explanation.forwards,
+        evaluations=explanation.evaluations,
     )

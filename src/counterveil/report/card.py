@@ -7,10 +7,10 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from counterveil.narrative import percent, public, title
 from counterveil.record import Answer, CategoryResult, Output, Record
 from counterveil.report import words
 from counterveil.report.view import View
-from counterveil.wording import percent, public, title
 
 _BADGES = {
     "error": "Error",
@@ -221,7 +221,7 @@ def _overlays(view: View, record: Record) -> tuple[Picture, ...]:
     area = max((c.counterfactual.area_fraction for c in record.flagged), default=0.0)
     total = max((c.counterfactual.regions_total for c in record.flagged), default=0)
     overlays = (
-        ("heat", "Heat map", "where the classifier looked, on a coarse grid", view.heat),
+        ("heat", "Heat map", "where the classifier looked, on a coarse grid", view.attribution_map),
         ("regions", "Regions", f"boundaries of {total} regions outside the veil", view.regions),
         ("mask", "Mask", f"the veil, {percent(area)} of the image", view.mask),
     )

@@ -15,7 +15,7 @@ from jaxtyping import Int32, UInt8
 from PIL import Image as Pillow
 
 from counterveil.report.view import View
-from counterveil.types import Heat, Image, Labels, Mask
+from counterveil.types import AttributionMap, Image, Labels, Mask
 
 LONGEST = 640
 """Longest side of an embedded picture, in pixels."""
@@ -34,20 +34,23 @@ Overlay = UInt8[np.ndarray, "height width 4"]
 
 
 def view(
-    veiled: Image, mask: Mask, heats: Sequence[Heat] = (), labels: Labels | None = None
+    veiled: Image,
+    mask: Mask,
+    attribution_maps: Sequence[AttributionMap] = (),
+    labels: Labels | None = None,
 ) -> View:
     """All pictures of one image.
 
     Args:
         veiled: as it was written.
         mask: ``True`` = veiled, of the same size.
-        heats: a map each flagged category, of any size; each is scaled to its own maximum and
+        attribution_maps: a map each flagged category, of any size; each is scaled to its own maximum and
             the largest value is shown.
         labels: the regions, of any size.
     """
     return View(
         veiled=thumbnail(veiled),
-        heat=heat_png(heats) if heats else None,
+        attribution_map=heat_png(attribution_maps) if attribution_maps else None,
         regions=None if labels is None else regions_png(labels, mask),
         mask=mask_png(mask) if mask.any() else None,
     )
@@ -64,16 +67,18 @@ def thumbnail(image: Image, *, longest: int = LONGEST) -> bytes:
     return buffer.getvalue()
 
 
-def heat_png(heats: Sequence[Heat], *, cells: int = CELLS) -> bytes:
+def heat_png(attribution_maps: Sequence[AttributionMap], *, cells: int = CELLS) -> bytes:
     """Maps as one coarse overlay, clear where they are 0.
 
     Args:
-        heats: at least one, of one size.
+        attribution_maps: at least one, of one size.
         cells: along the longest side.
     """
-    height, width = heats[0].shape
+    height, width = attribution_maps[0].shape
     columns, rows = _size(height, width, min(cells, max(height, width)))
-    strength = np.max([_coarse(heat, rows, columns) for heat in heats], axis=0)  # (R, C) in [0, 1]
+    strength = np.max(
+        [_coarse(attribution_map, rows, columns) for attribution_map in attribution_maps], axis=0
+    )  # (R, C) in [0, 1]
     place = strength * (len(_MAGMA) - 1)
     low = np.minimum(place.astype(int), len(_MAGMA) - 2)
     share = (place - low)[..., None]
@@ -118,9 +123,9 @@ def _fitted(mask: Mask, longest: int) -> tuple[int, int]:
     return _size(height, width, min(longest, max(height, width)))
 
 
-def _coarse(heat: Heat, rows: int, columns: int) -> np.ndarray:
+def _coarse(attribution_map: AttributionMap, rows: int, columns: int) -> np.ndarray:
     """Mean of each cell, the largest brought to 1."""
-    picture = Pillow.fromarray(np.asarray(heat, np.float32))
+    picture = Pillow.fromarray(np.asarray(attribution_map, np.float32))
     small = np.asarray(picture.resize((columns, rows), Pillow.Resampling.BOX), np.float64)
     peak = float(small.max())
     return small / peak if peak > 0 else np.zeros_like(small)

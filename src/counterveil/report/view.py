@@ -14,12 +14,12 @@ class View:
 
     Attributes:
         veiled: the veiled picture, WebP or PNG.
-        heat: where the classifier looked, PNG with alpha, coarse; ``None`` without a map.
+        attribution_map: where the classifier looked, PNG with alpha, coarse; ``None`` without a map.
         regions: boundaries of the regions outside the veil, PNG with alpha.
         mask: what is veiled, PNG with alpha.
     """
 
     veiled: bytes
-    heat: bytes | None = None
+    attribution_map: bytes | None = None
     regions: bytes | None = None
     mask: bytes | None = None

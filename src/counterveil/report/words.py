@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from counterveil.narrative import count, frame_of, list_of, percent, title
 from counterveil.record import CategoryResult, Record
-from counterveil.wording import count, frame_of, list_of, percent, title
 
 _HOW = {
     "fullgrad": "FullGrad",
@@ -124,13 +124,13 @@ def _category(record: Record, category: CategoryResult) -> list[str]:
         )
     if result.outcome == "found":
         said.append(
-            f"The {result.search} search scored {count(result.forwards, 'image')}: the decision "
+            f"The {result.search} search scored {count(result.evaluations, 'image')}: the decision "
             f"first flipped with {count(result.depth, 'region')} veiled, and the veil that was "
             f"kept touches {count(result.regions_veiled, 'region')}."
         )
     elif result.outcome == "not_found":
         said.append(
-            f"After {count(result.forwards, 'image')} scored, the {result.search} search was "
+            f"After {count(result.evaluations, 'image')} scored, the {result.search} search was "
             "left without a veil that holds."
         )
     return said

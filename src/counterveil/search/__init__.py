@@ -15,8 +15,8 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from counterveil.errors import UsageError
-from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Score
-from counterveil.veil import Fill
+from counterveil.fills import Fill
+from counterveil.types import AttributionMap, Budget, Image, Labels, ScoreFunction, SearchResult
 
 __all__ = ["SEARCHES", "Goal", "Search", "make"]
 
@@ -30,16 +30,16 @@ class Search(Protocol):
     def __call__(
         self,
         image: Image,
-        score: Score,
+        score: ScoreFunction,
         labels: Labels,
         importance: Float64[ndarray, " regions"],
         *,
         fill: Fill,
         goal: Goal,
         budget: Budget,
-        finer: Labels | None = None,
-        heat: Heat | None = None,
-    ) -> Counterfactual:
+        refinement_labels: Labels | None = None,
+        attribution_map: AttributionMap | None = None,
+    ) -> SearchResult:
         """Search; ``importance`` ranks the regions (Definition 1), higher first."""
         ...
 

@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from counterveil.errors import UsageError
+from counterveil.fills import Fill
 from counterveil.search.covering import Tests, covering_array
 from counterveil.search.hunt import Chosen, Hunt
 from counterveil.search.trial import Goal
-from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Score
-from counterveil.veil import Fill
+from counterveil.types import AttributionMap, Budget, Image, Labels, ScoreFunction, SearchResult
 
 _MOST = 250_000
 """Combinations of a strength that are still listed; a finer partition stops at a lower one."""
@@ -34,8 +34,8 @@ class Ben:
 
     A test may veil more than ``budget.regions``, since a covering array must; the answer never
     does. A flipping test is no answer by itself, so that BEN explains nothing that takes more
-    than ``strength`` regions. ``depth`` is the number of regions veiled. Importance, ``finer``
-    and ``heat`` are not used. Where all is tested already, the original draws other surroundings
+    than ``strength`` regions. ``depth`` is the number of regions veiled. Importance, ``refinement_labels``
+    and ``attribution_map`` are not used. Where all is tested already, the original draws other surroundings
     at random; this changes those that matter least, one by one.
 
     Attributes:
@@ -60,16 +60,16 @@ class Ben:
     def __call__(
         self,
         image: Image,
-        score: Score,
+        score: ScoreFunction,
         labels: Labels,
         importance: Float64[np.ndarray, " regions"],
         *,
         fill: Fill,
         goal: Goal,
         budget: Budget,
-        finer: Labels | None = None,
-        heat: Heat | None = None,
-    ) -> Counterfactual:
+        refinement_labels: Labels | None = None,
+        attribution_map: AttributionMap | None = None,
+    ) -> SearchResult:
         """Search."""
         hunt = Hunt(image, score, labels, importance, fill=fill, goal=goal, budget=budget)
         if not hunt.needed:

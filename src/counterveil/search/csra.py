@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from counterveil.errors import UsageError
+from counterveil.fills import Fill
 from counterveil.search.hunt import Hunt, batches, powerset
 from counterveil.search.trial import Goal, Scored
-from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Score
-from counterveil.veil import Fill
+from counterveil.types import AttributionMap, Budget, Image, Labels, ScoreFunction, SearchResult
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class Csra:
     def __call__(
         self,
         image: Image,
-        score: Score,
+        score: ScoreFunction,
         labels: Labels,
         importance: Float64[np.ndarray, " regions"],
         *,
         fill: Fill,
         goal: Goal,
         budget: Budget,
-        finer: Labels | None = None,
-        heat: Heat | None = None,
-    ) -> Counterfactual:
-        """Search; ``finer`` and ``heat`` are not used."""
+        refinement_labels: Labels | None = None,
+        attribution_map: AttributionMap | None = None,
+    ) -> SearchResult:
+        """Search; ``refinement_labels`` and ``attribution_map`` are not used."""
         hunt = Hunt(image, score, labels, importance, fill=fill, goal=goal, budget=budget)
         if not hunt.needed:
             return hunt.nothing()

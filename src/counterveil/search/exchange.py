@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float64, Real
 
-from counterveil.search.irreducible import Accept, Cells, Reduced, reduce
+from counterveil.search.reduce import Accept, Cells, Reduced, reduce
 from counterveil.search.trial import Sets
 
 _CANDIDATES = 24

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from counterveil.errors import UsageError
+from counterveil.fills import Fill
 from counterveil.search.hunt import BATCH, Hunt
 from counterveil.search.trial import Goal, Sets, first_below
-from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Score
-from counterveil.veil import Fill
+from counterveil.types import AttributionMap, Budget, Image, Labels, ScoreFunction, SearchResult
 
 MOST = 16
 """Regions whose 65,535 subsets are still tried; the next one doubles them."""
@@ -17,22 +17,22 @@ MOST = 16
 
 def exhaustive(
     image: Image,
-    score: Score,
+    score: ScoreFunction,
     labels: Labels,
     importance: Float64[np.ndarray, " regions"],
     *,
     fill: Fill,
     goal: Goal,
     budget: Budget,
-    finer: Labels | None = None,
-    heat: Heat | None = None,
-) -> Counterfactual:
+    refinement_labels: Labels | None = None,
+    attribution_map: AttributionMap | None = None,
+) -> SearchResult:
     """All subsets of at most ``budget.regions`` regions, the least area first.
 
     The first below the target is the minimum, and therefore irreducible; nothing is assumed of
     the score. Equal areas: fewer regions, then the more important ones, first. It is what other
     searches are measured against, and wants a large budget: where that ends first, nothing was
-    found. ``depth`` is the number of regions veiled; ``finer`` and ``heat`` are not used.
+    found. ``depth`` is the number of regions veiled; ``refinement_labels`` and ``attribution_map`` are not used.
 
     Raises:
         UsageError: more than 16 regions.

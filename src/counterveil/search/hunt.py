@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 from scipy.ndimage import binary_dilation
 
+from counterveil.fills import Fill
 from counterveil.search.trial import Goal, Scored, Sets, Trial, cover, nothing
-from counterveil.types import Budget, Counterfactual, Image, Labels, Masks, Outcome, Score
-from counterveil.veil import Fill
+from counterveil.types import Budget, Image, Labels, Masks, Outcome, ScoreFunction, SearchResult
 
 Chosen = Bool[np.ndarray, " regions"]
 """Which regions are veiled; ``True`` = veiled."""
@@ -43,7 +43,7 @@ class Hunt:
     def __init__(
         self,
         image: Image,
-        score: Score,
+        score: ScoreFunction,
         labels: Labels,
         importance: Float64[np.ndarray, " regions"],
         *,
@@ -52,7 +52,7 @@ class Hunt:
         budget: Budget,
         grown: int = 0,
     ) -> None:
-        self._trial = Trial(image, score, fill, forwards=budget.forwards)
+        self._trial = Trial(image, score, fill, evaluations=budget.evaluations)
         self._labels, self._importance, self._goal, self._grown = labels, importance, goal, grown
         self.before = self._trial.unveiled()
         self.needed = self.before >= goal.threshold
@@ -78,15 +78,15 @@ class Hunt:
         """What a set scored; ``None`` where it was not tried."""
         return self._scores.get(_key(chosen))
 
-    def nothing(self) -> Counterfactual:
+    def nothing(self) -> SearchResult:
         """The answer where no veil is needed."""
         return self._answer("not_needed", None, 0, self._goal.target)
 
-    def found(self, chosen: Chosen, *, depth: int, target: float | None = None) -> Counterfactual:
+    def found(self, chosen: Chosen, *, depth: int, target: float | None = None) -> SearchResult:
         """The answer where a set that was scored flips the decision."""
         return self._answer("found", chosen, depth, self._goal.target if target is None else target)
 
-    def lost(self, chosen: Chosen | None, *, depth: int) -> Counterfactual:
+    def lost(self, chosen: Chosen | None, *, depth: int) -> SearchResult:
         """The answer where none flips; ``chosen`` is the best attempt, if there was any."""
         return self._answer("not_found", chosen, depth, self._goal.target)
 
@@ -96,11 +96,11 @@ class Hunt:
 
     def _answer(
         self, outcome: Outcome, chosen: Chosen | None, depth: int, target: float
-    ) -> Counterfactual:
+    ) -> SearchResult:
         veiled = np.zeros(len(self._importance), bool) if chosen is None else chosen
         after = self.known(veiled)
         assert after is not None, "an answer must have been scored"
-        return Counterfactual(
+        return SearchResult(
             outcome=outcome,
             mask=nothing(self._labels) if chosen is None else self._masks(veiled[None])[0],
             regions=tuple(int(region) for region in self.ranked if veiled[region]),
@@ -109,7 +109,7 @@ class Hunt:
             score_before=self.before,
             score_after=after,
             irreducible=outcome != "not_found" and self._proven(veiled, target),
-            forwards=self._trial.forwards,
+            evaluations=self._trial.evaluations,
             target=target,
         )
 

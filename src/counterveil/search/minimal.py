@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.ndimage import binary_closing, binary_fill_holes, label
 
+from counterveil.fills import Fill
 from counterveil.search.exchange import exchange
-from counterveil.search.irreducible import reduce
+from counterveil.search.reduce import reduce
 from counterveil.search.trial import (
     Goal,
     Remembered,
@@ -22,8 +23,15 @@ from counterveil.search.trial import (
     nothing,
     prefixes,
 )
-from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Mask, Score
-from counterveil.veil import Fill
+from counterveil.types import (
+    AttributionMap,
+    Budget,
+    Image,
+    Labels,
+    Mask,
+    ScoreFunction,
+    SearchResult,
+)
 
 _HOTTEST = 12
 """Veils of the hottest pieces among which one is looked for in the place of the regions' veil."""
@@ -49,24 +57,24 @@ class _Flip:
 
 def minimal(
     image: Image,
-    score: Score,
+    score: ScoreFunction,
     labels: Labels,
     importance: Float64[np.ndarray, " regions"],
     *,
     fill: Fill,
     goal: Goal,
     budget: Budget,
-    finer: Labels | None = None,
-    heat: Heat | None = None,
-) -> Counterfactual:
+    refinement_labels: Labels | None = None,
+    attribution_map: AttributionMap | None = None,
+) -> SearchResult:
     """Minimal, irreducible counterfactual.
 
     1. The prefixes of the regions by importance, as the paper, until one goes below the target.
        Where none does, the regions are ranked again by what veiling each alone does to the
        score (Definition 2), and then by what each adds to the best veil so far.
-    2. Regions are given back, largest first, until none can be; without ``finer``, a few rounds
+    2. Regions are given back, largest first, until none can be; without ``refinement_labels``, a few rounds
        of exchanges for smaller regions follow.
-    3. The veil is cut along ``finer``; where the hottest pieces of the whole image do as much
+    3. The veil is cut along ``refinement_labels``; where the hottest pieces of the whole image do as much
        and cover less, they take its place. Pieces are given back likewise, coolest first; the
        score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
 
@@ -78,17 +86,17 @@ def minimal(
         fill: what veiled pixels become; the one that will ship.
         goal: threshold of the decision, and the target to stay below.
         budget: most regions at once, most images scored.
-        finer: a finer partition to give back by; ``None`` stops after step 2.
-        heat: attribution, orders the finer pieces; where ``None``, their size orders those of
+        refinement_labels: a finer partition to give back by; ``None`` stops after step 2.
+        attribution_map: attribution, orders the finer pieces; where ``None``, their size orders those of
             the veil, and no others are tried.
 
     Returns:
         The counterfactual. Where the target cannot be met but the threshold can, it is
         ``found`` with ``target`` set to the threshold.
     """
-    trial = Trial(image, score, fill, forwards=budget.forwards)
+    trial = Trial(image, score, fill, evaluations=budget.evaluations)
     before = trial.unveiled()
-    result = Counterfactual(
+    result = SearchResult(
         outcome="not_needed",
         mask=nothing(labels),
         regions=(),
@@ -97,7 +105,7 @@ def minimal(
         score_before=before,
         score_after=before,
         irreducible=True,
-        forwards=1,
+        evaluations=1,
         target=goal.target,
     )
     if before < goal.threshold:
@@ -115,17 +123,17 @@ def minimal(
             depth=finder.depth,
             score_after=finder.best_score,
             irreducible=False,
-            forwards=trial.forwards,
+            evaluations=trial.evaluations,
         )
     areas = np.bincount(labels.ravel(), minlength=len(importance))
     accept = _Acceptance(scores, flip.limit)
     kept = reduce(flip.regions, -areas, accept)
-    if finer is None:
+    if refinement_labels is None:
         kept = exchange(kept, areas, importance, accept)
     mask, after = cover(labels, kept.cells[None])[0], scores.known(kept.cells)
     veil = _Veil(mask, after, flip.limit, kept.irreducible)
-    if finer is not None:
-        veil = _refined(trial, veil, finer, heat, goal.slack)
+    if refinement_labels is not None:
+        veil = _refined(trial, veil, refinement_labels, attribution_map, goal.slack)
     return replace(
         result,
         outcome="found",
@@ -134,7 +142,7 @@ def minimal(
         depth=finder.depth,
         score_after=veil.score,
         irreducible=veil.irreducible,
-        forwards=trial.forwards,
+        evaluations=trial.evaluations,
         target=veil.limit,
     )
 
@@ -147,32 +155,40 @@ def _touched(
     return tuple(int(r) for r in touched[np.argsort(-importance[touched], kind="stable")])
 
 
-def _refined(trial: Trial, veil: _Veil, finer: Labels, heat: Heat | None, slack: float) -> _Veil:
+def _refined(
+    trial: Trial,
+    veil: _Veil,
+    refinement_labels: Labels,
+    attribution_map: AttributionMap | None,
+    slack: float,
+) -> _Veil:
     """Give back pieces of a veil, and close the gaps that leaves."""
     veil = replace(veil, limit=min(veil.limit, veil.score + slack))
     trial.keep_back(1)
-    if heat is not None:
-        veil = _hottest(trial, veil, finer, heat)
-    veil = _give_back(trial, veil, finer, heat)
+    if attribution_map is not None:
+        veil = _hottest(trial, veil, refinement_labels, attribution_map)
+    veil = _give_back(trial, veil, refinement_labels, attribution_map)
     trial.keep_back(0)
-    return _closed(trial, veil, finer)
+    return _closed(trial, veil, refinement_labels)
 
 
-def _hottest(trial: Trial, veil: _Veil, finer: Labels, heat: Heat) -> _Veil:
+def _hottest(
+    trial: Trial, veil: _Veil, refinement_labels: Labels, attribution_map: AttributionMap
+) -> _Veil:
     """A few of the hottest pieces that do what a veil does, where they cover less.
 
     A large region beside an object can hide the decision, and shrink little within the budget; the
     object's own pieces, which the heat points at, hide it with less. The fewest are looked for by
     bisection, among a few numbers of pieces, each larger than the last by the same factor.
     """
-    area = np.bincount(finer.ravel())
-    order = np.argsort(-_means(heat, finer), kind="stable")
+    area = np.bincount(refinement_labels.ravel())
+    order = np.argsort(-_means(attribution_map, refinement_labels), kind="stable")
     most = int(np.searchsorted(np.cumsum(area[order]), veil.mask.sum()))
     if not most:
         return veil
     counts = np.unique(np.geomspace(1, most, _HOTTEST).round().astype(int))
     sets = prefixes(order[:most], len(area))[counts - 1]
-    scores = Remembered(trial, finer)
+    scores = Remembered(trial, refinement_labels)
 
     def enough(at: int) -> bool:
         return first_below(scores(sets[at][None]), veil.limit) is not None
@@ -180,14 +196,18 @@ def _hottest(trial: Trial, veil: _Veil, finer: Labels, heat: Heat) -> _Veil:
     first = bisect_left(range(len(sets)), True, key=enough)
     if first == len(sets):
         return veil
-    return replace(veil, mask=cover(finer, sets[first][None])[0], score=scores.known(sets[first]))
+    return replace(
+        veil, mask=cover(refinement_labels, sets[first][None])[0], score=scores.known(sets[first])
+    )
 
 
-def _give_back(trial: Trial, veil: _Veil, finer: Labels, heat: Heat | None) -> _Veil:
+def _give_back(
+    trial: Trial, veil: _Veil, refinement_labels: Labels, attribution_map: AttributionMap | None
+) -> _Veil:
     """Cut a veil along a finer partition, and give back what pieces it can."""
-    cells = cut(veil.mask, finer)
+    cells = cut(veil.mask, refinement_labels)
     size = np.bincount(cells[veil.mask])
-    warmth = -size if heat is None else _means(heat, cells)
+    warmth = -size if attribution_map is None else _means(attribution_map, cells)
     scores = Remembered(trial, cells, everything=veil.score)
     reduced = reduce(np.ones(len(size), bool), warmth, _Acceptance(scores, veil.limit))
     return replace(
@@ -198,16 +218,18 @@ def _give_back(trial: Trial, veil: _Veil, finer: Labels, heat: Heat | None) -> _
     )
 
 
-def _means(heat: Heat, cells: Labels) -> Float64[np.ndarray, " cells"]:
+def _means(attribution_map: AttributionMap, cells: Labels) -> Float64[np.ndarray, " cells"]:
     """Mean heat of each cell; what is in none has a negative label."""
     inside = cells >= 0
-    means: np.ndarray = np.bincount(cells[inside], heat[inside]) / np.bincount(cells[inside])
+    means: np.ndarray = np.bincount(cells[inside], attribution_map[inside]) / np.bincount(
+        cells[inside]
+    )
     return means
 
 
-def _closed(trial: Trial, veil: _Veil, finer: Labels) -> _Veil:
+def _closed(trial: Trial, veil: _Veil, refinement_labels: Labels) -> _Veil:
     """A veil with its gaps closed, where that does no harm and can be scored."""
-    mask = close_gaps(veil.mask, finer)
+    mask = close_gaps(veil.mask, refinement_labels)
     if (mask == veil.mask).all():
         return veil
     scores = trial.masks(mask[None])
@@ -216,12 +238,12 @@ def _closed(trial: Trial, veil: _Veil, finer: Labels) -> _Veil:
     return replace(veil, mask=mask, score=float(scores[0]))
 
 
-def close_gaps(mask: Mask, finer: Labels) -> Mask:
+def close_gaps(mask: Mask, refinement_labels: Labels) -> Mask:
     """Veil the holes and slits of a veil that are smaller than a piece of the finer partition.
 
     They are what a partition's outline leaves over, and an eye looks through them.
     """
-    piece = finer.size / (int(finer.max()) + 1)
+    piece = refinement_labels.size / (int(refinement_labels.max()) + 1)
     slit = round(np.sqrt(piece) / 6)
     closed = binary_fill_holes(binary_closing(mask, iterations=slit) if slit else mask)
     gaps, count = label(closed & ~mask)
@@ -231,10 +253,10 @@ def close_gaps(mask: Mask, finer: Labels) -> Mask:
     return filled
 
 
-def cut(mask: Mask, finer: Labels) -> Labels:
+def cut(mask: Mask, refinement_labels: Labels) -> Labels:
     """Number the pieces of a finer partition inside a mask from 0; -1 outside."""
     cells = np.full(mask.shape, -1, np.int32)
-    cells[mask] = np.unique(finer[mask], return_inverse=True)[1]
+    cells[mask] = np.unique(refinement_labels[mask], return_inverse=True)[1]
     return cells
 
 

@@ -8,24 +8,24 @@ from itertools import count
 import numpy as np
 from jaxtyping import Float64
 
+from counterveil.fills import Fill
 from counterveil.search.hunt import Chosen, Hunt
 from counterveil.search.trial import Goal, Sets
-from counterveil.types import Budget, Counterfactual, Heat, Image, Labels, Score
-from counterveil.veil import Fill
+from counterveil.types import AttributionMap, Budget, Image, Labels, ScoreFunction, SearchResult
 
 
 def sedc(
     image: Image,
-    score: Score,
+    score: ScoreFunction,
     labels: Labels,
     importance: Float64[np.ndarray, " regions"],
     *,
     fill: Fill,
     goal: Goal,
     budget: Budget,
-    finer: Labels | None = None,
-    heat: Heat | None = None,
-) -> Counterfactual:
+    refinement_labels: Labels | None = None,
+    attribution_map: AttributionMap | None = None,
+) -> SearchResult:
     """Search for evidence counterfactuals, as its code has it.
 
     Every region is veiled alone. Where some of them flip the decision, the one that lowers the
@@ -35,7 +35,7 @@ def sedc(
     scored when it is reached from {a} and again from {b}; so does this, and it is counted.
     ``depth`` is the number of regions veiled. Where its code would go on for ever, or crash, this
     stops: at ``budget.regions`` regions, and at the budget's end. Importance does no more than
-    order the names of the regions; ``finer`` and ``heat`` are not used.
+    order the names of the regions; ``refinement_labels`` and ``attribution_map`` are not used.
 
     The targeted variants are this search, here. SEDC-T expands the set with the largest gain of
     the target class, ``p_target(S) - p_target``, and T2 the one with the largest margin,

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from counterveil.errors import UsageError
-from counterveil.types import Image, Labels, Mask, Masks, Score, VeiledScore
-from counterveil.veil import Fill
+from counterveil.fills import Fill
+from counterveil.types import Image, Labels, Mask, Masks, MaskScoreFunction, ScoreFunction
 
 Scored = Float64[np.ndarray, " scored"]
 """Scores of the first of the masks asked for: fewer when the budget ends."""
@@ -51,38 +51,38 @@ class Trial:
     """Scores one image under masks, and counts what that costs.
 
     Attributes:
-        forwards: images scored.
+        evaluations: images scored.
         before: P(unsafe) of the image as it came, once that was asked for.
     """
 
-    def __init__(self, image: Image, score: Score, fill: Fill, *, forwards: int) -> None:
+    def __init__(self, image: Image, score: ScoreFunction, fill: Fill, *, evaluations: int) -> None:
         self._image = image
         self._score = score
         self._veiled = _veiled_score(image, score, fill)
-        self._limit = forwards
+        self._limit = evaluations
         self._kept = 0
-        self.forwards = 0
+        self.evaluations = 0
         self.before: float | None = None
 
-    def keep_back(self, forwards: int) -> None:
+    def keep_back(self, evaluations: int) -> None:
         """Keep so many forwards, if there are, until fewer are kept."""
-        self._kept = forwards
+        self._kept = evaluations
 
     @property
     def left(self) -> int:
         """Forwards that the budget still allows."""
-        return self._limit - self._kept - self.forwards
+        return self._limit - self._kept - self.evaluations
 
     def unveiled(self) -> float:
         """P(unsafe) of the image as it came."""
-        self.forwards += 1
+        self.evaluations += 1
         self.before = float(self._score(self._image[None])[0])
         return self.before
 
     def masks(self, masks: Masks) -> Scored:
         """P(unsafe) under each mask; fewer than asked for when the budget ends."""
         masks = masks[: max(self.left, 0)]
-        self.forwards += len(masks)
+        self.evaluations += len(masks)
         starts = range(0, len(masks), _BATCH)
         parts = [self._veiled(masks[i : i + _BATCH]) for i in starts]
         return np.concatenate(parts) if parts else np.zeros(0)
@@ -95,10 +95,12 @@ class Trial:
         return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _veiled_score(image: Image, score: Score, fill: Fill) -> VeiledScore:
+def _veiled_score(image: Image, score: ScoreFunction, fill: Fill) -> MaskScoreFunction:
     """Composited by the classifier where it can (on a device), else here."""
-    under = getattr(score, "under", None)
-    veiled: VeiledScore | None = under(image, fill.painted(image)) if under is not None else None
+    score_masked = getattr(score, "score_masked", None)
+    veiled: MaskScoreFunction | None = (
+        score_masked(image, fill.painted(image)) if score_masked is not None else None
+    )
     return veiled or (lambda masks: score(fill(image, masks)))
 
 

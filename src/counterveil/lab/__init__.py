@@ -1,0 +1,1 @@
+"""The laboratory: drawn scenes, training and benchmarks. The run-time package never imports it."""

@@ -1,0 +1,5 @@
+"""Bayesian Adaptive Superpixel Segmentation, our own implementation, compiled with numba."""
+
+from counterveil.segmentation.bass.segmentation import Bass
+
+__all__ = ["Bass"]

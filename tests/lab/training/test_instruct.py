@@ -1,0 +1,200 @@
+"""Questions and answers about one's own images: built, reviewed, resumed, learnt from."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS
+from counterveil.cli import app
+from counterveil.errors import UsageError
+from counterveil.lab.training.reasoner.instruct import (
+    Review,
+    build,
+    entries,
+    examples,
+    judge,
+    pending,
+    reviews_of,
+)
+from counterveil.reasoning.base import OPEN, Answered
+from counterveil.types import ModelInfo
+
+ONE = (CATEGORIES["self_harm"],)
+QUESTIONS = len(CATEGORIES["self_harm"].questions)
+
+
+class Says:
+    """Proposes yes where an image is dark; silent on what it is told to be silent on."""
+
+    info = ModelInfo("python:tests:says", "1")
+    knows = ()
+
+    def __init__(self, silent=()):
+        self._silent = silent
+
+    def answer(self, images, questions, codes, *, text=True):
+        assert not codes[0].guidance
+        return [[self._one(image, q) for q in asked] for image, asked in
+                zip(images, questions, strict=True)]  # fmt: skip
+
+    def _one(self, image, question):
+        if question in self._silent:
+            return Answered(question, "", None, "refused")
+        if question in OPEN:
+            return Answered(question, "The image shows a plain area.", None)
+        dark = image.mean() < 100
+        return Answered(question, "Yes, it is dark." if dark else "No.", float(dark))
+
+
+@pytest.fixture
+def data(tmp_path):
+    for name, grey in (("self_harm", 20), ("safe", 200)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = np.full((12, 10, 3), grey + number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{number}.png")
+    return tmp_path / "data"
+
+
+def made(data, categories=ONE, **options):
+    out = data.parent / "file.jsonl"
+    said = []
+    count = build(data, categories, out, report=said.append, **options)
+    return out, count, said
+
+
+def test_without_a_model_default_answers_are_proposed(data):
+    out, count, _ = made(data)
+    assert count == 6
+    found = {entry.image: entry for entry in entries(out)}
+    unsafe, safe = found["self_harm/0.png"], found["safe/0.png"]
+    assert unsafe.flagged == ("self_harm",)
+    assert safe.flagged == ()
+    assert len(unsafe.proposals) == len(safe.proposals) == QUESTIONS
+    assert all(p.yes and p.answer.startswith("Yes") for p in unsafe.proposals)
+    assert all(p.answer == "No." and p.source == "default" for p in safe.proposals)
+
+
+def test_a_models_words_are_proposed_and_defaults_where_it_is_silent(data):
+    silent = CATEGORIES["self_harm"].questions[0].text
+    out, _, _ = made(data, reasoner=Says((silent,)))
+    proposals = {p.key: p for p in next(iter(entries(out))).proposals}
+    assert len(proposals) == QUESTIONS + len(GENERIC_QUESTIONS)
+    assert proposals["happening"].yes is None
+    sources = {p.source for p in proposals.values() if p.question != silent}
+    assert sources == {Says.info.name}
+    assert proposals[CATEGORIES["self_harm"].questions[0].key].source == "default"
+
+
+def test_building_goes_on_where_it_was_cut_off(data):
+    out, _, _ = made(data)
+    whole = out.read_text()
+    out.write_text(whole[: len(whole) // 2])
+    _, count, _ = made(data)
+    assert 0 < count < 6
+    assert out.read_text() == whole
+    assert made(data)[1] == 0
+
+
+@pytest.mark.parametrize("model", [True, False])
+def test_a_broken_image_is_left_out_and_named(data, model):
+    (data / "safe" / "broken.png").write_bytes(b"\x89PNG broken")
+    out, count, said = made(data, reasoner=Says() if model else None)
+    assert count == 6
+    assert "broken.png" in said[0]
+    assert "broken" not in out.read_text()
+
+
+def test_a_folder_that_is_no_category_is_refused(data):
+    (data / "safe").rename(data / "fine")
+    with pytest.raises(UsageError, match="fine is no category; name class folders self_harm, safe"):
+        made(data)
+
+
+def test_only_what_a_person_accepted_is_learnt(data):
+    out, _, _ = made(data)
+    with pytest.raises(UsageError, match="no answer is accepted"):
+        examples(out, data)
+    entry, proposal = next(pending(out))
+    judge(out, [Review(entry.image, proposal.key, "No, a drawing.", False)])
+    [example] = examples(out, data)
+    assert example.image == data / entry.image
+    [answer] = example.truth.answers
+    assert (answer.question, answer.answer, answer.yes) == (
+        proposal.question, "No, a drawing.", False,
+    )  # fmt: skip
+    assert len(examples(out, data, unreviewed=True)) == 6
+
+
+def test_the_last_judgement_holds(data):
+    out, _, _ = made(data)
+    entry, proposal = next(pending(out))
+    for words in ("No.", "Yes, after all."):
+        judge(out, [Review(entry.image, proposal.key, words, words != "No.")])
+    assert examples(out, data)[0].truth.answers[0].answer == "Yes, after all."
+
+
+def test_a_person_reviews_in_the_terminal_and_goes_on_later(data):
+    out, _, _ = made(data)
+    total = len(list(pending(out)))
+    keys = "\ny\nYes, a blade.\nn\nw\nNo, a comb.\nx\n\nq\n"
+    result = CliRunner().invoke(app, ["instruct", "review", str(out)], input=keys)
+    assert result.exit_code == 0, result.output
+    said = [json.loads(line) for line in reviews_of(out).read_text().splitlines()]
+    assert [review["answer"] for review in said] == [
+        "No.", "Yes, a blade.", "No.", "No, a comb.", "No.",
+    ]  # fmt: skip
+    assert [review["yes"] for review in said] == [False, True, False, False, False]
+    assert len(list(pending(out))) == total - 5
+    CliRunner().invoke(app, ["instruct", "review", str(out)], input="\n" * (total - 5))
+    assert not list(pending(out))
+
+
+def opened(data, monkeypatch, keys, *options):
+    """The images that a review opens, as pixels."""
+    out, _, _ = made(data)
+    found = []
+
+    def launch(path):
+        found.append(np.asarray(Image.open(path).convert("RGB")))
+
+    monkeypatch.setattr(typer, "launch", launch)
+    asked = ["instruct", "review", str(out), "--images", str(data), *options]
+    result = CliRunner().invoke(app, asked, input=keys)
+    assert result.exit_code == 0, result.output
+    return found
+
+
+@pytest.fixture
+def coloured(data):
+    """A sharp and colourful image in the place of the first one that is reviewed."""
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 1200, 3)).astype(np.uint8)
+    first = sorted((data / "safe").iterdir())[0]
+    Image.fromarray(pixels).save(first)
+    return pixels
+
+
+def test_a_reviewer_is_spared_the_sight_unless_they_ask_for_it(data, coloured, monkeypatch):
+    preview, revealed = opened(data, monkeypatch, "r\nq\n")
+    assert (preview == preview[..., :1]).all(), "in grey"
+    assert max(preview.shape) <= 512
+    assert preview.std() < 0.2 * coloured.std(), "blurred"
+    assert (revealed == coloured).all()
+
+
+def test_images_are_revealed_where_that_is_wanted(data, coloured, monkeypatch):
+    [revealed] = opened(data, monkeypatch, "q\n", "--reveal")
+    assert (revealed == coloured).all()
+
+
+def test_the_command_builds(data):
+    out = data.parent / "cli.jsonl"
+    result = CliRunner().invoke(app, ["instruct", "build", str(data), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert len(list(entries(out))) == 6

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from counterveil.cli import bench, instruct, reasoner, run, scenes, train
+from counterveil.cli import bench, config, instruct, reasoner, run, scenes, train
 from counterveil.errors import CounterveilError
 
 __all__ = ["app", "main"]
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.add_typer(config.app, name="config")
 app.command("scenes")(scenes.scenes)
 app.add_typer(train.app, name="train")
 app.add_typer(instruct.app, name="instruct")

@@ -1,4 +1,4 @@
-"""The schema that records follow, and checking against it."""
+"""The JSON Schema of records, and validation against it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from counterveil.errors import UsageError
 
 @cache
 def schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of a record; do not change what is returned."""
-    text = resources.files("counterveil").joinpath("schema/record-1.json").read_text("utf-8")
+    """JSON Schema (2020-12) of a record. The returned dictionary is shared; do not change it."""
+    text = resources.files("counterveil").joinpath("schema/record.json").read_text("utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 
 
 def validate(value: Mapping[str, Any]) -> None:
-    """Check a record's dictionary against the schema.
+    """Validate a record's dictionary.
 
     Raises:
-        UsageError: the first place that is wrong, as a path, and what is wrong with it.
+        UsageError: the message gives the JSON path of the first error, and the error.
     """
     from jsonschema.exceptions import best_match
 

@@ -12,7 +12,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "counterveil"
 
 HOUSE = (
-    "errors", "types", "_plain", "_schema", "_tables", "_lazy", "_device", "images", "categories",
+    "errors", "types", "_plain", "_schema", "_tables", "registry", "images", "categories",
     "fills", "classifiers", "attribution", "segmentation", "search", "masking", "reasoning",
     "record", "narrative", "pipeline", "profiles", "report", "inputs", "outputs",
     "store", "batch", "service", "lab", "cli", "__main__",
@@ -30,14 +30,14 @@ ONLY = {
     "narrative": {"record"},
     "report": {"errors", "types", "record", "narrative"},
     "images": {"errors", "types"},
-    "segmentation": {"errors", "types", "_lazy", "_device", "classifiers"},
+    "segmentation": {"errors", "types", "registry", "classifiers"},
 }
 """Rooms that may import less than all above them."""
 
 RUN_TIME = set(HOUSE[: HOUSE.index("lab")])
 HEAVY = {"torch", "torchvision", "transformers", "numba", "skimage"}
 WITHOUT_TORCH = {
-    "errors", "types", "_plain", "_schema", "_tables", "_lazy", "images", "categories", "fills",
+    "errors", "types", "_plain", "_schema", "_tables", "images", "categories", "fills",
     "search", "record", "narrative", "report", "inputs", "outputs", "store",
 }  # fmt: skip
 

@@ -84,7 +84,7 @@ def test_a_file_adds_categories_and_adapts_the_built_in_ones(tmp_path):
     )
 
 
-TABLE = '[[category]]\nkey="x"\ntitle="X"\nclassifier="proxy:x"\n'
+TABLE = '[[category]]\nkey="x"\ntitle="X"\nclassifier="pictograms:x"\n'
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ TABLE = '[[category]]\nkey="x"\ntitle="X"\nclassifier="proxy:x"\n'
         (TABLE + "questions=[3]", "a question is a string, or a table"),
         (TABLE + "questions=['Why?', 'Why?']", "two questions have the key 'q_why'"),
         (TABLE + TABLE, "two categories have the key 'x'"),
-        (TABLE.replace("proxy:x", "x"), "scheme:argument"),
+        (TABLE.replace("pictograms:x", "x"), "scheme:argument"),
         (TABLE.replace('"x"', '"Not good"'), r"\[a-z\]\[a-z0-9_\]\*"),
         ('[[category]]\nkey="x"\ntitle="X"', "'classifier' is missing"),
         ("[[categories]]\nkey='x'", "unknown key 'categories'; did you mean 'category'"),

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
-from counterveil._device import check_device
+from counterveil.registry import check_device
 from counterveil._tables import check_names, read_table
 from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
 from counterveil.errors import ModelError, UsageError

@@ -35,7 +35,7 @@ class Startled:
 
 def completed(*classifiers):
     watches = [
-        CategoryClassifier(Category(f"c{n}", "C", classifier="proxy:any"), one)
+        CategoryClassifier(Category(f"c{n}", "C", classifier="pictograms:any"), one)
         for n, one in enumerate(classifiers)
     ]
     masks = whole_objects(IMAGE, CORE, WHOLE, fill=fill("black"), watches=watches)

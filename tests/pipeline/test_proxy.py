@@ -50,7 +50,7 @@ def test_the_shipped_classifier_is_small_and_right(key):
     assert len(file.read_bytes()) <= 12_000_000
     for beside in (".md", ".metrics.json"):
         assert (files("counterveil") / "weights" / f"{key}{beside}").is_file()
-    classifier = load_classifier(f"proxy:{key}")
+    classifier = load_classifier(f"pictograms:{key}")
     scenes = [
         draw_scene(SEED, i, split="test", category=key, kind=("unsafe", "lookalike", "safe")[i % 3])
         for i in range(60)
@@ -62,7 +62,7 @@ def test_the_shipped_classifier_is_small_and_right(key):
 
 def test_no_other_category_has_one():
     with pytest.raises(ModelError, match="self_harm"):
-        load_classifier("proxy:faces")
+        load_classifier("pictograms:faces")
 
 
 @pytest.mark.parametrize("key", CATEGORY_KEYS)

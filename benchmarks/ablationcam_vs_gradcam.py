@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from counterveil.attribution.ablationcam import AblationCam
+from counterveil.attribution.cams import AblationCam
 from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.types import ModelInfo

@@ -11,13 +11,13 @@ from typing import Any, cast
 import numpy as np
 
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
-from counterveil.registry import check_device
 from counterveil._tables import check_names, read_table
 from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
 from counterveil.errors import ModelError, UsageError
 from counterveil.images import Limits
 from counterveil.pipeline import Pipeline
 from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
+from counterveil.registry import check_device
 from counterveil.segmentation import Segmentation
 from counterveil.types import AttributionMap, Image, Labels
 

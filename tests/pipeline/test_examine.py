@@ -274,6 +274,7 @@ class SeesInside(Sees):
     """Lets an attribution look into it, as networks do."""
 
     module = None
+    to_input = target = staticmethod(lambda given: given)
 
 
 def _hot(classifier, image):
@@ -285,6 +286,7 @@ def _hot(classifier, image):
 
 
 _hot.needs_regions = False
+_hot.needs_gradients = True
 
 
 def guided(segmentation, classifier, *, guided=True, image=None):

@@ -143,9 +143,7 @@ def _import_extra(name: str) -> ModuleType:
 
 
 def _missing(name: str) -> MissingExtraError:
-    return MissingExtraError(
-        f"nudenet classifiers need {name}: pip install 'counterveil[nudenet]'"
-    )
+    return MissingExtraError(f"nudenet classifiers need {name}: pip install 'counterveil[nudenet]'")
 
 
 def _weights_file() -> Path:

@@ -47,9 +47,7 @@ class PromptLogits(nn.Module):
     scale: Tensor
     bias: Tensor
 
-    def __init__(
-        self, model: Any, text: Tensor, *, patch_size: int = 0, bgr: bool = False
-    ) -> None:
+    def __init__(self, model: Any, text: Tensor, *, patch_size: int = 0, bgr: bool = False) -> None:
         super().__init__()
         bias = getattr(model, "logit_bias", None)
         self.register_buffer("text", text)
@@ -63,9 +61,7 @@ class PromptLogits(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits ``(B, P)``."""
         pixels = pixels.flip(1) if self.bgr else pixels
-        inputs = (
-            _patches(pixels, self.patch_size) if self.patch_size else {"pixel_values": pixels}
-        )
+        inputs = _patches(pixels, self.patch_size) if self.patch_size else {"pixel_values": pixels}
         image = functional.normalize(_features(self.model.get_image_features(**inputs)), dim=-1)
         return image @ self.text.T * self.scale + self.bias
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from counterveil.attribution import Attribution
-from counterveil.classifiers.wrapped import Wrapped
 from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.search import Goal
@@ -13,11 +12,14 @@ from counterveil.segmentation import region_scores
 from counterveil.types import (
     AttributionMap,
     Classifier,
+    GradientClassifier,
     Image,
     Images,
     Labels,
     Masks,
     MaskScoreFunction,
+    MaskScoringClassifier,
+    ModelInfo,
     Scores,
     SearchResult,
 )
@@ -46,23 +48,30 @@ class Explanation:
     warnings: tuple[str, ...] = ()
 
 
-class Counted(Wrapped):
+class Counted:
     """A classifier that counts the images it scored; a search may call it as a score."""
 
     def __init__(self, classifier: Classifier) -> None:
-        super().__init__(classifier)
+        self._classifier = classifier
         self.images = 0
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and weights hash of the model."""
+        return self._classifier.info
 
     def score(self, images: Images) -> Scores:
         """As the classifier scores."""
         self.images += len(images)
-        return super().score(images)
+        return self._classifier.score(images)
 
     __call__ = score
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
         """Likewise counted."""
-        veiled = super().score_masked(image, paint)
+        if not isinstance(self._classifier, MaskScoringClassifier):
+            return None
+        veiled = self._classifier.score_masked(image, paint)
         if veiled is None:
             return None
 
@@ -90,7 +99,7 @@ class Explainer:
         """Find what to veil for one category."""
         counted = Counted(watch.classifier)
         chosen, warnings = self._choose(watch)
-        attribution_map, labels = self._heat_and_labels(chosen, counted)
+        attribution_map, labels = self._heat_and_labels(chosen, watch.classifier, counted)
         refinement_labels = self._finer_labels()
         threshold = watch.category.threshold
         with self._stopwatch("search"):
@@ -118,7 +127,7 @@ class Explainer:
     def _choose(self, watch: CategoryClassifier) -> tuple[Named[Attribution], tuple[str, ...]]:
         """A black box gets the attribution that asks for scores only, and the record says so."""
         chosen, said = self._methods.attribution, []
-        if not (chosen.method.needs_regions or hasattr(watch.classifier, "module")):
+        if chosen.method.needs_gradients and not isinstance(watch.classifier, GradientClassifier):
             chosen = self._methods.black_box
             said.append(
                 f"{watch.category.key}: the classifier only scores, so its regions were ranked by "
@@ -132,7 +141,7 @@ class Explainer:
         return chosen, tuple(said)
 
     def _heat_and_labels(
-        self, chosen: Named[Attribution], counted: Counted
+        self, chosen: Named[Attribution], classifier: Classifier, counted: Counted
     ) -> tuple[AttributionMap, Labels]:
         if chosen.method.needs_regions:
             labels = self._partition(None)
@@ -142,7 +151,7 @@ class Explainer:
                     labels,
                 )
         with self._stopwatch("attribution"):
-            attribution_map = chosen.method(counted, self._image)
+            attribution_map = chosen.method(classifier, self._image)
         return attribution_map, self._partition(attribution_map if self._settings.guided else None)
 
     def _partition(self, guidance: AttributionMap | None) -> Labels:

@@ -21,8 +21,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from counterveil.registry import lazy_loader, load_spec
 from counterveil.reasoning.base import Answered, Considered, Grounded, Reasoner, consider
+from counterveil.registry import lazy_loader, load_spec
 
 if TYPE_CHECKING:
     from counterveil.reasoning.ciit import ConditionalInstructBlip

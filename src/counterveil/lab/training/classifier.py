@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterveil.classifiers.architectures import import_torchvision
-from counterveil.classifiers.architectures import build_network
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.architectures import build_network, import_torchvision
 from counterveil.classifiers.checkpoints import load_file
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.errors import ModelError, UsageError
 from counterveil.lab.training.data import Arrays
 from counterveil.lab.training.grounds import Grounds

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.classifiers.checkpoints import load_file
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.lab.training import card
 from counterveil.lab.training.bar import bar
 from counterveil.lab.training.calibration import shift, shifted

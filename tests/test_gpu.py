@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("key", PAPER)
 def test_scores_and_maps_are_those_of_the_cpu(key):
-    here, there = (classifiers.load(f"proxy:{key}", device=name) for name in ("cpu", DEVICE))
+    here, there = (classifiers.load(f"pictograms:{key}", device=name) for name in ("cpu", DEVICE))
     scenes = [draw_scene(3, n, split="test", category=key).pixels for n in range(16)]
     images = np.stack(scenes)
     assert np.allclose(here.score(images), there.score(images), atol=0.02)
@@ -76,7 +76,7 @@ def test_regions_of_a_batch_are_those_of_the_cpu_and_the_same_each_time():
 
 
 def test_masks_on_the_device_score_as_images_made_before():
-    classifier = classifiers.load("proxy:self_harm", device=DEVICE)
+    classifier = classifiers.load("pictograms:self_harm", device=DEVICE)
     image = draw_scene(5, 0, split="test", category="self_harm", kind="unsafe").pixels
     masks = np.random.default_rng(0).random((40, *image.shape[:2])) < 0.3
     black = fill("black")

@@ -39,7 +39,7 @@ def full() -> Record:
         source=Source("a/ü.gif", SHA, 64, 48, "GIF", 3, (0, 2), 2, ("frame 2 of 3",)),
         created="2025-01-31T12:00:00.000Z",
         categories=(
-            CategoryResult("self_harm", 0.97, 0.5, True, counterfactual, "Self-harm", "proxy:x"),
+            CategoryResult("self_harm", 0.97, 0.5, True, counterfactual, "Self-harm", "pictograms:x"),
             CategoryResult(
                 "faces", 0.0, 0.5, False, CounterfactualResult.not_needed(0.0, target=0.5)
             ),
@@ -56,7 +56,7 @@ def full() -> Record:
             "Your image.",
         ),
         outputs=Outputs(VeiledOutput("a.veiled.png", SHA, "black"), Output("a.mask.png", SHA)),
-        models=(ModelInfo("proxy:x", "1", SHA), ModelInfo("python:a:b")),
+        models=(ModelInfo("pictograms:x", "1", SHA), ModelInfo("python:a:b")),
         timing_ms={"search": 1.5, "attribution": 2},
         warnings=("Proxy scenes only.",),
     )

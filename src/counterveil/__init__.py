@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from counterveil.categories import Category as Category
     from counterveil.categories import ControlCode as ControlCode
     from counterveil.categories import Question as Question
-    from counterveil.classifiers.base import InputSpec as InputSpec
-    from counterveil.classifiers.base import TorchClassifier as TorchClassifier
+    from counterveil.classifiers.torch_classifier import InputSpec as InputSpec
+    from counterveil.classifiers.torch_classifier import TorchClassifier as TorchClassifier
     from counterveil.config import Config as Config
     from counterveil.errors import CounterveilError as CounterveilError
     from counterveil.pipeline import CategoryClassifier as CategoryClassifier
@@ -53,13 +53,13 @@ _MODULES = {
     "CounterveilError": "counterveil.errors",
     "Examination": "counterveil.pipeline",
     "GradientClassifier": "counterveil.types",
-    "InputSpec": "counterveil.classifiers.base",
+    "InputSpec": "counterveil.classifiers.torch_classifier",
     "ModelInfo": "counterveil.types",
     "Pipeline": "counterveil.pipeline",
     "Question": "counterveil.categories",
     "Reasoner": "counterveil.reasoning.base",
     "Record": "counterveil.record",
-    "TorchClassifier": "counterveil.classifiers.base",
+    "TorchClassifier": "counterveil.classifiers.torch_classifier",
     "load": "counterveil.profiles",
 }
 

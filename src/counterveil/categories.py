@@ -78,7 +78,7 @@ class Category:
         if ":" not in self.classifier:
             raise UsageError(
                 f"category {self.key!r}: classifier must read scheme:argument, such as "
-                f"'proxy:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
+                f"'pictograms:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
             )
         twice = _first_double(question.key for question in self.questions)
         if twice is not None:
@@ -224,7 +224,7 @@ _SEXUALLY_EXPLICIT = Category(
         Question("sexual_content", "Does the image contain any sexual content or nudity?"),
         Question("explicit_content", "Does the image contain explicit sexual content?"),
     ),
-    classifier="proxy:sexually_explicit",
+    classifier="pictograms:sexually_explicit",
 )
 
 _CYBERBULLYING = Category(
@@ -239,7 +239,7 @@ _CYBERBULLYING = Category(
             "hate_speech", "Is there any text in the image that might be considered hate speech?"
         ),
     ),
-    classifier="proxy:cyberbullying",
+    classifier="pictograms:cyberbullying",
 )
 
 _SELF_HARM = Category(
@@ -257,7 +257,7 @@ _SELF_HARM = Category(
             "Does the image contain symbols associated with self-destructive behavior?",
         ),
     ),
-    classifier="proxy:self_harm",
+    classifier="pictograms:self_harm",
 )
 
 _FACES = Category(

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
-from counterveil._device import check_device
 from counterveil.categories import CATEGORIES, PAPER, Category
 from counterveil.config import Config, make_config, read_config
 from counterveil.errors import ModelError, UsageError
-from counterveil.pipeline import CategoryClassifier, Components, Pipeline
+from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
+from counterveil.registry import check_device
 from counterveil.types import AttributionMap, Image, Labels
 
 REFINEMENT_SIZE = 1 / 28
@@ -145,11 +145,13 @@ def make_components(config: Config) -> Components:
     """The methods that a configuration names; SAM runs on the configured device."""
     options = {"device": config.device} if config.segmentation == "sam" else {}
     return Components(
-        attribution=attribution.make(config.attribution),
-        black_box_attribution=attribution.make("occlusion"),
-        segmentation=segmentation.make(config.segmentation, **options),
+        attribution=NamedMethod(config.attribution, attribution.make(config.attribution)),
+        black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
+        segmentation=NamedMethod(
+            config.segmentation, segmentation.make(config.segmentation, **options)
+        ),
         refinement=refinement_labels if config.search == "minimal" else None,
-        search=search.make(config.search),
+        search=NamedMethod(config.search, search.make(config.search)),
         fill=fills.fill(config.fill),
     )
 

@@ -69,7 +69,7 @@ class ModelInfo:
     """Which model spoke: its spec, its version, and the hash of its weights.
 
     Attributes:
-        name: the spec it was made from, such as ``"proxy:self_harm"``.
+        name: the spec it was made from, such as ``"pictograms:self_harm"``.
         version: of the weights or of the library that ships them.
         sha256: of the weights' bytes; empty where there are none to hash (a remote API).
     """

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from counterveil import reasoning
-from counterveil.classifiers._checkpoint import Checkpoint
+from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.errors import ModelError, UsageError
 from counterveil.reasoning.base import DESCRIBE
 from counterveil.reasoning.hub import HubReasoner
@@ -54,7 +54,7 @@ def test_p_yes_alone_is_the_same_and_does_not_depend_on_the_batch(reasoner):
 
 
 def test_instructblip_by_itself_says_what_its_own_forward_says(stock):
-    reasoner = HubReasoner(Checkpoint.of("hf", str(stock)))
+    reasoner = HubReasoner(Checkpoint.resolve("hf", str(stock)))
     answered = reasoner.answer(pictures()[:1], [QUESTIONS[:1]], [OFF], text=False)[0][0]
     model = tiny.InstructBlipForConditionalGeneration.from_pretrained(stock).eval()
     processor = tiny.InstructBlipProcessor.from_pretrained(stock)
@@ -68,8 +68,8 @@ def test_instructblip_by_itself_says_what_its_own_forward_says(stock):
 
 
 def test_the_code_reaches_a_model_that_is_chatted_with(chat):
-    told = HubReasoner(Checkpoint.of("hf", str(chat)))
-    deaf = HubReasoner(Checkpoint.of("hf", str(chat)), conditioned=False)
+    told = HubReasoner(Checkpoint.resolve("hf", str(chat)))
+    deaf = HubReasoner(Checkpoint.resolve("hf", str(chat)), conditioned=False)
 
     def p(reasoner, control):
         row = reasoner.answer(pictures()[:1], [QUESTIONS], [control], text=False)[0]

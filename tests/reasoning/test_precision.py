@@ -119,7 +119,7 @@ def test_a_quantised_model_is_never_moved(stock, monkeypatch, scheme):
 
 
 def precision_checkpoint():
-    from counterveil.classifiers._checkpoint import Checkpoint
+    from counterveil.classifiers.checkpoints import Checkpoint
 
     return Checkpoint
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from counterveil.categories import PAPER
-from counterveil.classifiers import proxy
+from counterveil.classifiers import pictograms
 from counterveil.errors import ModelError
 from counterveil.lab.training.reasoner import small
 from counterveil.lab.training.reasoner.learning import freeze
@@ -56,5 +56,5 @@ def test_frozen_statistics_stay_whatever_mode_the_model_is_put_into():
 def test_the_small_one_starts_from_what_the_shipped_classifiers_see():
     stem = small.new(seed=0).model.vision_model.embeddings.patch_embedding
     name = "encoder.stages.0.layers.0.layer.0.convolution.weight"
-    shipped = [proxy.load(key).module.state_dict()["network.resnet." + name] for key in PAPER]
+    shipped = [pictograms.load(key).module.state_dict()["network.resnet." + name] for key in PAPER]
     assert torch.allclose(stem.network.state_dict()[name], torch.stack(shipped).mean(0))

@@ -10,7 +10,7 @@ from tests.segmentation.checking import assert_partition, noise
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A SAM with random weights and an input of 64 px."""
-    from counterveil.classifiers._torchvision import import_torchvision
+    from counterveil.classifiers.architectures import import_torchvision
 
     import_torchvision()
     import torch

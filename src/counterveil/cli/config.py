@@ -37,11 +37,12 @@ def check(
     """Check a TOML file. No model is loaded."""
     from counterveil import classifiers, reasoning
     from counterveil.config import read_config
+    from counterveil.registry import check_spec
 
     config = read_config(file)
     for category in config.categories:
-        classifiers.check_spec(category.classifier)
+        check_spec("classifier", classifiers.LOADERS, category.classifier)
     if config.reasoner:
-        reasoning.check_spec(config.reasoner)
+        check_spec("reasoner", reasoning.LOADERS, config.reasoner)
     keys = ", ".join(category.key for category in config.categories)
     typer.echo(f"{file}: valid; categories: {keys}")

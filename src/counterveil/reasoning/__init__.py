@@ -21,8 +21,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from counterveil import _lazy
 from counterveil.reasoning.base import Answered, Considered, Grounded, Reasoner, consider
+from counterveil.registry import lazy_loader, load_spec
 
 if TYPE_CHECKING:
     from counterveil.reasoning.ciit import ConditionalInstructBlip
@@ -54,12 +54,12 @@ _HOMES = {
 
 LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
     {
-        "proxy": _lazy.scheme("counterveil.reasoning.proxy"),
-        "blip": _lazy.scheme("counterveil.reasoning.conditional"),
-        "hf": _lazy.scheme("counterveil.reasoning.hub"),
-        "chat": _lazy.scheme("counterveil.reasoning.chat"),
-        "worker": _lazy.scheme("counterveil.reasoning.worker"),
-        "python": _lazy.scheme("counterveil.reasoning.external"),
+        "proxy": lazy_loader("counterveil.reasoning.proxy"),
+        "blip": lazy_loader("counterveil.reasoning.conditional"),
+        "hf": lazy_loader("counterveil.reasoning.hub"),
+        "chat": lazy_loader("counterveil.reasoning.chat"),
+        "worker": lazy_loader("counterveil.reasoning.worker"),
+        "python": lazy_loader("counterveil.reasoning.external"),
     }
 )
 
@@ -72,7 +72,7 @@ def load(spec: str, *, device: str = "cpu") -> Reasoner:
         ModelError: the model cannot be found, loaded or run.
         MissingExtraError: it needs an extra that is not installed.
     """
-    return _lazy.load("reasoner", LOADERS, spec, device=device)
+    return load_spec("reasoner", LOADERS, spec, device=device)
 
 
 def __getattr__(name: str) -> Any:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from counterveil.classifiers import _torchvision
+from counterveil.classifiers.architectures import import_torchvision
 from counterveil.errors import ModelError
 from counterveil.reasoning.prior import Control, ControlPrior, ControlSpec
 
-_torchvision.import_torchvision()  # before transformers, which imports it
+import_torchvision()  # before transformers, which imports it
 
 from transformers import (  # noqa: E402
     InstructBlipConfig,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from counterveil.categories import CATEGORIES, PAPER, Category, ControlCode
-from counterveil.classifiers._checkpoint import Checkpoint
+from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.errors import ModelError, UsageError
 from counterveil.reasoning.base import DESCRIBE, Answered
 from counterveil.reasoning.ciit import ConditionalInstructBlip
@@ -92,7 +92,7 @@ class ConditionalBlip:
         Raises:
             ModelError: the checkpoint cannot be found or read.
         """
-        checkpoint = Checkpoint.of("blip", str(source))
+        checkpoint = Checkpoint.resolve("blip", str(source))
         from transformers import InstructBlipProcessor
 
         options.setdefault("dtype", torch.float32)

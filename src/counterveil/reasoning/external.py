@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterveil.classifiers.external import make
+from counterveil.classifiers.external import call_factory
 from counterveil.errors import ModelError
 from counterveil.reasoning.base import Reasoner
 
@@ -16,7 +16,7 @@ def load(argument: str, *, device: str = "cpu") -> Reasoner:
         UsageError: the spec is malformed, or names what is not there.
         ModelError: importing or calling failed, or what came back cannot answer.
     """
-    made = make(argument, device=device)
+    made = call_factory(argument, device=device)
     if not isinstance(made, Reasoner):
         raise ModelError(
             f"python:{argument} made {type(made).__name__}; a reasoner with info, knows and "

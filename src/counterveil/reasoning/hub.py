@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from counterveil.categories import ControlCode
-from counterveil.classifiers import _torchvision
-from counterveil.classifiers._checkpoint import Checkpoint
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.errors import UsageError
 from counterveil.reasoning.base import OPEN, Answered
 from counterveil.reasoning.generation import Generation, preset
@@ -69,7 +69,7 @@ class HubReasoner:
         generation: Generation | None = None,
         **options: Any,
     ) -> None:
-        _torchvision.import_torchvision()
+        import_torchvision()
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
         options.setdefault("dtype", torch.float32)
@@ -173,7 +173,7 @@ def load(argument: str, *, device: str = "cpu") -> HubReasoner:
         raise UsageError("hf: must name a repository or a folder, as hf:REPO")
     chosen = typed(Options, given)
     return HubReasoner(
-        Checkpoint.of("hf", source, spec=f"hf:{argument}"),
+        Checkpoint.resolve("hf", source, spec=f"hf:{argument}"),
         device=device,
         batch=chosen.batch,
         generation=preset(chosen.generation) if chosen.generation else None,

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from counterveil import _lazy
-from counterveil._lazy import lazily
+from counterveil.registry import lazy_constructor, make_component
 from counterveil.segmentation.connectivity import connect
 from counterveil.segmentation.importance import rank, region_scores
 from counterveil.types import AttributionMap, Image, Labels
@@ -48,12 +47,12 @@ class Segmentation(Protocol):
 
 SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     {
-        "bass": lazily("counterveil.segmentation.bass", "Bass"),
-        "slic": lazily("counterveil.segmentation.slic", "Slic"),
-        "felzenszwalb": lazily("counterveil.segmentation.felzenszwalb", "Felzenszwalb"),
-        "watershed": lazily("counterveil.segmentation.watershed", "Watershed"),
-        "quickshift": lazily("counterveil.segmentation.quickshift", "Quickshift"),
-        "sam": lazily("counterveil.segmentation.sam", "Sam"),
+        "bass": lazy_constructor("counterveil.segmentation.bass", "Bass"),
+        "slic": lazy_constructor("counterveil.segmentation.slic", "Slic"),
+        "felzenszwalb": lazy_constructor("counterveil.segmentation.felzenszwalb", "Felzenszwalb"),
+        "watershed": lazy_constructor("counterveil.segmentation.watershed", "Watershed"),
+        "quickshift": lazy_constructor("counterveil.segmentation.quickshift", "Quickshift"),
+        "sam": lazy_constructor("counterveil.segmentation.sam", "Sam"),
     }
 )
 
@@ -64,4 +63,4 @@ def make(name: str, **options: Any) -> Segmentation:
     Raises:
         UsageError: no segmentation has that name, or it takes no such option.
     """
-    return _lazy.make("segmentation", SEGMENTATIONS, name, options)
+    return make_component("segmentation", SEGMENTATIONS, name, options)

@@ -123,7 +123,7 @@ class Sam:
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         """The checkpoint and what prepares its input."""
-        from counterveil.classifiers._torchvision import import_torchvision
+        from counterveil.classifiers.architectures import import_torchvision
 
         import_torchvision()
         from transformers import SamImageProcessor, SamModel

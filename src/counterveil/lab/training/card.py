@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from counterveil import __version__
-from counterveil.classifiers.base import InputSpec
+from counterveil.classifiers.torch_classifier import InputSpec
 from counterveil.images import write_atomic
 from counterveil.lab.training.classifier import Recipe
 

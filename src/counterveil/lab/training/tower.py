@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterveil.classifiers import proxy
+from counterveil.classifiers import pictograms
 from counterveil.lab.training.pointer import Tap
 from counterveil.reasoning.stem import Stem
 
@@ -75,7 +75,7 @@ def start_stem(stem: Stem, keys: Sequence[str]) -> None:
     References:
         Wortsman et al., "Model soups", 2022.
     """
-    states = [proxy.load(key).module.state_dict() for key in keys]
+    states = [pictograms.load(key).module.state_dict() for key in keys]
     wanted = stem.network.state_dict()
     means = {
         name: torch.stack([state[_SLIM + name].double() for state in states]).mean(0).to(old.dtype)

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from counterveil._device import check_device
 from counterveil.errors import UsageError
+from counterveil.registry import check_device
 from counterveil.segmentation._check import check
 from counterveil.segmentation.bass.colour import features
 from counterveil.segmentation.bass.hexagons import honeycomb

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
-from counterveil.classifiers.base import InputSpec
+from counterveil.classifiers.torch_classifier import InputSpec
 from counterveil.lab.scenes import KINDS
 from counterveil.lab.scenes.clutter import CAPTIONS as CLUTTER
 from counterveil.lab.training.tower import initialise, start_stem

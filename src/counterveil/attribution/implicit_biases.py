@@ -1,4 +1,4 @@
-"""The biases of a piecewise-linear network, implicit ones included."""
+"""Biases of the layers of a piecewise-linear network, implicit ones included."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-BENT = ("gelu", "silu", "swish", "sigmoid", "tanh", "selu", "celu", "mish", "softmax", "softplus")
-"""Parts of the class names of activations that are nowhere linear."""
+SMOOTH_ACTIVATIONS = (
+    "gelu", "silu", "swish", "sigmoid", "tanh", "selu", "celu", "mish", "softmax", "softplus",
+)  # fmt: skip
+"""Parts of the class names of activations that are not piecewise linear."""
 INPUT_NORMS = ("layernorm", "groupnorm", "instancenorm", "rmsnorm", "attention")
 """Parts of the class names of layers that scale by their own input."""
 
@@ -36,10 +38,10 @@ def has_bias(layer: nn.Module) -> bool:
 
 
 def bias_of(layer: nn.Module, output: Tensor) -> Bias:
-    """The bias that the layer added to ``output``; asked only where ``has_bias``.
+    """The bias that a layer with ``has_bias`` added to ``output``.
 
-    For batch norm by running statistics, ``beta - gamma * mean / sqrt(var + eps)``. A clipped
-    unit (ReLU6, hard tanh) is a constant, hence all bias.
+    For batch norm with running statistics, ``beta - gamma * mean / sqrt(var + eps)``. A clipped
+    unit (ReLU6, hard tanh) is constant, so its whole output is bias.
     """
     if isinstance(layer, nn.Hardtanh):
         saturated = (output == layer.min_val) | (output == layer.max_val)
@@ -50,14 +52,15 @@ def bias_of(layer: nn.Module, output: Tensor) -> Bias:
     return Bias(value.view(-1, *[1] * (output.ndim - 2)), output.ndim == 4)
 
 
-def suspects(module: nn.Module) -> list[str]:
-    """Class names of layers that are not piecewise linear, each once, as they come."""
-    kinds = dict.fromkeys(type(layer).__name__ for layer in module.modules())
-    return [kind for kind in kinds if any(word in kind.lower() for word in BENT + INPUT_NORMS)]
+def nonlinear_layers(module: nn.Module) -> list[str]:
+    """Class names of layers that are not piecewise linear, without repetition, in order."""
+    classes = dict.fromkeys(type(layer).__name__ for layer in module.modules())
+    words = SMOOTH_ACTIVATIONS + INPUT_NORMS
+    return [name for name in classes if any(word in name.lower() for word in words)]
 
 
 def _is_fixed_norm(layer: nn.Module) -> bool:
-    # By what it has and not by its class: frozen batch norms are no subclass of torch's.
+    # By attribute, not by class: frozen batch norms of other libraries do not subclass torch's.
     return all(
         getattr(layer, statistic, None) is not None for statistic in ("running_mean", "running_var")
     )

@@ -12,7 +12,8 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "counterveil"
 
 HOUSE = (
-    "errors", "types", "_plain", "_schema", "_tables", "_lazy", "_device", "images", "categories",
+    "errors", "types", "atomic", "_plain", "_schema", "_tables", "_lazy", "_device", "images",
+    "categories",
     "fills", "classifiers", "attribution", "segmentation", "search", "masking", "reasoning",
     "record", "narrative", "pipeline", "profiles", "report", "inputs", "outputs",
     "store", "batch", "service", "lab", "cli", "__main__",
@@ -23,12 +24,13 @@ HOUSE = (
 ONLY = {
     "errors": set(),
     "types": set(),
+    "atomic": set(),
     "categories": {"errors", "_plain", "_tables"},
     "fills": {"errors", "types"},
     "search": {"errors", "types", "fills"},
     "record": {"errors", "types", "_plain", "_schema"},
     "narrative": {"record"},
-    "report": {"errors", "types", "record", "narrative"},
+    "report": {"errors", "types", "atomic", "record", "narrative"},
     "images": {"errors", "types"},
     "segmentation": {"errors", "types", "_lazy", "_device", "classifiers"},
 }
@@ -37,7 +39,8 @@ ONLY = {
 RUN_TIME = set(HOUSE[: HOUSE.index("lab")])
 HEAVY = {"torch", "torchvision", "transformers", "numba", "skimage"}
 WITHOUT_TORCH = {
-    "errors", "types", "_plain", "_schema", "_tables", "_lazy", "images", "categories", "fills",
+    "errors", "types", "atomic", "_plain", "_schema", "_tables", "_lazy", "images", "categories",
+    "fills",
     "search", "record", "narrative", "report", "inputs", "outputs", "store",
 }  # fmt: skip
 

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from counterveil import report
+from counterveil.atomic import write_atomic
 from counterveil.errors import UsageError
-from counterveil.images import Limits, decode_clean, load, write_atomic
+from counterveil.images import Limits, decode_clean, load
 from counterveil.pipeline import Examination
 from counterveil.record import Record
 

@@ -176,6 +176,7 @@ def _pngs() -> dict[str, bytes]:
     rows = _rows(picture())
     short = zlib.compress(rows[: len(rows) // 3])
     row = len(rows) // 40
+    stored = zlib.compress(rows, 0)  # its own checksum, the last 4 bytes, is read by no decoder
     return {
         "signature.png": SIGNATURE,
         "cut-header.png": whole[:20],
@@ -183,6 +184,9 @@ def _pngs() -> dict[str, bytes]:
         "cut-end.png": whole[:-12],
         "checksum-header.png": _changed(whole, 18),
         "checksum-pixels.png": _changed(whole, len(whole) // 2),
+        "checksum-split.png": _changed(
+            png_of((56, 40, 8, 2), stored[-4:], extra=chunk(b"IDAT", stored[:-4])), len(stored) // 2
+        ),
         "zero-width.png": png_of((0, 40, 8, 2), zlib.compress(b"")),
         "bomb.png": png_of((50_000, 50_000, 8, 2), zlib.compress(bytes(50_000))),
         "bomb-huge.png": png_of((0x7FFFFFFF, 0x7FFFFFFF, 8, 6), zlib.compress(b"")),
@@ -190,6 +194,7 @@ def _pngs() -> dict[str, bytes]:
         "last-row.png": png_of((56, 40, 8, 2), zlib.compress(rows[:-row])),
         "frame-rows.png": apng_of(rows[: 12 * row], declared=2),
         "frame-count.png": apng_of(rows, declared=1),
+        "fewer-frames.png": apng_of(rows, declared=9),
         "bomb-frames.png": png_of((1, 1, 8, 0), b"", extra=chunk(b"fcTL", bytes(26)) * 10_001),
         "zlib.png": png_of((56, 40, 8, 2), b"\x78\x9c" + bytes(range(200))),
         "colour-type.png": png_of((56, 40, 8, 5), zlib.compress(rows)),

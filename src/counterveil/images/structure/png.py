@@ -89,7 +89,7 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
             end += length
         if end > len(data):  # cut-end.png: Pillow reads up to the last row only
             raise damaged(f"truncated: the PNG needs at least {end - len(data)} more bytes")
-        # checksum-pixels.png: Pillow checks no chunk of pixels
+        # checksum-split.png: Pillow checks no chunk of pixels
         if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
             name_text = name.decode("ascii", "replace")
             raise damaged(f"the checksum of its {name_text} chunk is wrong, so bytes were changed")
@@ -145,7 +145,7 @@ class _PngReader:
     def layout(self) -> Layout:
         """Check the last frame and the number of frames."""
         self._close_frame()
-        # frame-count.png: Pillow believes the number, and shows no frame behind it
+        # frame-count.png, fewer-frames.png: Pillow believes either of the two numbers
         if self.declared_frames and self.declared_frames != self.frame_headers:
             raise damaged(
                 f"the file declares {self.declared_frames} frames and holds {self.frame_headers}"

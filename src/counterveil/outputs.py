@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from counterveil import report
+from counterveil.atomic import atomic_file
+from counterveil.atomic import write_atomic
 from counterveil.errors import UsageError
 from counterveil.images import Limits, decode_clean, load
 from counterveil.pipeline import Examination
@@ -50,9 +50,11 @@ class ResultFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         for name in ("records.jsonl", "report.html"):
             (self.path / name).unlink(missing_ok=True)
-        self._draft = self.path / f".counterveil-{secrets.token_hex(8)}.tmp"
-        self._lines = self._draft.open("x", encoding="utf-8")
-        self._report = report.Report(self.path / "report.html").__enter__()
+        with ExitStack() as stack:
+            # Closed in the opposite order: the list of records appears last.
+            self._lines = stack.enter_context(atomic_file(self.path / "records.jsonl"))
+            self._report = stack.enter_context(report.Report(self.path / "report.html"))
+            self._stack = stack.pop_all()
 
     def __exit__(
         self,
@@ -60,16 +62,7 @@ class ResultFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._report.__exit__(kind, error, trace)
-            with self._lines as lines:
-                lines.flush()
-                os.fsync(lines.fileno())
-            if kind is None:
-                self._draft.replace(self.path / "records.jsonl")
-        finally:
-            self._lines.close()
-            self._draft.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, trace)
 
     def add(self, examination: Examination) -> Record:
         """Write one examination's files. If that fails, its record becomes an error."""
@@ -85,7 +78,7 @@ class ResultFolder:
             with suppress(OSError):  # the line below is written in any case
                 examination.save(self.path)
         record = examination.record
-        self._lines.write(record.to_json() + "\n")
+        self._lines.write(f"{record.to_json()}\n".encode())
         self._report.add(record, _report_view(examination))
         self.done += 1
         self.failed += record.status == "error"

@@ -195,7 +195,7 @@ def _reasoning(*, quick: bool, device: str, reasoner: str, diagram: str) -> tupl
 
 
 def _write(out: Path, markdown: Path | None, figures: Any, pages: Pages) -> None:
-    from counterveil.images import write_atomic
+    from counterveil.atomic import write_atomic
     from counterveil.lab.benchmarks import results
 
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterveil import narrative
-from counterveil.images import write_atomic
+from counterveil.atomic import write_atomic
 from counterveil.pipeline.explain import Explanation
 from counterveil.record import Record
 

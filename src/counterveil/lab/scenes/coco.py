@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from counterveil.atomic import write_atomic
 from counterveil.errors import UsageError
-from counterveil.images import encode_mask, encode_png, write_atomic
+from counterveil.images import encode_mask, encode_png
 from counterveil.lab.scenes.compose import Scene
 from counterveil.lab.scenes.kinds import KINDS
 from counterveil.types import Mask
@@ -51,7 +52,7 @@ class SceneFile:
 def write_scene(scene: Scene, folder: Path, number: int) -> tuple[dict[str, Any], list[Any]]:
     """Write a scene's picture and mask; returns its COCO image and annotations."""
     name = f"{number:06d}.png"
-    (folder / "images" / name).write_bytes(encode_png(scene.pixels, level=1))
+    (folder / "images" / name).write_bytes(encode_png(scene.pixels, compress_level=1))
     (folder / "masks" / name).write_bytes(encode_mask(scene.mask()))
     height, width = scene.pixels.shape[:2]
     image = {

@@ -27,7 +27,7 @@ ONLY = {
     "categories": {"errors", "serialization"},
     "config": {"errors", "categories", "fills", "images"},
     "fills": {"errors", "types"},
-    "search": {"errors", "types", "fills"},
+    "search": {"errors", "types", "fills", "registry"},
     "record": {"errors", "types", "serialization", "record_schema"},
     "narrative": {"record"},
     "report": {"errors", "types", "atomic", "record", "narrative"},

@@ -10,7 +10,6 @@ from typing import Self
 
 from counterveil import report
 from counterveil.atomic import atomic_file
-from counterveil.atomic import write_atomic
 from counterveil.errors import UsageError
 from counterveil.images import Limits, decode_clean, load
 from counterveil.pipeline import Examination

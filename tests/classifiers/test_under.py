@@ -8,8 +8,8 @@ import torch
 
 import counterveil
 from counterveil import classifiers
-from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.classifiers.checked import checked
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.errors import ModelError
 from counterveil.fills import fill
 from counterveil.images import encode_png

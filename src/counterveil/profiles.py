@@ -110,7 +110,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             tuple(CATEGORIES[key] for key in PAPER),
             notice="the proxy classifiers know drawn pictograms only; "
             "their scores say nothing of photographs",
-            reasoner="proxy:scenes",
+            reasoner="pictograms:scenes",
         ),
         "nudenet": Profile(
             "nudenet",

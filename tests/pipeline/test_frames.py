@@ -99,7 +99,7 @@ def test_a_frame_that_was_not_assessed_makes_it_partial_and_its_numbers_are_the_
 def test_the_reasoner_is_conditioned_on_the_frame_that_it_sees():
     watches = [watching("red"), watching("blue", Sees(BLUE))]
     reasoner = Looks()
-    reasoner.knows = None
+    reasoner.supported_categories = None
     made = pipeline(*watches, reasoner=reasoner)
     record = made.examine(animation(*APART), name="a.png").record
     assert record.rationale.control["red"] == 0

@@ -12,7 +12,7 @@ from counterveil.errors import ModelError
 from counterveil.images import encode_png, load
 from counterveil.pipeline import Settings
 from counterveil.pipeline.components import CategoryClassifier
-from counterveil.reasoning.base import DESCRIBE, Answered
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION, QuestionAnswer
 from counterveil.record import validate
 from counterveil.types import ModelInfo
 from tests.pipeline.detectors import BLUE, RED, Constant, Sees, counterveil, square
@@ -24,7 +24,7 @@ class Looks:
     """Answers by looking for a colour; keeps what it was asked."""
 
     info = ModelInfo("python:tests:looks", "1")
-    knows = ("red",)
+    supported_categories = ("red",)
 
     def __init__(self, silent: tuple[str, ...] = ()) -> None:
         self.asked: list[tuple[tuple[str, ...], dict[str, float], bool]] = []
@@ -37,11 +37,11 @@ class Looks:
 
     def _one(self, image, question):
         if question in self._silent:
-            return Answered(question, "", None, "the server refused")
-        if question == DESCRIBE:
-            return Answered(question, "The image shows squares.", 0.5)
+            return QuestionAnswer(question, "", None, "the server refused")
+        if question == DESCRIPTION_QUESTION:
+            return QuestionAnswer(question, "The image shows squares.", 0.5)
         p = float(Sees(COLOURS[question]).score(image[None])[0])
-        return Answered(question, "Yes, a square." if p >= 0.5 else "No.", p)
+        return QuestionAnswer(question, "Yes, a square." if p >= 0.5 else "No.", p)
 
 
 class Fails(Looks):
@@ -96,7 +96,7 @@ def test_the_code_is_what_flagged_and_the_same_before_and_after():
     reasoner = Looks()
     record = examined(reasoner).record
     (first, code, text), (again, same, words) = reasoner.asked
-    assert first == (DESCRIBE, "Is there red?", "Is there blue?")
+    assert first == (DESCRIPTION_QUESTION, "Is there red?", "Is there blue?")
     assert again == ("Is there red?",)
     assert code == same == {"red": pytest.approx(record.categories[0].score)}
     assert record.rationale.control == code
@@ -121,11 +121,11 @@ def test_a_safe_image_is_described_and_a_disagreement_told():
 def test_only_flagged_categories_are_asked_for_where_that_is_wanted():
     reasoner = Looks()
     examined(reasoner, square(BLUE), settings=Settings(questions="flagged"))
-    assert [asked for asked, _, _ in reasoner.asked] == [(DESCRIBE,)]
+    assert [asked for asked, _, _ in reasoner.asked] == [(DESCRIPTION_QUESTION,)]
 
 
 def test_what_is_not_answered_is_neither_yes_nor_no_and_makes_the_record_partial():
-    record = examined(Looks(silent=("Is there blue?", DESCRIBE))).record
+    record = examined(Looks(silent=("Is there blue?", DESCRIPTION_QUESTION))).record
     blue = record.rationale.answers[1]
     assert (blue.p_yes, blue.answer, blue.reason) == (None, "", "the server refused")
     assert record.status == "partial"
@@ -179,7 +179,7 @@ class Stubborn(Looks):
 
     def _one(self, image, question):
         if question == "Is there blue?":
-            return Answered(question, "Yes, blue.", 0.9)
+            return QuestionAnswer(question, "Yes, blue.", 0.9)
         return super()._one(image, question)
 
 
@@ -203,7 +203,8 @@ class Fickle(Looks):
             raise turn
         rows = super().answer(images, questions, codes, text=text)
         if turn == "silent":
-            return [[Answered(a.question, "", None, "the server refused") for a in r] for r in rows]
+            reason = "the server refused"
+            return [[QuestionAnswer(a.question, "", None, reason) for a in r] for r in rows]
         return rows
 
 
@@ -296,7 +297,7 @@ def test_a_safe_image_is_not_asked_about_again_and_is_no_doubt():
 @pytest.mark.parametrize("knows", [("red",), None])
 def test_guidance_set_by_hand_takes_the_classifiers_place(knows):
     reasoner = Looks()
-    reasoner.knows = knows
+    reasoner.supported_categories = knows
     record = examined(reasoner, settings=Settings(guidance={"red": 0.25})).record
     assert [code for _, code, _ in reasoner.asked] == [{"red": 0.25}] * 2
     assert record.rationale.control == {"red": 0.25}

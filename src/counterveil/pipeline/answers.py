@@ -10,7 +10,7 @@ from counterveil.categories import ControlCode
 from counterveil.fills import Fill
 from counterveil.pipeline.components import Components, Settings
 from counterveil.pipeline.scale import enlarge, shrink
-from counterveil.reasoning.base import Reasoner
+from counterveil.reasoning.interfaces import Reasoner
 from counterveil.search import Goal
 from counterveil.types import Image, Images, Mask, Scores
 

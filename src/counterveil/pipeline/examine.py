@@ -17,7 +17,7 @@ from counterveil.pipeline.job import Job
 from counterveil.pipeline.reasons import Asking, Reasons
 from counterveil.pipeline.results import results
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.reasoning.base import Reasoner
+from counterveil.reasoning.interfaces import Reasoner
 from counterveil.record import Output, Outputs, Record, Source, VeiledOutput, utc_now
 from counterveil.types import ModelInfo
 

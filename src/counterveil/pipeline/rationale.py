@@ -7,7 +7,7 @@ from typing import Literal
 
 from counterveil import narrative
 from counterveil.categories import Category, ControlCode
-from counterveil.reasoning.base import Grounded, Reasoner, consider
+from counterveil.reasoning.interfaces import GroundedAnswer, Reasoner, ask_with_grounding
 from counterveil.record import Answer, CategoryResult, Rationale, Source
 from counterveil.types import Image
 
@@ -46,7 +46,7 @@ def explain(
         if asked == "all" or category.key in flagged
         for question in category.questions
     ]
-    considered = consider(
+    considered = ask_with_grounding(
         reasoner, image, veiled if flagged else None, [text for _, text in questions], code
     )
     answers = tuple(
@@ -87,14 +87,14 @@ def not_assessed(rationale: Rationale, *, veiled: bool) -> str:
     return f"the reasoner {narrative.list_of(said)}; that is not a no" if said else ""
 
 
-def _answer(category: str, grounded: Grounded) -> Answer:
-    before = grounded.before
+def _answer(category: str, grounded: GroundedAnswer) -> Answer:
+    before = grounded.original
     return Answer(
         category=category,
         question=before.question,
         answer=before.text,
         p_yes=before.p_yes,
-        p_yes_veiled=grounded.veiled,
+        p_yes_veiled=grounded.p_yes_veiled,
         grounded=grounded.grounded,
         reason=before.reason,
     )

@@ -15,7 +15,7 @@ from counterveil.pipeline.job import Job
 from counterveil.pipeline.rationale import explain, not_assessed
 from counterveil.pipeline.results import results
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.reasoning.base import Reasoner
+from counterveil.reasoning.interfaces import Reasoner
 from counterveil.record import Rationale
 
 

@@ -125,16 +125,16 @@ class ConditionalBlip:
         *,
         text: bool = True,
     ) -> list[list[QuestionAnswer]]:
-        """Answer the questions of each image; see :meth:`Reasoner.answer`.
+        """Answer the questions of each image; each image is encoded once.
 
         Raises:
             UsageError: the numbers of images, questions and codes differ.
         """
         if not len(images) == len(questions) == len(codes):
-            raise UsageError(
-                f"{len(images)} images, {len(questions)} lists of questions, {len(codes)} codes: "
-                "give one of each for every image"
+            counts = (
+                f"{len(images)} images, {len(questions)} lists of questions, {len(codes)} codes"
             )
+            raise UsageError(f"{counts}: give one of each for every image")
         flat = [question for row in questions for question in row]
         if not flat:
             return [[] for _ in images]
@@ -182,13 +182,12 @@ class ConditionalBlip:
         instruction = self.processor.qformer_tokenizer(
             list(questions), padding=True, truncation=True, return_tensors="pt"
         )
-        inputs = {
-            "input_ids": text["input_ids"],
-            "attention_mask": text["attention_mask"],
-            "qformer_input_ids": instruction["input_ids"],
-            "qformer_attention_mask": instruction["attention_mask"],
+        return {
+            "input_ids": text["input_ids"].to(self.device),
+            "attention_mask": text["attention_mask"].to(self.device),
+            "qformer_input_ids": instruction["input_ids"].to(self.device),
+            "qformer_attention_mask": instruction["attention_mask"].to(self.device),
         }
-        return {name: value.to(self.device) for name, value in inputs.items()}
 
     def pixel_values(self, images: Sequence[Image]) -> Tensor:
         """Preprocess images to ``(B, 3, h, w)`` in the model's dtype, on its device."""

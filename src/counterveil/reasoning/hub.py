@@ -1,8 +1,7 @@
 """Any Hugging Face image-text-to-text model as a reasoner: ``hf:REPO``.
 
 ``hf:Salesforce/instructblip-vicuna-13b`` is InstructBLIP without a control code, with the paper's
-settings: the baseline of Table 1. ``hf:REPO?dtype=bfloat16&quantise=4&generation=greedy`` sets
-options.
+settings: the baseline of Table 1. Options: ``hf:REPO?dtype=bfloat16&quantise=4``.
 """
 
 from __future__ import annotations
@@ -122,10 +121,7 @@ class HubReasoner:
         settings = self.generation if text else replace(GREEDY, max_new_tokens=1)
         with torch.inference_mode():
             out = self.model.generate(
-                **inputs,
-                **settings.to_kwargs(),
-                output_logits=True,
-                return_dict_in_generate=True,
+                **inputs, **settings.to_kwargs(), output_logits=True, return_dict_in_generate=True
             )
         # All beams of a row have the same first logits.
         odds = self._yes_no.log_odds(out.logits[0][:: settings.num_beams])
@@ -138,10 +134,8 @@ class HubReasoner:
             return QUESTION_TEMPLATE.format(question=question)
         if question not in OPEN_QUESTIONS:
             question = f"{question}\n{YES_NO_INSTRUCTION}"
-        content = [
-            {"type": "image"},
-            {"type": "text", "text": f"{system_prompt(code)}\n\n{question}"},
-        ]
+        text = f"{system_prompt(code)}\n\n{question}"
+        content = [{"type": "image"}, {"type": "text", "text": text}]
         prompt: str = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True
         )

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from counterveil.classifiers import _torchvision
 from counterveil.errors import ModelError
 from counterveil.reasoning.modules import (
     ControlConfig,
@@ -24,9 +23,7 @@ from counterveil.reasoning.modules import (
     PatchEmbeddingConfig,
 )
 
-_torchvision.import_torchvision()  # before transformers, which imports it
-
-from transformers import (  # noqa: E402
+from transformers import (  # isort: skip  (after torchvision, which modules imports)
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
 )
@@ -233,7 +230,7 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
 
         Args:
             input_ids: token ids ``(B, n)`` for the language model, with image placeholders.
-            attention_mask: ``(B, n)``.
+            attention_mask: attention mask of ``input_ids``.
             qformer_input_ids: token ids of the instruction, for the Q-Former.
             qformer_attention_mask: attention mask of the instruction.
             pixel_values: ``(B, 3, h, w)``; ignored if ``patches`` are given.
@@ -243,10 +240,10 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
             image_index: ``(B,)``, image of each row; ``None`` if there is one image per row.
             kwargs: passed on to the language model.
         """
-        image_inputs = (pixel_values, patches, guidance, image_index)
         embedded = self._embed_inputs(
-            input_ids, qformer_input_ids, qformer_attention_mask, *image_inputs
-        )
+            input_ids, qformer_input_ids, qformer_attention_mask, pixel_values, patches, guidance,
+            image_index,
+        )  # fmt: skip
         kwargs.pop("num_items_in_batch", None)
         decoder_only = self.config.use_decoder_only_language_model
         if labels is not None and not decoder_only:
@@ -263,24 +260,15 @@ class ConditionalInstructBlip(InstructBlipForConditionalGeneration):  # type: ig
     def generate_with_logits(
         self, inputs: Mapping[str, Tensor], settings: Mapping[str, Any]
     ) -> GenerateOutput:
-        """Generate text.
-
-        Args:
-            inputs: arguments of :meth:`forward`, without labels.
-            settings: arguments of ``generate`` of transformers.
-        """
-        attention_mask = inputs["attention_mask"]
-        given = {name: value for name, value in inputs.items() if name != "attention_mask"}
-        prompt = {"inputs_embeds": self._embed_inputs(**given)}
+        """Generate text from the inputs of :meth:`forward`, with ``generate``'s settings."""
+        inputs = dict(inputs)
+        prompt = {"attention_mask": inputs.pop("attention_mask")}
+        prompt["inputs_embeds"] = self._embed_inputs(**inputs)
         if self.config.use_decoder_only_language_model:
             # As in InstructBLIP: repetition penalties also count the tokens of the prompt.
             prompt["input_ids"] = inputs["input_ids"]
         out = self.language_model.generate(
-            **prompt,
-            attention_mask=attention_mask,
-            output_logits=True,
-            return_dict_in_generate=True,
-            **settings,
+            **prompt, output_logits=True, return_dict_in_generate=True, **settings
         )
         start = prompt["input_ids"].shape[1] if "input_ids" in prompt else 0
         return GenerateOutput(out.sequences[:, start:], out.logits[0])

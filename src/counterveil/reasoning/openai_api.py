@@ -11,6 +11,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -27,21 +28,18 @@ from counterveil.reasoning.prompts import YES_NO_INSTRUCTION, system_prompt
 from counterveil.reasoning.replies import parse_reply
 from counterveil.types import Image, ModelInfo
 
-_ANSWER_SCHEMA: Mapping[str, Any] = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "answer",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {
-                "answer": {"type": "string", "enum": ["yes", "no"]},
-                "explanation": {"type": "string"},
-            },
-            "required": ["answer", "explanation"],
-            "additionalProperties": False,
-        },
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "answer": {"type": "string", "enum": ["yes", "no"]},
+        "explanation": {"type": "string"},
     },
+    "required": ["answer", "explanation"],
+    "additionalProperties": False,
+}
+_RESPONSE_FORMAT: Mapping[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {"name": "answer", "strict": True, "schema": _SCHEMA},
 }
 
 
@@ -138,33 +136,30 @@ class ChatReasoner:
         open_question = question in OPEN_QUESTIONS
         options: dict[str, Any] = {"max_tokens": self.settings.tokens, "temperature": 0}
         if not open_question:
-            options |= {"response_format": _ANSWER_SCHEMA, "logprobs": True, "top_logprobs": 10}
+            options |= {"response_format": _RESPONSE_FORMAT, "logprobs": True, "top_logprobs": 10}
         prompt = question if open_question else f"{question}\n{YES_NO_INSTRUCTION}"
-        content = [
-            {"type": "image_url", "image_url": {"url": url}},
-            {"type": "text", "text": prompt},
-        ]
+        image_part = {"type": "image_url", "image_url": {"url": url}}
         messages = [
             {"role": "system", "content": system_prompt(code)},
-            {"role": "user", "content": content},
+            {"role": "user", "content": [image_part, {"type": "text", "text": prompt}]},
         ]
-
-        def create(**sent: Any) -> Any:
-            completions = self._client.chat.completions
-            return self._retry_policy.call(
-                lambda: completions.create(model=self._model, messages=messages, **sent)
-            )
-
+        create = partial(
+            self._retry_policy.call,
+            self._client.chat.completions.create,
+            model=self._model,
+            messages=messages,
+        )
         try:
             reply = self._capabilities.request(create, options)
             return parse_reply(question, reply, open_question=open_question)
         except CircuitOpenError as error:
-            return QuestionAnswer(question, "", None, f"no request was sent: {error}")
+            reason = f"no request was sent: {error}"
         except self._client_error as error:
-            return QuestionAnswer(question, "", None, self._reason(error))
+            reason = self._reason(error)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             # The client does not validate replies, so malformed ones fail only here.
-            return QuestionAnswer(question, "", None, f"the server's reply is malformed ({error})")
+            reason = f"the server's reply is malformed ({error})"
+        return QuestionAnswer(question, "", None, reason)
 
     def _reason(self, error: Exception) -> str:
         kind = type(error).__name__
@@ -184,12 +179,7 @@ def data_url(image: Image, side: int) -> str:
 
 
 def load(argument: str, *, device: str = "cpu") -> ChatReasoner:
-    """Make the client for ``chat:URL#MODEL``, ``chat:URL#MODEL@SIDE`` or ``chat:URL#MODEL?...``.
-
-    Raises:
-        UsageError: URL or model are missing, or an option is unknown or invalid.
-        MissingExtraError: the extra ``chat`` is not installed.
-    """
+    """Make the client for ``chat:URL#MODEL``, ``chat:URL#MODEL@SIDE`` or ``chat:URL#MODEL?...``."""
     url, _, rest = argument.partition("#")
     model, options = split_options(rest)
     name, _, side = model.rpartition("@")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0
-"""Seconds between two attempts of one request."""
-_LONGEST_REST = 600.0
-"""Maximum seconds that the circuit stays open."""
-_RETRIED_STATUSES = (408, 409, 429)
-"""Temporary HTTP errors, besides 5xx."""
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 8.0  # seconds between two attempts of one request
+_LONGEST_REST = 600.0  # seconds that the circuit stays open
+_TEMPORARY_STATUSES = (408, 409, 429)  # besides 5xx
 
 
 class CircuitOpenError(Exception):
@@ -41,25 +38,21 @@ class RetryPolicy:
     """
 
     def __init__(
-        self,
-        connection_error: type[Exception],
-        *,
-        retries: int,
-        failures: int = 3,
-        rest: float = 30.0,
+        self, connection_error: type[Exception], *, retries: int, failures: int, rest: float
     ) -> None:
         self._connection_error, self._retries = connection_error, retries
         self._max_failures, self._rest = failures, rest
         self._failures, self._rests, self._open_until = 0, 0, 0.0
         self._probe_lock, self._state_lock = Lock(), Lock()
 
-    def call(self, request: Callable[[], T]) -> T:
-        """Return the result of ``request``.
+    def call(self, request: Callable[..., T], **arguments: Any) -> T:
+        """Return the result of ``request(**arguments)``.
 
         Raises:
             CircuitOpenError: the request was not sent.
             Exception: the error of the last attempt.
         """
+        request = partial(request, **arguments)
         if not self._circuit_open():
             return self._call_with_retries(request)
         with self._probe_lock:  # the other requests wait for the result of the probe
@@ -104,7 +97,7 @@ class RetryPolicy:
         """Minimum seconds before a retry; ``None`` if a retry cannot help."""
         status = getattr(error, "status_code", None)
         if isinstance(status, int):
-            if status not in _RETRIED_STATUSES and status < 500:
+            if status not in _TEMPORARY_STATUSES and status < 500:
                 return None
             header = error.response.headers.get("retry-after", "")  # type: ignore[union-attr]
             return min(float(header), 60.0) if header.isdecimal() else 0.0
@@ -126,21 +119,17 @@ class RetryPolicy:
                 self._rests += 1
 
 
-_OPTION_NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "logprobs": ("logprob",),
-        "response_format": ("response_format", "json_schema", "structured output", "grammar"),
-        "max_tokens": ("max_tokens",),
-        "max_completion_tokens": ("max_completion_tokens",),
-        "temperature": ("temperature",),
-    }
-)
-"""Options that a server may not support, each with the words that name it in error messages.
-Without such a word they are dropped in this order."""
-_REJECTED_STATUSES = (400, 422)
-"""HTTP statuses of an invalid request."""
-_UNRELATED_STATUSES = (401, 403, 404, 429)
-"""HTTP statuses that no option causes."""
+# Options that a server may not support, with the words that name them in error messages. If a
+# message names none of them, they are dropped in this order.
+_OPTION_NAMES = {
+    "logprobs": ("logprob",),
+    "response_format": ("response_format", "json_schema", "structured output", "grammar"),
+    "max_tokens": ("max_tokens",),
+    "max_completion_tokens": ("max_completion_tokens",),
+    "temperature": ("temperature",),
+}
+_INVALID_REQUEST = (400, 422)
+_UNRELATED_STATUSES = (401, 403, 404, 429)  # no option causes these
 
 
 class ServerCapabilities:
@@ -182,7 +171,7 @@ class ServerCapabilities:
         if named:
             return named[0]
         # A server that accepted these options before rejects something else, such as the image.
-        guess = status in _REJECTED_STATUSES and frozenset(sent) not in self._accepted
+        guess = status in _INVALID_REQUEST and frozenset(sent) not in self._accepted
         return candidates[0] if guess and candidates else None
 
 

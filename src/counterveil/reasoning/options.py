@@ -49,9 +49,7 @@ GENERATION_PRESETS: Mapping[str, GenerationSettings] = MappingProxyType(
     {
         "paper": PAPER_GENERATION,
         "instructblip": PAPER_GENERATION,
-        "mplug": GenerationSettings(
-            num_beams=1, repetition_penalty=1.0, top_p=1.0, top_k=5, do_sample=True
-        ),
+        "mplug": GenerationSettings(1, repetition_penalty=1.0, top_p=1.0, top_k=5, do_sample=True),
         "ofa": GenerationSettings(repetition_penalty=1.0, no_repeat_ngram_size=3),
         "greedy": GREEDY,
     }
@@ -66,9 +64,8 @@ def generation_preset(name: str) -> GenerationSettings:
         UsageError: no preset has this name.
     """
     if name not in GENERATION_PRESETS:
-        raise UsageError(
-            f"unknown generation preset {name!r}; choose one of {', '.join(GENERATION_PRESETS)}"
-        )
+        names = ", ".join(GENERATION_PRESETS)
+        raise UsageError(f"unknown generation preset {name!r}; choose one of {names}")
     return GENERATION_PRESETS[name]
 
 
@@ -122,10 +119,8 @@ class ModelOptions:
 
 
 def set_device_map(kwargs: dict[str, Any], device: str) -> bool:
-    """Add a device map where one is needed; True if transformers places the model itself.
-
-    A quantised model cannot be moved after loading, so its device must be known before.
-    """
+    """Add a device map where one is needed; True if transformers places the model itself."""
+    # A quantised model cannot be moved after loading.
     if kwargs.get("quantization_config") is not None:
         kwargs.setdefault("device_map", {"": device})
     return "device_map" in kwargs
@@ -133,9 +128,8 @@ def set_device_map(kwargs: dict[str, Any], device: str) -> bool:
 
 def _require(package: str, option: str) -> None:
     if find_spec(package) is None:
-        raise MissingExtraError(
-            f"option {option!r} needs {package}: pip install 'counterveil[quantise]'"
-        )
+        install = "pip install 'counterveil[quantise]'"
+        raise MissingExtraError(f"option {option!r} needs {package}: {install}")
 
 
 def split_options(argument: str) -> tuple[str, dict[str, str]]:
@@ -150,9 +144,7 @@ def split_options(argument: str) -> tuple[str, dict[str, str]]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True)
     except ValueError as error:
-        raise UsageError(
-            f"options of a spec must read ?name=value&name=value, got {query!r}"
-        ) from error
+        raise UsageError(f"options must read ?name=value&name=value, got {query!r}") from error
     if len(dict(pairs)) < len(pairs):
         raise UsageError(f"an option of a spec is given twice in {query!r}; give it once")
     return head, dict(pairs)
@@ -171,9 +163,7 @@ def parse_options(cls: type[T], options: Mapping[str, str]) -> T:
 
 def _parse_value(name: str, type_name: str, text: str) -> int | float | str:
     try:
-        if type_name in ("int", "float"):
-            return int(text) if type_name == "int" else float(text)
-        return text
+        return int(text) if type_name == "int" else float(text) if type_name == "float" else text
     except ValueError as error:
         number = "a whole number" if type_name == "int" else "a number"
         raise UsageError(f"option {name!r} must be {number}, got {text!r}") from error

@@ -37,21 +37,21 @@ from counterveil.reasoning.interfaces import OPEN_QUESTIONS, QuestionAnswer
 from counterveil.reasoning.replies import find_refusal, parse_description
 from counterveil.types import Image, ModelInfo
 
-TIMEOUT = 600.0
-"""Seconds for the answers about one image; the first image waits for the model to load."""
-
 
 class WorkerReasoner:
     """Reasoner in a separate process, started for the first question and after each failure.
 
     Args:
         command: command line in shell syntax; it runs without a shell.
-        timeout: seconds for the answers about one image.
+        timeout: seconds for the answers about one image; the first waits for the model to load.
+
+    Raises:
+        ModelError: from ``answer``, if the program cannot be started.
     """
 
     supported_categories = None
 
-    def __init__(self, command: str, *, timeout: float = TIMEOUT) -> None:
+    def __init__(self, command: str, *, timeout: float = 600.0) -> None:
         self._command, self._timeout = shlex.split(command), timeout
         self.info = ModelInfo(f"worker:{_program_name(self._command)}")
         self._process: _LineProcess | None = None
@@ -64,11 +64,7 @@ class WorkerReasoner:
         *,
         text: bool = True,
     ) -> list[list[QuestionAnswer]]:
-        """Answer the questions of each image; ``text`` is ignored.
-
-        Raises:
-            ModelError: the program cannot be started.
-        """
+        """Answer the questions of each image; ``text`` is ignored."""
         return [
             self._answer_image(image, row, code)
             for image, row, code in zip(images, questions, codes, strict=True)
@@ -121,9 +117,8 @@ class _LineProcess:
         except OSError as error:
             self._stderr.close()
             reason = error.strerror or type(error).__name__
-            raise ModelError(
-                f"worker:{_program_name(command)} cannot be started ({reason}); check the command"
-            ) from error
+            name = f"worker:{_program_name(command)}"
+            raise ModelError(f"{name} cannot be started ({reason}); check the command") from error
         self._lines: Queue[str] = Queue()
         assert self._process.stdout is not None
         Thread(target=_read_lines, args=(self._process.stdout, self._lines), daemon=True).start()
@@ -197,13 +192,8 @@ def _to_answer(question: str, answer: Any) -> QuestionAnswer:
 
 
 def load(argument: str, *, device: str = "cpu") -> WorkerReasoner:
-    """Make the reasoner of ``worker:COMMAND``.
-
-    Raises:
-        UsageError: the command is empty.
-    """
+    """Make the reasoner of ``worker:COMMAND``."""
     if not argument.strip():
-        raise UsageError(
-            "worker: must name a command, such as worker:python examples/workers/ofa.py"
-        )
+        example = "worker:python examples/workers/ofa.py"
+        raise UsageError(f"worker: must name a command, such as {example}")
     return WorkerReasoner(argument)

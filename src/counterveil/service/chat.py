@@ -180,7 +180,6 @@ def _parse_control(prompt: str) -> ControlCode:
                 value = json.loads(line.removeprefix(CONTROL_PREFIX))
                 return ControlCode({str(key): float(g) for key, g in value.items()})
             except (ValueError, TypeError, AttributeError) as error:
-                raise UsageError(
-                    f"the control line must be a JSON object of numbers, got {line!r}"
-                ) from error
+                message = f"the control line must be a JSON object of numbers, got {line!r}"
+                raise UsageError(message) from error
     return ControlCode({})

@@ -87,8 +87,8 @@ def check_keys(examples: dict[str, list[Example]], blip: ConditionalBlip) -> Non
     if unknown:
         raise UsageError(
             f"images are unsafe in {', '.join(unknown)}, and the model is conditioned on "
-            f"{', '.join(blip.supported_categories)} alone; name the profile that holds all of them "
-            "(--profile), and start from a checkpoint that is not conditioned yet"
+            f"{', '.join(blip.supported_categories)} alone; name the profile that holds all of them"
+            " (--profile), and start from a checkpoint that is not conditioned yet"
         )
 
 
@@ -113,8 +113,9 @@ def _start(
     wanted = blip.supported_categories if categories is None else tuple(c.key for c in categories)
     if wanted != blip.control_config.categories:
         raise UsageError(
-            f"{recipe.start} is conditioned on {', '.join(blip.supported_categories)} already, and the "
-            f"profile on {', '.join(wanted)}; leave --profile out, or start from a stock checkpoint"
+            f"{recipe.start} is conditioned on {', '.join(blip.supported_categories)} already, "
+            f"and the profile on {', '.join(wanted)}; leave --profile out, or start from a stock "
+            "checkpoint"
         )
     return blip
 

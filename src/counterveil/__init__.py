@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from counterveil.pipeline import Examination as Examination
     from counterveil.pipeline import Pipeline as Pipeline
     from counterveil.profiles import load as load
-    from counterveil.reasoning.base import Reasoner as Reasoner
+    from counterveil.reasoning.interfaces import Reasoner as Reasoner
     from counterveil.record import Record as Record
     from counterveil.types import Classifier as Classifier
     from counterveil.types import GradientClassifier as GradientClassifier
@@ -57,7 +57,7 @@ _MODULES = {
     "ModelInfo": "counterveil.types",
     "Pipeline": "counterveil.pipeline",
     "Question": "counterveil.categories",
-    "Reasoner": "counterveil.reasoning.base",
+    "Reasoner": "counterveil.reasoning.interfaces",
     "Record": "counterveil.record",
     "TorchClassifier": "counterveil.classifiers.torch_classifier",
     "load": "counterveil.profiles",

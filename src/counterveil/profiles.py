@@ -16,6 +16,7 @@ from counterveil.config import Config, make_config, read_config
 from counterveil.errors import ModelError, UsageError
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
 from counterveil.registry import check_device
+from counterveil.segmentation import LoadsWeights
 from counterveil.types import AttributionMap, Image, Labels
 
 REFINEMENT_SIZE = 1 / 28
@@ -179,5 +180,5 @@ def _load_model(room: ModuleType, spec: str, device: str) -> Any:
 
 def _load_weights_early(components: Components) -> None:
     """A missing checkpoint is one error now, not one error for each image later."""
-    if isinstance(components.segmentation, LoadsWeights):
-        components.segmentation.load()
+    if isinstance(components.segmentation.method, LoadsWeights):
+        components.segmentation.method.load()

@@ -96,7 +96,7 @@ def test_a_frame_that_was_not_assessed_makes_it_partial_and_its_numbers_are_the_
 def test_the_reasoner_is_conditioned_on_the_frame_that_it_sees():
     classifiers = [questioned("red"), questioned("blue", ColourDetector(BLUE))]
     reasoner = ColourReasoner()
-    reasoner.knows = None
+    reasoner.supported_categories = None
     made = pipeline(*classifiers, reasoner=reasoner)
     record = made.examine(animation(*APART), name="a.png").record
     assert record.rationale.control["red"] == 0

@@ -11,7 +11,7 @@ from counterveil.categories import Category, Question
 from counterveil.errors import ModelError
 from counterveil.images import encode_png, load
 from counterveil.pipeline.components import CategoryClassifier
-from counterveil.reasoning.base import DESCRIBE, Answered
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION, QuestionAnswer
 from counterveil.record import validate
 from counterveil.types import ModelInfo
 from tests.pipeline.detectors import BLUE, RED, ColourDetector, Constant, make_pipeline, square
@@ -23,7 +23,7 @@ class ColourReasoner:
     """Answers by looking for a colour; keeps what it was asked."""
 
     info = ModelInfo("python:tests:looks", "1")
-    knows = ("red",)
+    supported_categories = ("red",)
 
     def __init__(self, silent: tuple[str, ...] = ()) -> None:
         self.asked: list[tuple[tuple[str, ...], dict[str, float], bool]] = []
@@ -36,11 +36,11 @@ class ColourReasoner:
 
     def _one(self, image, question):
         if question in self._silent:
-            return Answered(question, "", None, "the server refused")
-        if question == DESCRIBE:
-            return Answered(question, "The image shows squares.", 0.5)
+            return QuestionAnswer(question, "", None, "the server refused")
+        if question == DESCRIPTION_QUESTION:
+            return QuestionAnswer(question, "The image shows squares.", 0.5)
         p = float(ColourDetector(COLOURS[question]).score(image[None])[0])
-        return Answered(question, "Yes, a square." if p >= 0.5 else "No.", p)
+        return QuestionAnswer(question, "Yes, a square." if p >= 0.5 else "No.", p)
 
 
 class Fails(ColourReasoner):
@@ -94,7 +94,7 @@ def test_the_code_is_what_flagged_and_the_same_before_and_after():
     reasoner = ColourReasoner()
     record = examined(reasoner).record
     (first, code, text), (again, same, words) = reasoner.asked
-    assert first == (DESCRIBE, "Is there red?", "Is there blue?")
+    assert first == (DESCRIPTION_QUESTION, "Is there red?", "Is there blue?")
     assert again == ("Is there red?",)
     assert code == same == {"red": pytest.approx(record.categories[0].score)}
     assert record.rationale.control == code
@@ -119,11 +119,11 @@ def test_a_safe_image_is_described_and_a_disagreement_told():
 def test_only_flagged_categories_are_asked_for_where_that_is_wanted():
     reasoner = ColourReasoner()
     examined(reasoner, square(BLUE), questions="flagged")
-    assert [asked for asked, _, _ in reasoner.asked] == [(DESCRIBE,)]
+    assert [asked for asked, _, _ in reasoner.asked] == [(DESCRIPTION_QUESTION,)]
 
 
 def test_what_is_not_answered_is_neither_yes_nor_no_and_makes_the_record_partial():
-    record = examined(ColourReasoner(silent=("Is there blue?", DESCRIBE))).record
+    record = examined(ColourReasoner(silent=("Is there blue?", DESCRIPTION_QUESTION))).record
     blue = record.rationale.answers[1]
     assert (blue.p_yes, blue.answer, blue.reason) == (None, "", "the server refused")
     assert record.status == "partial"
@@ -178,7 +178,7 @@ class Stubborn(ColourReasoner):
 
     def _one(self, image, question):
         if question == "Is there blue?":
-            return Answered(question, "Yes, blue.", 0.9)
+            return QuestionAnswer(question, "Yes, blue.", 0.9)
         return super()._one(image, question)
 
 
@@ -202,7 +202,7 @@ class Fickle(ColourReasoner):
             raise turn
         rows = super().answer(images, questions, codes, text=text)
         if turn == "silent":
-            return [[Answered(a.question, "", None, "the server refused") for a in r] for r in rows]
+            return [[QuestionAnswer(a.question, "", None, "the server refused") for a in r] for r in rows]
         return rows
 
 
@@ -295,7 +295,7 @@ def test_a_safe_image_is_not_asked_about_again_and_is_no_doubt():
 @pytest.mark.parametrize("knows", [("red",), None])
 def test_guidance_set_by_hand_takes_the_classifiers_place(knows):
     reasoner = ColourReasoner()
-    reasoner.knows = knows
+    reasoner.supported_categories = knows
     record = examined(reasoner, guidance={"red": 0.25}).record
     assert [code for _, code, _ in reasoner.asked] == [{"red": 0.25}] * 2
     assert record.rationale.control == {"red": 0.25}

@@ -56,7 +56,7 @@ def bench(
     ] = False,
     reasoner: Annotated[
         str, typer.Option(help="Who is measured by the bench reasoning, as blip:REPO.")
-    ] = "proxy:scenes",
+    ] = "pictograms:scenes",
     annotate: Annotated[
         str | None,
         typer.Option(help="Judge --samples in the terminal under this name, into --out as JSONL."),

@@ -20,7 +20,7 @@ from counterveil.pipeline.results import frame_warnings, make_record
 from counterveil.pipeline.source import FileSource, ImageSource, open_source
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import VeiledFrame, veil
-from counterveil.reasoning.base import Reasoner
+from counterveil.reasoning.interfaces import Reasoner
 from counterveil.record import Record, Source
 from counterveil.types import ModelInfo
 

@@ -17,7 +17,7 @@ from counterveil.pipeline.results import category_results
 from counterveil.pipeline.scale import enlarge_mask, shrink_image
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import VeiledFrame, widen
-from counterveil.reasoning.base import Grounded, Reasoner, consider
+from counterveil.reasoning.interfaces import GroundedAnswer, Reasoner, ask_with_grounding
 from counterveil.record import Answer, Rationale
 from counterveil.search.evaluator import MaskEvaluator
 from counterveil.search.problem import SearchProblem
@@ -107,7 +107,7 @@ class RationaleWriter:
             if self.config.questions == "all" or each.category.key in flagged
             for question in each.category.questions
         ]
-        considered = consider(
+        response = ask_with_grounding(
             self.reasoner,
             assessment.frame.pixels,
             veiled.release.pixels if flagged else None,
@@ -116,13 +116,13 @@ class RationaleWriter:
         )
         answers = tuple(
             _answer(key, grounded)
-            for (key, _), grounded in zip(questions, considered.answers, strict=True)
+            for (key, _), grounded in zip(questions, response.answers, strict=True)
         )
         draft = Rationale(
             text="",
-            description=considered.description,
+            description=response.description,
             answers=answers,
-            control=considered.code.to_dict(),
+            control=response.code.to_dict(),
             model=self.reasoner.info.name,
         )
         return self._with_sentences(draft, veiled)
@@ -239,14 +239,14 @@ def not_assessed(rationale: Rationale, *, veiled: bool) -> str:
     return f"the reasoner {narrative.list_of(parts)}; that is not a no" if parts else ""
 
 
-def _answer(category: str, grounded: Grounded) -> Answer:
-    before = grounded.before
+def _answer(category: str, grounded: GroundedAnswer) -> Answer:
+    before = grounded.original
     return Answer(
         category=category,
         question=before.question,
         answer=before.text,
         p_yes=before.p_yes,
-        p_yes_veiled=grounded.veiled,
+        p_yes_veiled=grounded.p_yes_veiled,
         grounded=grounded.grounded,
         reason=before.reason,
     )

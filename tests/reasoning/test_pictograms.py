@@ -21,7 +21,7 @@ RIGHT, _, NONE, WRONG = CONDITIONS
 
 @pytest.fixture(scope="module")
 def reasoner():
-    return load("proxy:scenes")
+    return load("pictograms:scenes")
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def test_it_is_small_and_tells_what_it_is():
 
 
 def test_there_is_only_the_one():
-    with pytest.raises(UsageError, match="there is proxy:scenes"):
-        load("proxy:photographs")
+    with pytest.raises(UsageError, match="use pictograms:scenes"):
+        load("pictograms:photographs")
 
 
 def test_it_describes_and_answers_rightly(reasoner, scenes):
@@ -71,6 +71,6 @@ def test_the_proxy_profile_tells_why(reasoner):
     scene = draw_scene(5, 1, split="test", category="cyberbullying", kind="unsafe")
     record = counterveil.from_profile("proxy").examine(encode_png(scene.pixels)).record
     assert record.rationale is not None
-    assert record.rationale.model == "proxy:scenes"
+    assert record.rationale.model == "pictograms:scenes"
     assert len(record.rationale.answers) == 9
     assert "yes" in record.rationale.text

@@ -12,8 +12,8 @@ import pytest
 from counterveil import reasoning
 from counterveil.categories import ControlCode
 from counterveil.errors import ModelError, UsageError
-from counterveil.reasoning.base import DESCRIBE
-from counterveil.reasoning.worker import WorkerReasoner
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION
+from counterveil.reasoning.worker_process import WorkerReasoner
 from tests.reasoning.test_conditional import pictures
 
 GOOD = """
@@ -47,7 +47,7 @@ def ask(made, *questions, code=None):
 
 
 def test_answers_come_in_order_with_what_is_known_of_their_certainty(good):
-    happening, sure, plain, odd = ask(good, DESCRIBE, "Sure?", "Plain?", "Odd?")
+    happening, sure, plain, odd = ask(good, DESCRIPTION_QUESTION, "Sure?", "Plain?", "Odd?")
     assert (happening.text, happening.p_yes) == ("50 by 40", None)
     assert (sure.p_yes, plain.p_yes) == (0.75, 0.0)
     assert odd.p_yes is None
@@ -110,7 +110,7 @@ for line in sys.stdin:
     print(json.dumps({{"answers": [{{"text": {said!r}, "p_yes": 0.1}}] * 2}}), flush=True)
 """
     made = worker(tmp_path, program)
-    for answered in ask(made, DESCRIBE, "Sure?"):
+    for answered in ask(made, DESCRIPTION_QUESTION, "Sure?"):
         assert (answered.text, answered.p_yes) == ("", None)
         assert "refused" in answered.reason
     made.close()

@@ -19,11 +19,11 @@ from counterveil import reasoning
 from counterveil.categories import ControlCode
 from counterveil.errors import UsageError
 from counterveil.images import load
-from counterveil.reasoning import ConditionalBlip
-from counterveil.reasoning.base import DESCRIBE
-from counterveil.reasoning.chat import ChatReasoner, ChatSettings, data_url
-from counterveil.reasoning.prompts import prior
-from counterveil.service.chat import app
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION
+from counterveil.reasoning.openai_api import ChatReasoner, ChatSettings, data_url
+from counterveil.reasoning.prompts import system_prompt
+from counterveil.service.chat import create_app
 from tests.reasoning import tiny
 from tests.reasoning.test_conditional import OFF, QUESTIONS, SHORT, code, pictures
 
@@ -45,7 +45,7 @@ def blip(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(blip):
     port = free_port()
-    config = uvicorn.Config(app(blip), host="127.0.0.1", port=port, log_level="error")
+    config = uvicorn.Config(create_app(blip), host="127.0.0.1", port=port, log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -106,7 +106,7 @@ def ask(url, questions=("Is it red?",), control=OFF, settings=QUICK):
 
 
 def test_our_route_answers_as_the_reasoner_does(blip, url):
-    asked, codes = [[DESCRIBE, *QUESTIONS], QUESTIONS[:2]], [code(0.7), OFF]
+    asked, codes = [[DESCRIPTION_QUESTION, *QUESTIONS], QUESTIONS[:2]], [code(0.7), OFF]
     here = blip.answer(pictures(), asked, codes)
     there = ChatReasoner(url, "tiny", settings=QUICK).answer(pictures(), asked, codes)
     assert there[0][0].text == here[0][0].text
@@ -121,7 +121,7 @@ def test_the_official_client_is_served(url):
     assert [model.id for model in client.models.list()]
     image = data_url(pictures(1)[0], 100)
     parts = [
-        {"type": "text", "text": DESCRIBE},
+        {"type": "text", "text": DESCRIPTION_QUESTION},
         {"type": "image_url", "image_url": {"url": image}},
     ]
     reply = client.chat.completions.create(
@@ -135,7 +135,7 @@ def test_the_official_client_is_served(url):
     [
         ("only words", "got 0 images"),
         ([{"type": "image_url", "image_url": {"url": "https://example.org/x.png"}},
-          {"type": "text", "text": "?"}], "nothing is fetched"),
+          {"type": "text", "text": "?"}], "other URLs are not fetched"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
           {"type": "text", "text": "?"}], "image"),
         ([{"type": "image_url", "image_url": {"url": "data:image/png;base64,*"}},
@@ -184,13 +184,13 @@ def test_without_log_probabilities_it_is_what_the_server_said():
         (said("No. I'm unable to help with this image."), "the model refused"),
         (verdict("no", "I can't assist with that request."), "the model refused"),
         (said('{"answer": "perhaps", "explanation": ""}'), "neither yes nor no"),
-        (said('{"explanation": "yes"}'), "not the JSON"),
-        (said('{"answer": "yes", "expl'), "not the JSON"),
-        (said('{"answer": "yes"} {"answer": "no"}'), "not the JSON"),
-        (said('["yes"]'), "not the JSON"),
-        (said("Perhaps."), "not the JSON"),
-        (said("Nobody is there."), "not the JSON"),
-        (said("Yes and no."), "not the JSON"),
+        (said('{"explanation": "yes"}'), "not the requested JSON"),
+        (said('{"answer": "yes", "expl'), "not the requested JSON"),
+        (said('{"answer": "yes"} {"answer": "no"}'), "not the requested JSON"),
+        (said('["yes"]'), "not the requested JSON"),
+        (said("Perhaps."), "not the requested JSON"),
+        (said("Nobody is there."), "not the requested JSON"),
+        (said("Yes and no."), "not the requested JSON"),
         (said("No, wait. Yes."), "both yes and no"),
         (said(None, refusal="I will not."), "I will not."),
         (said("{}", finish="content_filter"), "no answer"),
@@ -248,15 +248,15 @@ def test_a_bare_word_has_a_probability_too():
         ("I cannot describe this image.", "the model refused"),
         ("Unfortunately, I am unable to provide a description.", "the model refused"),
         ('{"description": "I can\'t help with that."}', "the model refused"),
-        ('{"objects": ["a cat"', "data where words"),
-        ('{"objects": ["a cat"], "count": 1}', "data where words"),
-        ('Result: "answer": "yes"', "data where words"),
-        ("...", "data where words"),
+        ('{"objects": ["a cat"', "not a sentence"),
+        ('{"objects": ["a cat"], "count": 1}', "not a sentence"),
+        ('Result: "answer": "yes"', "not a sentence"),
+        ("...", "not a sentence"),
     ],
 )
 def test_what_describes_nothing_is_no_description(content, words):
     with answering(said(content)) as (url, _):
-        answered = ask(url, (DESCRIBE,))[0]
+        answered = ask(url, (DESCRIPTION_QUESTION,))[0]
     assert (answered.text, answered.p_yes) == ("", None)
     assert words in answered.reason
 
@@ -271,7 +271,7 @@ def test_what_describes_nothing_is_no_description(content, words):
 )
 def test_what_describes_is_a_description(content, text):
     with answering(said(content)) as (url, _):
-        assert ask(url, (DESCRIBE,))[0].text == text
+        assert ask(url, (DESCRIPTION_QUESTION,))[0].text == text
 
 
 def lacking(*names, words="{name} is not supported", status=400):
@@ -335,7 +335,7 @@ def test_a_server_that_hangs_costs_its_time_out_a_few_times_only():
             answers = reasoner.answer(pictures(1), [["A?", "B?", "C?", "D?"]], [OFF])[0]
         took = time.monotonic() - started
     assert all(answered.p_yes is None for answered in answers)
-    assert "not asked: the server did not answer" in answers[0].reason
+    assert "no request was sent: the server did not answer" in answers[0].reason
     assert len(got) <= 4
     assert took < 3
 
@@ -383,7 +383,7 @@ def test_one_failure_loses_no_other_answer():
 
 def test_a_description_is_asked_for_as_it_is():
     with answering(said("A red square.")) as (url, got):
-        answered = ask(url, (DESCRIBE,))[0]
+        answered = ask(url, (DESCRIPTION_QUESTION,))[0]
     assert answered.text == "A red square."
     assert "response_format" not in got[0]
 
@@ -397,11 +397,11 @@ def test_images_are_sent_at_the_size_asked_for():
 
 
 def test_the_prior_in_words_tells_what_flagged_and_that_it_may_be_wrong():
-    text = prior(ControlCode({"self_harm": 0.97, "cyberbullying": 0.0}))
+    text = system_prompt(ControlCode({"self_harm": 0.97, "cyberbullying": 0.0}))
     assert "Self-harm 97%" in text
     assert "sometimes wrong" in text
     assert "Cyberbullying" not in text
-    assert "Classifiers" not in prior(OFF)
+    assert "Classifiers" not in system_prompt(OFF)
 
 
 def test_a_spec_names_url_model_and_settings():
@@ -425,7 +425,7 @@ def test_nothing_secret_of_a_url_is_told():
     assert got[0]["path"] == "/v1/chat/completions?api-version=5&token=hush"
     assert got[0]["key"] == "Basic " + base64.b64encode(b"me:hidden").decode()
     assert rows[0].yes
-    assert rows[1].reason.endswith("(AuthenticationError: it refused the key)")
+    assert rows[1].reason.endswith("(AuthenticationError: it rejected the API key)")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,14 @@ import torch
 
 from counterveil import reasoning
 from counterveil.errors import MissingExtraError, UsageError
-from counterveil.reasoning import generation, precision
-from counterveil.reasoning.base import DESCRIBE
-from counterveil.reasoning.precision import Precision, placed
+from counterveil.reasoning import options as model_options
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION
+from counterveil.reasoning.options import (
+    GENERATION_PRESETS,
+    GenerationSettings,
+    ModelOptions,
+    set_device_map,
+)
 from tests.reasoning import tiny
 from tests.reasoning.test_conditional import OFF, QUESTIONS, code, pictures
 
@@ -25,7 +30,7 @@ def test_a_model_is_loaded_in_bfloat16_and_answers_about_the_same(stock, scheme)
     half = reasoning.load(f"{scheme}:{stock}?dtype=bfloat16&generation=greedy")
     assert half.model.dtype == torch.bfloat16
     assert half.info.name == f"{scheme}:{stock}?dtype=bfloat16&generation=greedy"
-    asked = [[DESCRIBE, *QUESTIONS[:3]]]
+    asked = [[DESCRIPTION_QUESTION, *QUESTIONS[:3]]]
     for a, b in zip(
         whole.answer(pictures(1), asked, [code()])[0],
         half.answer(pictures(1), asked, [code()])[0],
@@ -38,11 +43,11 @@ def test_a_model_is_loaded_in_bfloat16_and_answers_about_the_same(stock, scheme)
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("dtype=int8", "no dtype is called 'int8'"),
+        ("dtype=int8", "unknown dtype 'int8'"),
         ("quantise=3", "8 or 4 bits"),
         ("quantise=four", "a whole number"),
         ("quantize=4", "did you mean 'quantise'"),
-        ("generation=slow", "no generation is called 'slow'"),
+        ("generation=slow", "unknown generation preset 'slow'"),
     ],
 )
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
@@ -55,21 +60,21 @@ def test_an_option_that_is_none_is_refused(stock, scheme, options, words):
     ("options", "package"), [("quantise=4", "bitsandbytes"), ("device_map=auto", "accelerate")]
 )
 def test_without_the_extra_it_is_named(stock, monkeypatch, options, package):
-    monkeypatch.setattr(precision, "find_spec", lambda name: None)
+    monkeypatch.setattr(model_options, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=rf"{package}: pip install .*\[quantise\]"):
         reasoning.load(f"blip:{stock}?{options}")
 
 
 def test_a_quantised_model_is_put_where_it_belongs_when_it_is_loaded(monkeypatch):
-    monkeypatch.setattr(precision, "find_spec", lambda name: True)
-    options = Precision(dtype="bfloat16", quantise=4).options()
+    monkeypatch.setattr(model_options, "find_spec", lambda name: True)
+    options = ModelOptions(dtype="bfloat16", quantise=4).from_pretrained_kwargs()
     assert options["quantization_config"].load_in_4bit
     assert options["quantization_config"].bnb_4bit_compute_dtype == torch.bfloat16
-    assert placed(options, "cuda:1")
+    assert set_device_map(options, "cuda:1")
     assert options["device_map"] == {"": "cuda:1"}
-    spread = Precision(quantise=8, device_map="auto").options()
-    assert placed(spread, "cuda") and spread["device_map"] == "auto"
-    assert not placed({"dtype": torch.float32}, "cpu")
+    spread = ModelOptions(quantise=8, device_map="auto").from_pretrained_kwargs()
+    assert set_device_map(spread, "cuda") and spread["device_map"] == "auto"
+    assert not set_device_map({"dtype": torch.float32}, "cpu")
 
 
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
@@ -95,7 +100,7 @@ def test_a_quantised_model_answers_about_the_same(tmp_path, scheme, bits, layer)
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
 def test_a_quantised_model_is_never_moved(stock, monkeypatch, scheme):
     """transformers refuses ``.to`` on one; a stand-in for the quantiser refuses it, too."""
-    monkeypatch.setattr(precision, "find_spec", lambda name: True)
+    monkeypatch.setattr(model_options, "find_spec", lambda name: True)
     seen = {}
     load = precision_checkpoint().load
 
@@ -125,7 +130,7 @@ def precision_checkpoint():
 
 
 def test_each_baseline_has_the_papers_settings():
-    options = {name: preset.options() for name, preset in generation.PRESETS.items()}
+    options = {name: preset.to_kwargs() for name, preset in GENERATION_PRESETS.items()}
     assert options["instructblip"] == options["paper"]
     assert (options["paper"]["num_beams"], options["paper"]["max_new_tokens"]) == (5, 512)
     assert options["mplug"]["do_sample"] and options["mplug"]["top_k"] == 5
@@ -137,9 +142,9 @@ def test_each_baseline_has_the_papers_settings():
 def test_instructblip_by_itself_is_asked_with_the_papers_settings(stock, tmp_path):
     """Beams and all; the probability is of the first token, whatever the beams do after it."""
     baseline = reasoning.load(f"hf:{stock}")
-    assert baseline.generation == generation.PRESETS["paper"]
-    assert reasoning.load(f"hf:{tiny.save_chat(tmp_path)}").generation.beams == 1
-    short = generation.Generation(length=6)
+    assert baseline.generation == GENERATION_PRESETS["paper"]
+    assert reasoning.load(f"hf:{tiny.save_chat(tmp_path)}").generation.num_beams == 1
+    short = GenerationSettings(max_new_tokens=6)
     baseline.generation = short
     [row] = baseline.answer(pictures(1), [QUESTIONS[:2]], [OFF])
     quick = baseline.answer(pictures(1), [QUESTIONS[:2]], [OFF], text=False)[0]
@@ -149,7 +154,7 @@ def test_instructblip_by_itself_is_asked_with_the_papers_settings(stock, tmp_pat
         inputs = baseline.processor(
             images=pictures(1), text=f"Question: {question} Answer:", return_tensors="pt"
         )
-        ids = theirs.generate(**inputs, **short.options())[:, inputs["input_ids"].shape[1] :]
+        ids = theirs.generate(**inputs, **short.to_kwargs())[:, inputs["input_ids"].shape[1] :]
         wanted = baseline.processor.tokenizer.batch_decode(ids, skip_special_tokens=True)[0]
         assert answered.text == wanted.strip()
 

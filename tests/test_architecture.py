@@ -30,7 +30,7 @@ ONLY = {
     "narrative": {"record"},
     "report": {"errors", "types", "record", "narrative"},
     "images": {"errors", "types"},
-    "segmentation": {"errors", "types", "_lazy", "_device", "classifiers"},
+    "segmentation": {"errors", "types", "_lazy", "classifiers"},
 }
 """Rooms that may import less than all above them."""
 

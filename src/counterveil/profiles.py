@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from counterveil.errors import ModelError, UsageError
 from counterveil.images import Limits
 from counterveil.pipeline import Pipeline
 from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
-from counterveil.segmentation import Segmentation
+from counterveil.segmentation import LoadsWeights, Segmentation
 from counterveil.types import AttributionMap, Image, Labels
 
 FINER = 1 / 28
@@ -224,8 +224,8 @@ def _check_together(chosen: Profile) -> None:
 
 def _check_weights(segmentation: Named[Segmentation]) -> None:
     """Load a segmentation's checkpoint now, rather than fail on every image."""
-    if segmentation.name == "sam":
-        cast(Any, segmentation.method)._loaded  # noqa: B018
+    if isinstance(segmentation.method, LoadsWeights):
+        segmentation.method.load()
 
 
 def methods(chosen: Profile, *, device: str = "cpu") -> Components:

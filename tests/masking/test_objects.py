@@ -177,7 +177,7 @@ def test_nothing_and_everything_stay_as_they_are(seed):
 def test_the_seed_is_always_part_of_it_and_the_result_repeats(number):
     rng = np.random.default_rng(number)
     image = rng.integers(0, 256, (40, 52, 3)).astype(np.uint8)
-    labels = segmentation.make("slic", segments=40)(image)
+    labels = segmentation.make("slic", n_segments=40)(image)
     seed = rng.random((40, 52)) < rng.uniform(0, 0.3)
     found = complete_objects(image, seed, labels)
     assert (found | seed == found).all()

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from counterveil.registry import lazy_loader, load_spec
 from counterveil.errors import ModelError
 from counterveil.reasoning.interfaces import (
     GroundedAnswer,
@@ -28,6 +27,7 @@ from counterveil.reasoning.interfaces import (
     ReasonerResponse,
     ask_with_grounding,
 )
+from counterveil.registry import lazy_loader, load_spec
 
 __all__ = [
     "LOADERS",

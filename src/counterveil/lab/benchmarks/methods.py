@@ -21,10 +21,10 @@ Options = Mapping[str, Any]
 BLACK = fill("black")
 TARGET = profiles.PROFILES["proxy"].settings.target
 """What the default settings ask for; a mere flip is 0.5."""
-PAPER_BASS: Options = MappingProxyType({"start": 12})
+PAPER_BASS: Options = MappingProxyType({"initial_count": 12})
 """Found on validation scenes: from 12 regions, the greedy search finds more counterfactuals among
 its ten than from 16, the default."""
-CSRA_SLIC: Options = MappingProxyType({"segments": 30, "compactness": 50})
+CSRA_SLIC: Options = MappingProxyType({"n_segments": 30, "compactness": 50})
 SECOND_STAGE = ("layer2", "network.resnet.encoder.stages.1")
 """Names of a ResNet's second stage: torchvision's, and the proxies'."""
 

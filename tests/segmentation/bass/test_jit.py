@@ -1,4 +1,4 @@
-"""No user waits for the compiler twice."""
+"""Kernels are compiled once and read from disk afterwards."""
 
 import ast
 import json
@@ -15,17 +15,17 @@ import pytest
 from counterveil.segmentation.bass import Bass
 from tests.segmentation.checking import noise
 
-HOME = Path(import_module("counterveil.segmentation.bass").__file__).parent
+FOLDER = Path(import_module("counterveil.segmentation.bass").__file__).parent
 MODULES = sorted(
     f"counterveil.segmentation.bass.{path.stem}"
-    for path in HOME.glob("*.py")
+    for path in FOLDER.glob("*.py")
     if path.stem != "__init__"
 )
 PROBE = """
 import json, numpy as np
-from counterveil.segmentation.bass import hexagons
-hexagons.honeycomb(9, 9, 3.0)
-stats = hexagons._nearest_centre.stats
+from counterveil.segmentation.bass import initialisation
+initialisation.hexagonal_grid(9, 9, 3.0)
+stats = initialisation._nearest_centre.stats
 hits, misses = sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
 print(json.dumps([stats.cache_path, hits, misses]))
 """
@@ -46,7 +46,7 @@ def run_probe(cache):
     return json.loads(done.stdout)
 
 
-def test_a_second_process_reads_what_the_first_compiled(tmp_path):
+def test_a_second_process_reads_the_compiled_code_of_the_first(tmp_path):
     path, hits, misses = run_probe(tmp_path)
     assert (hits, misses) == (0, 1)
     assert Path(path).is_relative_to(tmp_path)
@@ -56,14 +56,14 @@ def test_a_second_process_reads_what_the_first_compiled(tmp_path):
     assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.nb*")}
 
 
-def test_every_kernel_is_kept_on_disk_and_compiled_for_one_kind_of_argument():
-    attribution_map = np.ones((40, 30), dtype=np.float32)
-    frozen = noise(40, 30)
-    frozen.flags.writeable = False
+def test_every_kernel_is_kept_on_disk_and_compiled_for_one_signature():
+    guidance = np.ones((40, 30), dtype=np.float32)
+    read_only = noise(40, 30)
+    read_only.flags.writeable = False
     rng = np.random.default_rng(0)
     Bass()(noise(40, 30))
-    Bass(size=4, shrink=3)(frozen, guidance=attribution_map)
-    Bass(count=9)(noise(60, 60)[::2, ::-2], guidance=attribution_map.T[:30, :30].repeat(1, axis=0))
+    Bass(size=4, downscale=3)(read_only, guidance=guidance)
+    Bass(count=9)(noise(60, 60)[::2, ::-2], guidance=guidance.T[:30, :30].repeat(1, axis=0))
     Bass(count=200, size=30)(noise(33, 1))
     Bass(acceptance="hastings", size=5)(noise(30, 40), rng=rng)
     found = dict(kernels())
@@ -74,8 +74,8 @@ def test_every_kernel_is_kept_on_disk_and_compiled_for_one_kind_of_argument():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_kernel_calls_none_of_another_file(name):
-    """numba looks only at a function's own file to see whether what it kept is out of date."""
+def test_a_kernel_calls_no_kernel_of_another_file(name):
+    """numba checks only the file of the caller to see whether cached code is out of date."""
     module = import_module(name)
     tree = ast.parse(Path(module.__file__).read_text("utf-8"))
     foreign = {
@@ -86,7 +86,7 @@ def test_a_kernel_calls_none_of_another_file(name):
     }
     for node in tree.body:
         decorators = [d.id for d in getattr(node, "decorator_list", []) if isinstance(d, ast.Name)]
-        if "compiled" in decorators:
+        if "cached_njit" in decorators:
             called = {
                 call.func.id
                 for call in ast.walk(node)
@@ -95,17 +95,17 @@ def test_a_kernel_calls_none_of_another_file(name):
             assert not called & foreign, f"{node.name} calls {called & foreign}"
 
 
-def test_where_nothing_can_be_written_it_still_runs(monkeypatch):
+def test_without_a_writable_folder_it_still_runs(monkeypatch):
     from numba.core import caching
 
-    from counterveil.segmentation.bass._compile import compiled
+    from counterveil.segmentation.bass.jit import cached_njit
 
     monkeypatch.setattr(caching.FunctionCache._impl_class, "_locator_classes", [])
 
     def double(value):
         return 2 * value
 
-    assert compiled(double)(21) == 42
+    assert cached_njit(double)(21) == 42
 
 
 def test_threads_do_not_disturb_each_other():

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from counterveil.categories import Category, unknown_key
+from counterveil.categories import Category, check_keys, unknown_key
 from counterveil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,13 +81,11 @@ class Config(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        validate_by_name=True,
-        validate_by_alias=True,
     )
 
     name: str = Field("custom", description="Name of the profile in records.")
     categories: Annotated[tuple[Category, ...], BeforeValidator(_categories)] = Field(
-        (), alias="category", description="What to look for: one [[category]] table each."
+        (), description="What to look for; in a file, one [[category]] table each."
     )
     notice: str = Field("", description="Sentence that every record carries as a warning.")
     attribution: AttributionName = Field(
@@ -200,7 +198,7 @@ def make_config(base: Config | None = None, **options: Any) -> Config:
             option. The message says what is allowed.
     """
     values = {name: getattr(base, name) for name in Config.model_fields} if base else {}
-    return _validated({**values, **options}, by_alias=False)
+    return _validated({**values, **options}, list(Config.model_fields))
 
 
 def read_config(path: Path | str) -> Config:
@@ -211,9 +209,12 @@ def read_config(path: Path | str) -> Config:
             The message names the file, the key and what is allowed.
     """
     path = Path(path)
-    values = _read_toml(path)
+    table = _read_toml(path)
+    allowed = ["category" if name == "categories" else name for name in Config.model_fields]
     try:
-        config = _validated({"name": path.stem, **values}, by_alias=True)
+        check_keys(table, allowed)
+        values = {"categories" if key == "category" else key: v for key, v in table.items()}
+        config = _validated({"name": path.stem, **values}, allowed)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
     if not config.categories:
@@ -225,7 +226,8 @@ def to_toml(config: Config) -> str:
     """The configuration as a commented TOML file that :func:`read_config` reads back."""
     import tomli_w
 
-    lines, tables = [], {}
+    lines: list[str] = []
+    tables: dict[str, Any] = {}
     for name, field in Config.model_fields.items():
         value = getattr(config, name)
         if name == "categories":
@@ -240,7 +242,7 @@ def to_toml(config: Config) -> str:
 def allowed_values(name: str) -> str:
     """What an option accepts, in words: ``"a number above 0 and at most 1"``."""
     field = Config.model_fields[name]
-    kind = field.annotation
+    kind: Any = field.annotation
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if name == "guidance":
@@ -259,29 +261,25 @@ def allowed_values(name: str) -> str:
 _BOUNDS = {Gt: "above {}", Ge: "of at least {}", Le: "at most {}"}
 
 
-def _validated(values: Mapping[str, Any], *, by_alias: bool) -> Config:
+def _validated(values: Mapping[str, Any], allowed: list[str]) -> Config:
     try:
-        return Config.model_validate(values, by_alias=by_alias, by_name=not by_alias)
+        return Config.model_validate(values)
     except ValidationError as error:
-        raise UsageError(
-            "; ".join(dict.fromkeys(_describe(each, by_alias=by_alias) for each in error.errors()))
-        ) from error
+        messages = [_message(each, allowed) for each in error.errors()]
+        raise UsageError("; ".join(dict.fromkeys(messages))) from error
 
 
-def _describe(error: Any, *, by_alias: bool) -> str:
+def _message(error: Any, allowed: list[str]) -> str:
     """One error of pydantic in a sentence that says what is allowed."""
     if not error["loc"]:
         return str(error["ctx"]["error"])
     key = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
-        aliases = {name: f.alias or name for name, f in Config.model_fields.items()}
-        allowed = list(aliases.values() if by_alias else aliases)
         return unknown_key(key, allowed)
     if error["type"] == "value_error":
         reason = error["ctx"]["error"]  # a message of ours, from a validator above
-        return str(reason) if key in ("category", "categories") else f"{key!r}: {reason}"
-    name = "categories" if key == "category" else key
-    return f"{key!r} must be {allowed_values(name)}, got {error['input']!r}"
+        return str(reason) if key == "categories" else f"{key!r}: {reason}"
+    return f"{key!r} must be {allowed_values(key)}, got {error['input']!r}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

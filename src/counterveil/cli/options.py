@@ -58,7 +58,7 @@ def _annotation(name: str) -> Any:
     if _is_table(name):
         option = typer.Option(metavar="KEY=VALUE", help=f"{help_text} May be repeated.")
         return Annotated[Optional[list[str]], option]  # noqa: UP045 - made at run time
-    lowest = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
+    lowest: Any = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
     # Bounds of numbers with a fraction are checked by the configuration, whose message is better.
     minimum = lowest if kind is int else None
     return Annotated[Optional[kind], typer.Option(help=help_text, min=minimum)]  # noqa: UP045

@@ -126,5 +126,5 @@ def _open(data: bytes | None) -> PillowImage | None:
     return Image.open(io.BytesIO(data))
 
 
-def _headline(record):
+def _headline(record: Record) -> str:
     return "Not flagged" if not record.flagged else "Flagged: " + ", ".join(c.title for c in record.flagged) if record.status != "error" else "error"

@@ -25,7 +25,7 @@ ONLY = {
     "types": set(),
     "categories": {"errors", "_plain", "_tables"},
     "fills": {"errors", "types"},
-    "search": {"errors", "types", "fills"},
+    "search": {"errors", "types", "fills", "_lazy"},
     "record": {"errors", "types", "_plain", "_schema"},
     "narrative": {"record"},
     "report": {"errors", "types", "record", "narrative"},

@@ -41,7 +41,7 @@ reasoner = "blip:x"
     assert chosen.attribution == "gradcam"
     assert chosen.reasoner == "blip:x"
     assert chosen.settings.target == 0.2
-    assert chosen.settings.budget.regions == 4
+    assert chosen.settings.max_regions == 4
     assert not chosen.settings.objects
 
 
@@ -81,7 +81,7 @@ def test_overrides_change_what_they_name_and_nothing_else():
         "greedy", 0.5, False,
     )  # fmt: skip
     assert changed.categories == base.categories
-    assert changed.settings.budget == base.settings.budget
+    assert changed.settings.max_evaluations == base.settings.max_evaluations
 
 
 def test_the_papers_search_keeps_whole_regions():

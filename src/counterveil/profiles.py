@@ -257,11 +257,6 @@ def with_overrides(chosen: Profile, overrides: Overrides) -> Profile:
 
 
 def _settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
-    budget = replace(
-        settings.budget,
-        regions=given.get("max_regions", settings.budget.regions),
-        evaluations=given.get("max_evaluations", settings.budget.evaluations),
-    )
     return replace(
         settings,
         target=given.get("target", settings.target),
@@ -270,7 +265,8 @@ def _settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
         answers=given.get("answers", settings.answers),
         guided=given.get("guided", settings.guided),
         guidance=given.get("guidance", settings.guidance),
-        budget=budget,
+        max_regions=given.get("max_regions", settings.max_regions),
+        max_evaluations=given.get("max_evaluations", settings.max_evaluations),
         limits=_limits(settings.limits, given),
     )
 

@@ -13,7 +13,6 @@ from counterveil.errors import UsageError
 from counterveil.images import Limits, decode_clean, encode_png, load
 from counterveil.pipeline import Named, Settings
 from counterveil.record import Record, validate
-from counterveil.types import Budget
 from tests.corpus import animated_files, broken_files, whole_files
 from tests.pipeline.detectors import (
     BLUE,
@@ -183,7 +182,7 @@ def test_a_large_image_is_searched_small_and_verified_large():
 
 def test_a_budget_too_small_is_an_honest_not_found():
     image = square(BLUE, at=(10, 10), side=12, image=square(RED, at=(4, 4), side=80))
-    settings = Settings(budget=Budget(regions=1, evaluations=80))
+    settings = Settings(max_regions=1, max_evaluations=80)
     examination = counterveil(RED_WATCH, settings=settings).examine(encode_png(image))
     assert examination.record.categories[0].counterfactual.outcome == "not_found"
     assert examination.record.whole_image_veiled
@@ -329,7 +328,7 @@ def test_an_attribution_that_needs_regions_cannot_guide_them_and_the_record_says
 @pytest.mark.parametrize("search", ["minimal", "greedy"])
 @pytest.mark.parametrize("evaluations", [2, 3, 4, 5, 7, 30, 100])
 def test_the_budget_holds(search, evaluations):
-    settings = Settings(budget=Budget(evaluations=evaluations))
+    settings = Settings(max_evaluations=evaluations)
     made = counterveil(watch("red", SeesInside(RED)), settings=settings, search=search)
     made.methods = replace(
         made.methods,
@@ -344,7 +343,7 @@ def test_the_budget_holds(search, evaluations):
 
 
 @pytest.mark.parametrize("wrong", [{"target": 0}, {"target": 1.5}, {"target": float("nan")},
-                                   {"side": 0}, {"budget": Budget(0, 5)},
+                                   {"side": 0}, {"max_regions": 0},
                                    {"guidance": {"red": 2}}])  # fmt: skip
 def test_settings_out_of_range_are_the_caller_s_mistake(wrong):
     with pytest.raises(UsageError, match=r"target must|at least 1|guidance of 'red'"):

@@ -11,7 +11,7 @@ from counterveil.fills import Fill
 from counterveil.pipeline.components import Components, Settings
 from counterveil.pipeline.scale import enlarge, shrink
 from counterveil.reasoning.base import Reasoner
-from counterveil.search import Goal
+from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.types import Image, Images, Mask, Scores
 
 UNANSWERED = 1.0
@@ -58,12 +58,7 @@ def answered_by(
     labels = methods.segmentation.method(small)
     alone = np.stack([fill(veiled, (labels == n)[None])[0] for n in np.unique(labels)])
     found = methods.search.method(
-        veiled,
-        score,
-        labels,
-        -score(alone),
-        fill=fill,
-        goal=Goal(0.5, 0.5),
-        budget=settings.budget,
+        SearchProblem(labels, -score(alone), max_regions=settings.max_regions),
+        MaskEvaluator(veiled, score, fill, max_evaluations=settings.max_evaluations),
     )
     return enlarge(found.mask, *mask.shape) if found.outcome == "found" else None

@@ -13,7 +13,7 @@ from counterveil.fills import Fill
 from counterveil.images import Limits
 from counterveil.search import Search
 from counterveil.segmentation import Segmentation
-from counterveil.types import Budget, Classifier
+from counterveil.types import Classifier
 
 T = TypeVar("T")
 
@@ -63,7 +63,8 @@ class Settings:
         target: the search stays below this score where it can; the threshold of a category
             where that is lower.
         slack: by how much giving back pieces finer than a region may raise the score.
-        budget: most regions, most images scored, a category.
+        max_regions: most regions veiled for a category.
+        max_evaluations: most images scored for a category.
         side: longest side, in pixels, at which the search works; masks are brought back to
             full resolution, and what ships is verified there.
         guided: whether the attribution guides the partition (finer where it is hot); one that
@@ -83,7 +84,8 @@ class Settings:
 
     target: float = 0.3
     slack: float = 0.05
-    budget: Budget = field(default_factory=Budget)
+    max_regions: int = 10
+    max_evaluations: int = 512
     side: int = 512
     guided: bool = False
     objects: bool = True
@@ -95,6 +97,6 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 < self.target <= 1:  # NaN is not
             raise UsageError(f"target must be above 0 and at most 1, got {self.target}")
-        if min(self.side, self.budget.regions, self.budget.evaluations) < 1:
-            raise UsageError("side, and the budget's regions and forwards, must be at least 1")
+        if min(self.side, self.max_regions, self.max_evaluations) < 1:
+            raise UsageError("side, max_regions and max_evaluations must be at least 1")
         ControlCode(self.guidance or {})

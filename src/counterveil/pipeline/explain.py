@@ -8,7 +8,7 @@ from counterveil.attribution import Attribution
 from counterveil.classifiers.wrapped import Wrapped
 from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.search import Goal
+from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.segmentation import region_scores
 from counterveil.types import (
     AttributionMap,
@@ -47,7 +47,7 @@ class Explanation:
 
 
 class Counted(Wrapped):
-    """A classifier that counts the images it scored; a search may call it as a score."""
+    """A classifier that counts the images it scored."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__(classifier)
@@ -57,8 +57,6 @@ class Counted(Wrapped):
         """As the classifier scores."""
         self.images += len(images)
         return super().score(images)
-
-    __call__ = score
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
         """Likewise counted."""
@@ -94,17 +92,25 @@ class Explainer:
         refinement_labels = self._finer_labels()
         threshold = watch.category.threshold
         with self._stopwatch("search"):
-            counterfactual = self._methods.search.method(
-                self._image,
-                counted,
+            problem = SearchProblem(
                 labels,
                 region_scores(attribution_map, labels),
-                fill=self._methods.fill,
-                goal=Goal(threshold, min(threshold, self._settings.target), self._settings.slack),
-                budget=self._settings.budget,
+                threshold=threshold,
+                target=min(threshold, self._settings.target),
+                max_regions=self._settings.max_regions,
+                max_score_increase=self._settings.slack,
                 refinement_labels=refinement_labels,
                 attribution_map=attribution_map,
             )
+            fill = self._methods.fill
+            evaluator = MaskEvaluator(
+                self._image,
+                counted.score,
+                fill,
+                max_evaluations=self._settings.max_evaluations,
+                score_masked=counted.score_masked(self._image, fill.painted(self._image)),
+            )
+            counterfactual = self._methods.search.method(problem, evaluator)
         return Explanation(
             counterfactual,
             attribution_map,

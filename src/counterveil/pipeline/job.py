@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from counterveil.fills import fill as fill_named
-from counterveil.masking.objects import figure
-from counterveil.masking.union import ScoreConstraint, combine
+from counterveil.masking.candidates import candidate_masks
+from counterveil.masking.objects import complete_objects
+from counterveil.masking.union import ScoreConstraint, unite_masks
 from counterveil.pipeline.components import CategoryClassifier, Components, Settings
 from counterveil.pipeline.explain import Counted, Explainer, Explanation
-from counterveil.pipeline.objects import whole_objects
 from counterveil.pipeline.release import Release, release
 from counterveil.pipeline.scale import enlarge, shrink
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.types import AttributionMap, Frame, Image, Mask
+from counterveil.search import MaskEvaluator
+from counterveil.types import AttributionMap, Frame, Image, Mask, Masks, Scores
 
 
 class Job:
@@ -108,11 +109,18 @@ class Job:
         if not self._settings.objects or self._methods.refinement_labels is None:
             return iter([core])
         whole = self._objects(image, core)
-        return whole_objects(image, core, whole, fill=self._methods.fill, watches=self._watches)
+
+        def margin(masks: Masks) -> Scores:
+            veiled = self._methods.fill(image, masks)
+            over = [w.classifier.score(veiled) - w.category.threshold for w in self._watches]
+            worst: Scores = np.max(over, axis=0)
+            return worst
+
+        return candidate_masks(core, whole, margin=margin)
 
     def _objects(self, image: Image, core: Mask) -> Mask:
         with self._stopwatch("objects"):
-            return figure(
+            return complete_objects(
                 image,
                 core,
                 next(iter(self.explanations.values())).refinement_labels,
@@ -123,23 +131,27 @@ class Job:
 
     def _unite(self, image: Image) -> Mask:
         explanations = list(self.explanations.values())
-        demands = [
-            ScoreConstraint(
-                Counted(w.classifier), self.explanations[w.category.key].counterfactual.target
-            )
-            for w in self._flagged
-        ]
         with self._stopwatch("search"):
-            combined = combine(
-                image,
+            combined = unite_masks(
                 [explanation.counterfactual.mask for explanation in explanations],
-                demands,
+                [self._constraint(image, w) for w in self._flagged],
                 explanations[0].refinement_labels,
-                fill=self._methods.fill,
-                evaluations=self._settings.budget.evaluations,
             )
         self.irreducible = combined.irreducible
         return combined.mask
+
+    def _constraint(self, image: Image, watch: CategoryClassifier) -> ScoreConstraint:
+        counted, fill = Counted(watch.classifier), self._methods.fill
+        evaluator = MaskEvaluator(
+            image,
+            counted.score,
+            fill,
+            max_evaluations=self._settings.max_evaluations,
+            score_masked=counted.score_masked(image, fill.painted(image)),
+        )
+        return ScoreConstraint(
+            evaluator, self.explanations[watch.category.key].counterfactual.target
+        )
 
     def _release(self) -> bool:
         with self._stopwatch("release"):

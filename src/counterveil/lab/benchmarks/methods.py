@@ -15,7 +15,7 @@ from counterveil import attribution, profiles, search, segmentation
 from counterveil.attribution import Attribution
 from counterveil.fills import Fill, fill
 from counterveil.pipeline import Components, Named, Settings
-from counterveil.types import Budget, Classifier, Image
+from counterveil.types import Classifier, Image
 
 Options = Mapping[str, Any]
 BLACK = fill("black")
@@ -67,8 +67,9 @@ class Method:
     @property
     def settings(self) -> Settings:
         """How far it goes; the paper's ten regions."""
-        budget = Budget(evaluations=self.evaluations)
-        return Settings(target=self.target, budget=budget, objects=self.objects)
+        return Settings(
+            target=self.target, max_evaluations=self.evaluations, objects=self.objects
+        )
 
     def parts(self, classifier: Classifier) -> Components:
         """What the pipeline is handed."""
@@ -155,7 +156,7 @@ def searches() -> tuple[Method, ...]:
             name="published code as published",
             attribution="gradcam",
             layers=SECOND_STAGE,
-            options={"grown": 1},
+            options={"dilation": 1},
         ),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from counterveil.errors import ModelError
-from counterveil.segmentation.protocol import check_inputs
+from counterveil.segmentation import check_inputs
 from counterveil.segmentation.regions import connected_regions
 from counterveil.types import AttributionMap, Image, Labels, Mask
 

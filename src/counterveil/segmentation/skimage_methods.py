@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from counterveil.segmentation.protocol import check_inputs
+from counterveil.segmentation import check_inputs
 from counterveil.segmentation.regions import connected_regions
 from counterveil.types import AttributionMap, Image, Labels
 
@@ -16,7 +16,8 @@ from counterveil.types import AttributionMap, Image, Labels
 class SkimageSegmentation(ABC):
     """A method of scikit-image behind the ``Segmentation`` protocol.
 
-    All of them ignore guidance and ``rng``: the same image gives the same regions.
+    Attributes have the names and meanings of scikit-image. All methods ignore guidance and
+    ``rng``: the same image gives the same regions.
     """
 
     _min_side: ClassVar[int] = 1  # of an image, in pixels; a narrower image is one region
@@ -53,10 +54,6 @@ class SkimageSegmentation(ABC):
 class Slic(SkimageSegmentation):
     """k-means in colour and position, with the paper's parameters.
 
-    Attributes:
-        n_segments: approximate number of regions.
-        compactness: weight of position relative to colour.
-
     References:
         Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", 2012.
     """
@@ -73,11 +70,6 @@ class Slic(SkimageSegmentation):
 @dataclass(frozen=True)
 class Felzenszwalb(SkimageSegmentation):
     """Minimum spanning tree of the pixel graph, with the paper's parameters.
-
-    Attributes:
-        scale: a higher value gives larger regions.
-        sigma: standard deviation of the Gaussian that smooths the image first, in pixels.
-        min_size: smallest region, in pixels, before the split into 4-connected components.
 
     References:
         Felzenszwalb and Huttenlocher, "Efficient Graph-Based Image Segmentation", 2004.
@@ -96,17 +88,13 @@ class Felzenszwalb(SkimageSegmentation):
 
     def _min_region_size(self, area: int) -> int:
         # Its graph joins diagonal neighbours, so a region may have several 4-connected components;
-        # the smallest of them merge with a neighbour.
+        # the small ones merge with a neighbour.
         return min(self.min_size, max(2, area // 500))
 
 
 @dataclass(frozen=True)
 class Watershed(SkimageSegmentation):
     """Compact watershed of the image gradient from a grid of markers, as in the paper.
-
-    Attributes:
-        markers: approximate number of regions.
-        compactness: weight of position relative to the gradient.
 
     References:
         Neubert and Protzel, "Compact Watershed and Preemptive SLIC", 2014.
@@ -122,20 +110,13 @@ class Watershed(SkimageSegmentation):
         from skimage.filters import sobel
         from skimage.segmentation import watershed
 
-        gradient = sobel(rgb2gray(image))
         markers = min(self.markers, image.shape[0] * image.shape[1])
-        return watershed(gradient, markers=markers, compactness=self.compactness)
+        return watershed(sobel(rgb2gray(image)), markers=markers, compactness=self.compactness)
 
 
 @dataclass(frozen=True)
 class Quickshift(SkimageSegmentation):
     """Mode seeking in colour and position, with the parameters of SEDC's authors.
-
-    Attributes:
-        kernel_size: standard deviation of the Gaussian density estimate, in pixels.
-        max_dist: longest step to a denser pixel, in colour and position; longer steps separate
-            regions.
-        ratio: weight of colour relative to position, 0 to 1.
 
     References:
         Vedaldi and Soatto, "Quick Shift and Kernel Methods for Mode Seeking", 2008.

@@ -4,13 +4,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from counterveil.segmentation.bass.border_moves import NEIGHBOURS, SIMPLE, is_simple, sweep
+from counterveil.segmentation.bass.border_moves import (
+    NEIGHBOURS,
+    SIMPLE,
+    is_simple,
+    sufficient_statistics,
+    sweep,
+)
 from counterveil.segmentation.bass.colour import pixel_features
 from counterveil.segmentation.bass.initialisation import hexagonal_grid
 from counterveil.segmentation.bass.model import (
     Hyperparameters,
     region_parameters,
-    sufficient_statistics,
 )
 from counterveil.segmentation.bass.partition import Partition
 from tests.segmentation.checking import CROSS, assert_partition, noise, photograph

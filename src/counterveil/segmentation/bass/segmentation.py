@@ -13,16 +13,16 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from counterveil.errors import UsageError
+from counterveil.segmentation import check_inputs
 from counterveil.segmentation.bass.colour import Features, pixel_features
 from counterveil.segmentation.bass.initialisation import (
+    average_pool,
     downscale_factor,
     hexagonal_grid,
     prime_factors,
-    pyramid,
 )
 from counterveil.segmentation.bass.model import Acceptance, Hyperparameters
 from counterveil.segmentation.bass.partition import Partition
-from counterveil.segmentation.protocol import check_inputs
 from counterveil.segmentation.regions import connected_regions
 from counterveil.types import AttributionMap, Image, Labels
 
@@ -134,7 +134,9 @@ class Bass:
         full_side = self._initial_side(*image.shape[:2])
         total = self.downscale or downscale_factor(full_side, *image.shape[:2])
         factors = prime_factors(total)
-        levels = pyramid(pixel_features(image, guidance), factors)
+        levels = [pixel_features(image, guidance)]
+        for factor in factors:
+            levels.append(average_pool(levels[-1], factor))
         partition = self._segment_coarsest(levels[-1], max(1.0, full_side / total), rng)
         for features, factor in zip(levels[-2::-1], factors[::-1], strict=True):
             partition = partition.upsampled(features, factor)
@@ -150,10 +152,6 @@ class Bass:
         guidance: Sequence[AttributionMap | None] | None = None,
     ) -> list[Labels]:
         """Labels of each image, as :meth:`__call__` returns them, on all CPU cores.
-
-        Args:
-            images: ``(H, W, 3)`` each.
-            guidance: of each image, or ``None``.
 
         Raises:
             UsageError: an image or its guidance is malformed, or acceptance is ``hastings``.
@@ -183,8 +181,8 @@ class Bass:
         hyperparameters = Hyperparameters(
             self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight
         )
-        grid = hexagonal_grid(*features.shape[:2], side)
-        partition = Partition(features, grid, hyperparameters)
+        height, width = features.shape[:2]
+        partition = Partition(features, hexagonal_grid(height, width, side), hyperparameters)
         for iteration in range(self.iterations):
             if iteration % 4 == 0 and iteration > 0:
                 partition.split(min_gains=self._min_gains(partition), rng=rng)

@@ -29,11 +29,6 @@ def bisect(labels: Labels, statistics: Statistics, *, along_y: bool) -> Parts:
     and below it. A seed outside the region moves to the nearest pixel of the region. Each pixel
     joins the seed that is nearer in 4-connected steps inside the region (geodesic distance).
     A region whose seeds coincide is not cut: all its pixels are in part 1.
-
-    Args:
-        labels: ``(H, W)``, each label 4-connected.
-        statistics: of the labels.
-        along_y: place the seeds along y instead of x.
     """
     centre = (statistics[:, 1:3] / statistics[:, :1]).astype(np.int64)  # (K, 2): x, y
     step = np.array([0, 2]) if along_y else np.array([1, 0])
@@ -99,13 +94,9 @@ def _grow_from_seeds(labels: Labels, seeds: Int64[ndarray, "regions 2"]) -> Part
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """Pairs of parts, each to be two regions or one.
+    """Pairs of parts (``first``, ``second``), each of which may be two regions or one.
 
-    Attributes:
-        first: statistics of the first parts.
-        second: statistics of the second parts.
-        hyperparameters: of the model.
-        mean_area: mean area of a region of the image, in pixels.
+    ``mean_area`` is the area of a usual region of the image, in pixels.
     """
 
     first: Statistics

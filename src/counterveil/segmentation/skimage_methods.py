@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from skimage import color, filters, segmentation
 
 from counterveil.segmentation import check_inputs
 from counterveil.segmentation.regions import connected_regions
@@ -29,11 +30,7 @@ class SkimageSegmentation(ABC):
         guidance: AttributionMap | None = None,
         rng: np.random.Generator | None = None,
     ) -> Labels:
-        """Labels ``(H, W)``, ``0 .. K-1``, each one 4-connected.
-
-        Raises:
-            UsageError: image or guidance is malformed.
-        """
+        """Labels as the protocol describes them; guidance and ``rng`` are ignored."""
         check_inputs(image, guidance)
         if min(image.shape[:2]) < self._min_side:
             return np.zeros(image.shape[:2], dtype=np.int32)
@@ -62,9 +59,9 @@ class Slic(SkimageSegmentation):
     compactness: float = 1.0
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.segmentation import slic
-
-        return slic(image, n_segments=self.n_segments, compactness=self.compactness, start_label=0)
+        return segmentation.slic(
+            image, n_segments=self.n_segments, compactness=self.compactness, start_label=0
+        )
 
 
 @dataclass(frozen=True)
@@ -78,13 +75,12 @@ class Felzenszwalb(SkimageSegmentation):
     scale: float = 500
     sigma: float = 0.5
     min_size: int = 200
-
     _min_side: ClassVar[int] = 2  # its grid graph needs two rows and two columns
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.segmentation import felzenszwalb
-
-        return felzenszwalb(image, scale=self.scale, sigma=self.sigma, min_size=self.min_size)
+        return segmentation.felzenszwalb(
+            image, scale=self.scale, sigma=self.sigma, min_size=self.min_size
+        )
 
     def _min_region_size(self, area: int) -> int:
         # Its graph joins diagonal neighbours, so a region may have several 4-connected components;
@@ -102,16 +98,12 @@ class Watershed(SkimageSegmentation):
 
     markers: int = 25
     compactness: float = 0.001
-
     _min_side: ClassVar[int] = 2  # its marker grid needs two rows and two columns
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.color import rgb2gray
-        from skimage.filters import sobel
-        from skimage.segmentation import watershed
-
         markers = min(self.markers, image.shape[0] * image.shape[1])
-        return watershed(sobel(rgb2gray(image)), markers=markers, compactness=self.compactness)
+        gradient = filters.sobel(color.rgb2gray(image))
+        return segmentation.watershed(gradient, markers=markers, compactness=self.compactness)
 
 
 @dataclass(frozen=True)
@@ -127,10 +119,8 @@ class Quickshift(SkimageSegmentation):
     ratio: float = 0.2
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.segmentation import quickshift
-
         # Its generator only breaks ties; a fixed seed gives the same image the same regions.
-        return quickshift(
+        return segmentation.quickshift(
             image, kernel_size=self.kernel_size, max_dist=self.max_dist, ratio=self.ratio, rng=0
         )
 

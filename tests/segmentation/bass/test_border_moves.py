@@ -62,7 +62,7 @@ def test_a_sweep_follows_its_definition_outermost_pixels_included(seed):
     parameters = region_parameters(partition.statistics, partition.prior_area, SQRT_PRECISION**2)
     expected = reference_sweep(labels, features, parameters, SQRT_PRECISION, 0.5)
     active = np.ones(partition.padded.shape, np.uint8)
-    fixed = (features, parameters, partition.statistics, SIMPLE, SQRT_PRECISION, 0.5)
+    fixed = (features, parameters, partition.statistics, SQRT_PRECISION, 0.5)
     moves = sweep(partition.padded, *fixed, active)
     assert np.array_equal(partition.labels, expected)
     assert moves >= (expected != labels).sum() > 0
@@ -133,7 +133,7 @@ def test_a_pixel_that_a_further_sweep_skips_would_not_have_moved(seed):
     for _ in range(6):
         active_pixels.append(int(active[1:-1, 1:-1].sum()))
         for partition, mask in ((one, active), (other, np.ones_like(active))):
-            sweep(partition.padded, features, parameters, partition.statistics, SIMPLE,
+            sweep(partition.padded, features, parameters, partition.statistics,
                   SQRT_PRECISION, 0.5, mask)  # fmt: skip
         assert np.array_equal(one.labels, other.labels)
         assert np.array_equal(one.statistics, other.statistics)

@@ -37,22 +37,10 @@ def is_simple(same: Bool[ndarray, " 8"]) -> bool:
     the four nearest neighbours, and the neighbours without it do so too. ``same`` tells for each
     of ``NEIGHBOURS`` whether it has the label.
     """
-    inside = {offset for offset, flag in zip(NEIGHBOURS, same, strict=True) if flag}
-    return _is_one_component(inside) and _is_one_component(set(NEIGHBOURS) - inside)
-
-
-def _is_one_component(cells: set[tuple[int, int]]) -> bool:
-    nearest = {(row, column) for row, column in cells if row == 0 or column == 0}
-    if not nearest:
-        return False
-    reached: set[tuple[int, int]] = set()
-    frontier = [next(iter(nearest))]
-    while frontier:
-        row, column = frontier.pop()
-        if (row, column) in cells - reached:
-            reached.add((row, column))
-            frontier += [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
-    return reached == cells
+    # Around the pixel, 4-neighbours are successive: one component each means two changes.
+    ring, nearest = same[[0, 1, 2, 4, 7, 6, 5, 3]], same[[1, 3, 4, 6]]
+    changes = int((ring != np.roll(ring, 1)).sum())
+    return changes == 2 and bool(nearest.any()) and not nearest.all()
 
 
 _BITS = (np.arange(256)[:, None] >> np.arange(8)) & 1
@@ -111,7 +99,6 @@ def _best_label(
     y: int,
     features: Features,
     parameters: Parameters,
-    simple: Bool[ndarray, " 256"],
     scale: float,
     potts: float,
 ) -> int:
@@ -129,7 +116,7 @@ def _best_label(
                 pattern |= 1 << i
                 same += 1
         # One candidate for which the pixel is not simple is enough to hold it in place.
-        if not simple[pattern]:
+        if not SIMPLE[pattern]:
             return own
         score = _log_likelihood(parameters, label, x, y, features, scale)
         score -= potts * np.float32(8 - same)
@@ -144,7 +131,6 @@ def sweep(
     features: Features,
     parameters: Parameters,
     statistics: Statistics,
-    simple: Bool[ndarray, " 256"],
     sqrt_precision: float,
     potts: float,
     active: UInt8[ndarray, "height+2 width+2"],
@@ -180,7 +166,7 @@ def sweep(
                     continue
                 for i in range(9):
                     patch[i] = padded[y + _ROWS[i], x + _COLUMNS[i]]
-                best = _best_label(patch, x, y, features, parameters, simple, scale, beta)
+                best = _best_label(patch, x, y, features, parameters, scale, beta)
                 if best != own:
                     padded[y + 1, x + 1] = best
                     for i in range(8):

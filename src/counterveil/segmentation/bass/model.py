@@ -1,10 +1,8 @@
-"""Probabilistic model of BASS: sufficient statistics, posteriors, marginals and Hastings ratios.
+"""Probabilistic model of BASS: posteriors, marginal likelihoods and Hastings ratios.
 
 A region is a Gaussian in colour (fixed precision) and in position (full covariance). With a0 =
 1e4 and b0 = variance a0, the marginal likelihood of n colours is that of a Normal-Gamma prior.
-
-References:
-    Uziel, Ronen and Freifeld, "Bayesian Adaptive Superpixel Segmentation", ICCV 2019.
+See ``Bass`` for the paper.
 """
 
 from __future__ import annotations

@@ -6,12 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy import ndarray
 
-from counterveil.segmentation.bass.border_moves import (
-    SIMPLE,
-    PaddedLabels,
-    sufficient_statistics,
-    sweep,
-)
+from counterveil.segmentation.bass.border_moves import PaddedLabels, sufficient_statistics, sweep
 from counterveil.segmentation.bass.colour import Features
 from counterveil.segmentation.bass.jit import cached_njit
 from counterveil.segmentation.bass.model import (
@@ -72,9 +67,8 @@ class Partition:
         moves = 0
         for _ in range(sweeps):
             moves = sweep(
-                self.padded, self.features, parameters, self.statistics, SIMPLE, precision, potts,
-                active,
-            )  # fmt: skip
+                self.padded, self.features, parameters, self.statistics, precision, potts, active
+            )
             if moves == 0:
                 break
         return moves
@@ -100,12 +94,8 @@ class Partition:
         along_y = _remaining_error(sums[1]) < _remaining_error(sums[0])
         parts = np.where(np.repeat(along_y, 2)[:, None], sums[1], sums[0])
         divisible = np.flatnonzero(parts[1::2, COUNT] > 0)
-        proposals = Proposals(
-            parts[2 * divisible],
-            parts[2 * divisible + 1],
-            self.hyperparameters,
-            self.mean_area[divisible],
-        )
+        first, second = parts[2 * divisible], parts[2 * divisible + 1]
+        proposals = Proposals(first, second, self.hyperparameters, self.mean_area[divisible])
         if min_gains is None:
             chosen = divisible[proposals.accept_split(rng)]
         else:

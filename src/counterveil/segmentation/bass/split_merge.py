@@ -19,7 +19,7 @@ Parts = UInt8[ndarray, "height width"]
 
 PerProposal = Float64[ndarray, " proposals"]
 
-_TOLERANCE = 2.0  # a split or merge may lower the log ratio by this much and still be accepted
+_TOLERANCE = 2.0  # a split or merge may lower the log ratio by this much
 
 
 def bisect(labels: Labels, statistics: Statistics, *, along_y: bool) -> Parts:
@@ -76,15 +76,13 @@ def _grow_from_seeds(labels: Labels, seeds: Int64[ndarray, "regions 2"]) -> Part
         pixel = queue[start]
         start += 1
         x = pixel % width
-        for direction in range(4):
-            if direction == 0:
-                inside, neighbour = pixel >= width, pixel - width
-            elif direction == 1:
-                inside, neighbour = pixel + width < flat.size, pixel + width
-            elif direction == 2:
-                inside, neighbour = x > 0, pixel - 1
-            else:
-                inside, neighbour = x < width - 1, pixel + 1
+        for step, inside in (
+            (-width, pixel >= width),
+            (width, pixel + width < flat.size),
+            (-1, x > 0),
+            (1, x < width - 1),
+        ):
+            neighbour = pixel + step
             if inside and part[neighbour] == 0 and flat[neighbour] == flat[pixel]:
                 part[neighbour] = part[pixel]
                 queue[end] = neighbour
@@ -148,6 +146,7 @@ class Proposals:
 
     @cached_property
     def _variance(self) -> PerProposal:
+        # The authors' b0 is i_std a0: a standard deviation in the place of a variance.
         return np.asarray(self.hyperparameters.color_std / (1 + 3 * self._mean_guidance))
 
     @cached_property

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from counterveil import narrative
 from counterveil.images import Limits, decode_clean
 from counterveil.pipeline import Settings
 from counterveil.record import validate
-from counterveil.report import words
 from tests.pipeline.detectors import BLUE, RED, Sees, counterveil, square, watch
 from tests.pipeline.test_rationale import Looks, watching
 
@@ -59,11 +59,11 @@ def test_the_record_and_the_report_say_which_frame_and_that_it_is_not_released()
     assert any("red flagged frame 0 at 0." in w and "not released" in w for w in record.warnings)
     assert any("counted from 0; 3 were assessed, and only frame 1" in w for w in record.warnings)
     assert not any("blue flagged" in w for w in record.warnings)
-    told = " ".join(words.sentences(record))
+    told = " ".join(narrative.sentences(record))
     assert "Red flagged frame 0 at" in told
     assert "Blue flagged frame 1 at" in told
     assert told.count("That frame is not released") == 1
-    assert words.headline(record) == "Flagged: Red and Blue. Veiled and verified"
+    assert narrative.headline(record) == "Flagged: Red and Blue. Veiled and verified"
 
 
 def test_a_category_can_flag_the_released_frame_and_another_one_more():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from counterveil import narrative
-from counterveil.narrative.texts import answer_evidence, answer_status
+from counterveil.narrative.phrases import answer_evidence, answer_status
 from counterveil.record import Answer, CounterfactualResult, Outputs, Source, VeiledOutput
 from tests.report.samples import (
     FOUND,

@@ -105,5 +105,5 @@ def test_the_reasoner_is_conditioned_on_the_frame_that_it_sees():
     assert record.rationale.control["red"] == 0
     assert record.rationale.control["blue"] == pytest.approx(record.categories[1].score)
     assert "in frame 0) and Blue" in record.rationale.text
-    assert "only frame 1 is shown" in record.rationale.statement
+    assert "Only frame 1 is released" in record.rationale.statement
     assert "policy on: Red and Blue" in record.rationale.statement

@@ -1,11 +1,12 @@
-"""Names, numbers and sentences that several texts share."""
+"""Names and numbers in words, and the phrases that several texts or tables use."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
-from counterveil.record import CategoryResult, Source
+from counterveil.record import Answer, CategoryResult, Record, Source
 
 _METHODS = MappingProxyType(
     {"fullgrad": "FullGrad", "gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++",
@@ -120,3 +121,43 @@ def released_frame(source: Source | None) -> list[str]:
         f"The file holds {source.frames} frames, counted from 0; {len(source.frames_assessed)} of "
         f"them were assessed. Only frame {source.frame} is released."
     ]
+
+
+def answer_status(answer: Answer) -> Literal["yes", "not_assessed", "no"]:
+    """Status of an answer; one that was not assessed is neither yes nor no."""
+    if answer.p_yes is None:
+        return "not_assessed"
+    return "yes" if answer.yes else "no"
+
+
+def answer_text(answer: Answer) -> str:
+    """The model's sentence, or why the question was not assessed."""
+    if answer.p_yes is None:
+        return f"not assessed: {answer.reason or 'no reason was given'}"
+    return answer.answer
+
+
+def answer_evidence(answer: Answer, *, flagged: bool) -> str:
+    """Part of the image that an answer rests on; ``flagged``: the image has a veil."""
+    if answer.p_yes is None:
+        return ""
+    if answer.grounded:
+        return "what is veiled"
+    if answer.p_yes_veiled is not None:
+        return "what is still visible"
+    return "not assessed" if answer.yes and flagged else ""
+
+
+def picture_texts(record: Record) -> Mapping[str, str]:
+    """Alternative texts of the veiled image and of each overlay."""
+    if record.whole_image_veiled:
+        shown = "veiled as a whole: nothing of it is shown"
+    else:
+        shown = "with its unsafe regions veiled" if record.flagged else "no region veiled"
+    regions = max((c.counterfactual.regions_total for c in record.flagged), default=0)
+    return {
+        "veiled": f"{record.source.name}, {shown}",
+        "heat": "where the classifier looked, on a coarse grid",
+        "regions": f"boundaries of {pluralize(regions, 'region')} outside the veil",
+        "mask": f"the veil, {veiled_percent(record.flagged)} of the image",
+    }

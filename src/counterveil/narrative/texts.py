@@ -171,46 +171,6 @@ def verdict(record: Record) -> str:
     return f"The written file did not pass: {join_list(failed)}. Do not treat this file as safe."
 
 
-def answer_status(answer: Answer) -> Literal["yes", "not_assessed", "no"]:
-    """Status of an answer; one that was not assessed is neither yes nor no."""
-    if answer.p_yes is None:
-        return "not_assessed"
-    return "yes" if answer.yes else "no"
-
-
-def answer_text(answer: Answer) -> str:
-    """The model's sentence, or why the question was not assessed."""
-    if answer.p_yes is None:
-        return f"not assessed: {answer.reason or 'no reason was given'}"
-    return answer.answer
-
-
-def answer_evidence(answer: Answer, *, flagged: bool) -> str:
-    """Part of the image that an answer rests on; ``flagged``: the image has a veil."""
-    if answer.p_yes is None:
-        return ""
-    if answer.grounded:
-        return "what is veiled"
-    if answer.p_yes_veiled is not None:
-        return "what is still visible"
-    return "not assessed" if answer.yes and flagged else ""
-
-
-def picture_texts(record: Record) -> Mapping[str, str]:
-    """Alternative texts of the veiled image and of each overlay."""
-    if record.whole_image_veiled:
-        shown = "veiled as a whole: nothing of it is shown"
-    else:
-        shown = "with its unsafe regions veiled" if record.flagged else "no region veiled"
-    regions = max((c.counterfactual.regions_total for c in record.flagged), default=0)
-    return {
-        "veiled": f"{record.source.name}, {shown}",
-        "heat": "where the classifier looked, on a coarse grid",
-        "regions": f"boundaries of {pluralize(regions, 'region')} outside the veil",
-        "mask": f"the veil, {veiled_percent(record.flagged)} of the image",
-    }
-
-
 def _answered(answers: Sequence[Answer]) -> list[str]:
     """Which questions were answered yes, each sentence once, and how many were not assessed."""
     yes = [answer for answer in answers if answer.yes]

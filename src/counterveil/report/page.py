@@ -163,7 +163,7 @@ def _filters(record: Record) -> set[str]:
 
 def _pictures(record: Record, view: View) -> list[_Picture]:
     """The veiled image, and the overlays that there are."""
-    alt = texts.picture_texts(record)
+    alt = phrases.picture_texts(record)
     pictures = (
         ("veiled", "Veiled", view.veiled),
         ("heat", "Heat map", view.attribution_map),
@@ -184,7 +184,7 @@ def _sorted_answers(record: Record) -> list[Answer]:
     """Answers with yes first, then those that were not assessed."""
     order = ("yes", "not_assessed", "no")
     answers = record.rationale.answers if record.rationale else ()
-    return sorted(answers, key=lambda answer: order.index(texts.answer_status(answer)))
+    return sorted(answers, key=lambda answer: order.index(phrases.answer_status(answer)))
 
 
 def _file_link(output: Output) -> str:
@@ -210,7 +210,7 @@ def _environment() -> Environment:
     )
     environment.filters["percent"] = phrases.percent
     environment.globals |= {
-        "narrative": texts,
+        "texts": texts,
         "phrases": phrases,
         "file_link": _file_link,
         "milliseconds": _milliseconds,

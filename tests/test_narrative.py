@@ -33,7 +33,7 @@ def rationale(*answers, categories=None, description="A forearm.", whole=False):
     )
 
 
-def test_a_moderator_reads_what_was_flagged_seen_and_veiled():
+def test_a_rationale_names_flags_answers_and_veil():
     assert rationale(YES, NO) == (
         "The classifiers flagged the image as Self-harm (97.0 %). The model says: “A forearm.” The "
         "model answers yes to 1 of 2 questions: “Yes, on the forearm.” The veil covers 12.5 % of "

@@ -12,9 +12,9 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "counterveil"
 
 HOUSE = (
-    "errors", "types", "_plain", "_schema", "_tables", "_lazy", "_device", "images", "categories",
-    "fills", "classifiers", "attribution", "segmentation", "search", "masking", "reasoning",
-    "record", "narrative", "pipeline", "profiles", "report", "inputs", "outputs",
+    "errors", "types", "_plain", "_schema", "_tables", "_lazy", "_device", "progress", "images",
+    "categories", "fills", "classifiers", "attribution", "segmentation", "search", "masking",
+    "reasoning", "record", "narrative", "pipeline", "profiles", "report", "inputs", "outputs",
     "store", "batch", "service", "lab", "cli", "__main__",
 )  # fmt: skip
 """Top to bottom: a room may import only rooms that come before it. The package itself

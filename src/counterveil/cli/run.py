@@ -85,10 +85,10 @@ def run(
     Exit status: 0 all processed; 1 some input failed (each has a record that says why, and the
     rest are done); 2 usage.
     """
-    from counterveil.cli.progress import progress
     from counterveil.inputs import find
     from counterveil.outputs import Folder
     from counterveil.profiles import Overrides, from_profile
+    from counterveil.progress import track
 
     inputs = find(paths, leave_out=out)
     overrides = Overrides(
@@ -110,7 +110,7 @@ def run(
     )
     counterveil = from_profile(profile, overrides=overrides, device=device)
     with Folder(out) as folder:
-        for item in progress(inputs, "veiling"):
+        for item in track(inputs, "veiling"):
             examination = counterveil.examine(item.path, name=item.name, stem=item.stem)
             record = folder.add(item.stem, examination)
             if json_lines:

@@ -14,8 +14,7 @@ from counterveil.errors import ModelError
 from counterveil.fills import fill
 from counterveil.images import encode_png
 from counterveil.lab.scenes import draw_scene
-from counterveil.pipeline.explain import Counted
-from counterveil.profiles import Overrides
+from counterveil.pipeline.components import mask_evaluator
 from counterveil.types import ModelInfo
 from tests.attribution import nets
 
@@ -47,11 +46,11 @@ def test_scores_equal_those_of_images_composited_on_the_cpu(name, shape):
 
 
 def test_masked_images_are_counted():
-    counted = Counted(nets.classifier(nets.convnet()))
-    image = nets.random_image()
-    counted.score_masked(image, np.zeros_like(image))(masks(image, 5))
-    counted(image[None])
-    assert counted.images == 6
+    classifier, image = nets.classifier(nets.convnet()), nets.random_image()
+    evaluator = mask_evaluator(classifier, image, fill("black"), max_evaluations=9)
+    assert len(evaluator.score(masks(image, 5))) == 5
+    assert evaluator.score_before == classifier.score(image[None])[0]
+    assert evaluator.evaluations == 6
 
 
 class Broken:
@@ -73,7 +72,6 @@ def test_masked_scores_are_validated():
 def test_a_black_box_scores_no_masks():
     image = nets.random_image()
     assert checked(nets.BlackBox()).score_masked(image, image) is None
-    assert Counted(nets.BlackBox()).score_masked(image, image) is None
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one category", "two categories"])
@@ -83,7 +81,7 @@ def test_the_pipeline_gives_the_same_result(monkeypatch, both):
         for key in ("sexually_explicit", "self_harm")
     ]
     data = encode_png(np.concatenate(scenes, axis=1) if both else scenes[0])
-    pipeline = counterveil.from_profile("proxy", overrides=Overrides(reasoner=""))
+    pipeline = counterveil.load("pictograms", reasoner="")
     asked = []
     monkeypatch.setattr(
         TorchClassifier,

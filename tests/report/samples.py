@@ -109,7 +109,7 @@ def with_rationale() -> Record:
 
 
 def failed(name: str = "broken.png", error: str = "truncated; ask for an intact copy") -> Record:
-    return Record.failed(Source(name, SHA), error, profile="custom")
+    return Record.from_error(Source(name, SHA), error, profile="custom")
 
 
 STATES = {

@@ -73,11 +73,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one photograph of 112 px")
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--start", type=int, default=100, help="regions that theirs starts with")
-    arguments = parser.parse_args()
-    names, side = (QUICK, 112) if arguments.quick else (NAMES, arguments.side)
+    args = parser.parse_args()
+    names, side = (QUICK, 112) if args.quick else (NAMES, args.side)
     images = {name: photograph(name, side) for name in names}
     rows = []
-    for name, (labels, took) in theirs(arguments.clone, images, arguments.start).items():
+    for name, (labels, took) in theirs(args.clone, images, args.start).items():
         count = len(np.unique(labels))
         ours = Bass(count=count)
         ours(images[name])  # compiled
@@ -97,7 +97,7 @@ def main() -> None:
     better = [row["explained_variation"] for row in rows]
     emit(
         "bass_vs_authors, all",
-        setting=f"{len(rows)} photographs, {side} px, the PyTorch version {commit(arguments.clone)}",
+        setting=f"{len(rows)} photographs, {side} px, the PyTorch version {commit(args.clone)}",
         times_faster=spread([row["times_faster"] for row in rows]),
         explained_variation_more=spread([one["ours"] - one["theirs"] for one in better]),
         **machine("torch", "numba"),

@@ -10,8 +10,8 @@ import torch
 from counterveil.categories import PAPER
 from counterveil.classifiers import proxy
 from counterveil.errors import ModelError
-from counterveil.lab.training.reasoner import small
-from counterveil.lab.training.reasoner.learning import freeze
+from counterveil.lab.training.reasoner.finetuning import freeze_pretrained
+from counterveil.lab.training.reasoner.small_model import INPUT_SIZE, build_small_model
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.stem import Stem, StemSpec
 from tests.reasoning import tiny
@@ -42,19 +42,19 @@ def test_a_stem_must_fit_the_patches(tmp_path):
 
 
 def test_frozen_statistics_stay_whatever_mode_the_model_is_put_into():
-    blip = small.new(seed=0)
-    freeze(blip.model)
+    blip = build_small_model(seed=0)
+    freeze_pretrained(blip.model)
     vision = blip.model.train().vision_model
     before = copy.deepcopy(vision.state_dict())
-    vision(pixel_values=torch.rand(2, 3, small.SIDE, small.SIDE))
+    vision(pixel_values=torch.rand(2, 3, INPUT_SIZE, INPUT_SIZE))
     assert all(torch.equal(value, before[name]) for name, value in vision.state_dict().items())
     vision.requires_grad_(True).train()
-    vision(pixel_values=torch.rand(2, 3, small.SIDE, small.SIDE))
+    vision(pixel_values=torch.rand(2, 3, INPUT_SIZE, INPUT_SIZE))
     assert not all(torch.equal(value, before[name]) for name, value in vision.state_dict().items())
 
 
 def test_the_small_one_starts_from_what_the_shipped_classifiers_see():
-    stem = small.new(seed=0).model.vision_model.embeddings.patch_embedding
+    stem = build_small_model(seed=0).model.vision_model.embeddings.patch_embedding
     name = "encoder.stages.0.layers.0.layer.0.convolution.weight"
     shipped = [proxy.load(key).module.state_dict()["network.resnet." + name] for key in PAPER]
     assert torch.allclose(stem.network.state_dict()[name], torch.stack(shipped).mean(0))

@@ -33,15 +33,16 @@ def build(
 ) -> None:
     """Propose an answer to each question on each image; continues where it stopped."""
     from counterveil import reasoning
+    from counterveil.cli.train import show_training_log
     from counterveil.lab.training.reasoner.instruction_data import build
     from counterveil.profiles import profile as load_profile
 
+    show_training_log()
     added = build(
         data,
         load_profile(profile).categories,
         out,
         reasoner=reasoning.load(reasoner, device=device) if reasoner else None,
-        report=lambda message: typer.echo(message, err=True),
     )
     typer.echo(f"{added} images added to {out}; next: counterveil instruct review {out}", err=True)
 

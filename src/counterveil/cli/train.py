@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,6 +25,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue from the checkp
 
 @app.command()
 def classifier(
+    context: typer.Context,
     data: Annotated[
         Path, typer.Argument(help="Folder of scenes, or with one folder for each class.")
     ],
@@ -67,32 +70,15 @@ def classifier(
         )
     config = TrainConfig(
         architecture=arch,
-        start=start,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        mask_augmentation=mask_augmentation,
-        background_augmentation=background_augmentation,
-        object_pretraining_epochs=object_pretraining_epochs,
-        false_negative_cost=false_negative_cost,
-        seed=seed,
-        precision=_precision(precision, device),
-        device=device,
+        **{**_fields(context, TrainConfig), "precision": _precision(precision, device)},
     )
-    train_classifier(
-        data,
-        out,
-        config,
-        category=category,
-        unsafe=unsafe,
-        size=size,
-        resume=resume,
-        report=_report,
-    )
+    show_training_log()
+    train_classifier(data, out, config, category=category, unsafe=unsafe, size=size, resume=resume)
 
 
 @app.command()
 def reasoner(
+    context: typer.Context,
     data: Annotated[Path, typer.Argument(help="Folder of scenes, or answers as FILE.jsonl.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     start: Annotated[
@@ -152,27 +138,13 @@ def reasoner(
     from counterveil.lab.training.reasoner.run import train_reasoner
     from counterveil.profiles import profile as load_profile
 
-    sampling = SamplingConfig(
-        questions_per_image=questions_per_image,
-        open_question_rate=open_question_rate,
-        background_rate=background_augmentation,
-    )
+    options = _fields(context, ReasonerTrainConfig)
+    options["precision"] = _precision(precision, "cuda" if torch.cuda.is_available() else "cpu")
+    options["deepspeed"] = str(deepspeed or "")
     config = ReasonerTrainConfig(
-        start=start,
-        epochs=epochs,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        sampling=sampling,
-        object_pretraining_epochs=object_pretraining_epochs,
-        vision_epochs=vision_epochs,
-        language_pretraining_steps=language_pretraining_steps,
-        qformer_pretraining_steps=qformer_pretraining_steps,
-        colour_jitter=colour_jitter,
-        seed=seed,
-        precision=_precision(precision, "cuda" if torch.cuda.is_available() else "cpu"),
-        deepspeed=str(deepspeed or ""),
+        sampling=SamplingConfig(**_fields(context, SamplingConfig)), **options
     )
+    show_training_log()
     train_reasoner(
         data,
         out,
@@ -181,12 +153,28 @@ def reasoner(
         images=images,
         unreviewed=unreviewed,
         resume=resume,
-        report=_report,
     )
 
 
-def _report(message: str) -> None:
-    typer.echo(message, err=True)
+def _fields(context: typer.Context, config: type) -> dict[str, Any]:
+    """The options whose names are fields of a configuration."""
+    names = {field.name for field in fields(config)}
+    return {name: value for name, value in context.params.items() if name in names}
+
+
+class _EchoHandler(logging.Handler):
+    """Prints log messages on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
+
+
+def show_training_log() -> None:
+    """Print what training logs."""
+    logger = logging.getLogger("counterveil.lab.training")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(_EchoHandler())
 
 
 def _precision(name: str, device: str) -> str:

@@ -15,10 +15,9 @@ from typer.testing import CliRunner
 from counterveil.classifiers import load
 from counterveil.cli import app
 from counterveil.errors import UsageError
-from counterveil.lab.training.auxiliary_heads import LocalizationHead
 from counterveil.lab.training.classifier import ClassifierTrainer, TrainConfig
 from counterveil.lab.training.dataset import SPLITS, ImageArrays, decode_samples, index_dataset
-from counterveil.lab.training.object_pretraining import ObjectPretrainer
+from counterveil.lab.training.object_pretraining import LocalizationHead, ObjectPretrainer
 from counterveil.lab.training.run import train_classifier, write_weights
 from tests.lab.training.test_dataset import scene_folder
 
@@ -69,13 +68,11 @@ def test_the_command_trains_and_writes_weights_metrics_and_card(folder, tmp_path
 
 def arrays_of(folder):
     index = index_dataset(folder)
-    return [decode_samples(index.samples[s], 32, 32, report=pytest.fail) for s in SPLITS]
+    return [decode_samples(index.samples[s], 32, 32) for s in SPLITS]
 
 
 def trainer(arrays, checkpoint, config=SMALL):
-    return ClassifierTrainer(
-        config, arrays[0], arrays[1], checkpoint=checkpoint, report=lambda _: None
-    )
+    return ClassifierTrainer(config, arrays[0], arrays[1], checkpoint=checkpoint)
 
 
 class StoppedError(Exception):
@@ -88,12 +85,15 @@ def test_a_resumed_training_ends_like_an_uninterrupted_one(folder, tmp_path):
     whole = trainer(arrays, tmp_path / "whole", config)
     whole.run()
 
-    def stop(line):
-        if line.startswith("epoch 2"):
-            raise StoppedError
-
     stopped = trainer(arrays, tmp_path / "stopped", config)
-    stopped._report = stop
+    save = stopped._save
+
+    def stop_in_epoch_2():
+        if stopped.state.epoch == 2:
+            raise StoppedError
+        save()
+
+    stopped._save = stop_in_epoch_2
     with pytest.raises(StoppedError):
         stopped.run()
     resumed = trainer(arrays, tmp_path / "stopped", config)
@@ -142,21 +142,21 @@ def coloured_squares(count=64, side=64):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_object_pretraining_learns_the_classes(tmp_path, precision):
+def test_object_pretraining_learns_the_classes(tmp_path, precision, caplog):
     """In either precision: autocast must not keep the cast weights of the first step."""
-    messages = []
+    caplog.set_level("INFO", "counterveil.lab.training")
     config = TrainConfig(
         architecture="slim", start="none", object_pretraining_epochs=8, epochs=1, batch_size=8,
         learning_rate=3e-3, precision=precision, seed=1,
     )  # fmt: skip
     arrays = coloured_squares()
-    ClassifierTrainer(
-        config, arrays, arrays, checkpoint=tmp_path / "c", report=messages.append
-    ).run()
+    ClassifierTrainer(config, arrays, arrays, checkpoint=tmp_path / "c").run()
     for stage, epochs, accuracy in (("thumbnails", 8, 0.9), ("crops", 4, 0.7)):
-        reported = [line for line in messages if line.startswith(f"object pretraining, {stage} ")]
-        assert len(reported) == epochs
-        assert float(reported[-1].split()[-1]) > accuracy
+        logged = [
+            line for line in caplog.messages if line.startswith(f"object pretraining, {stage} ")
+        ]
+        assert len(logged) == epochs
+        assert float(logged[-1].split()[-1]) > accuracy
 
 
 def test_auxiliary_heads_leave_no_hook():
@@ -193,7 +193,7 @@ def test_training_on_scenes_end_to_end(tmp_path):
     config = replace(SMALL, object_pretraining_epochs=1, background_augmentation=0.5, epochs=1)
     train_classifier(
         data, tmp_path / "any.safetensors", config,
-        category="any", unsafe=None, size=64, resume=False, report=lambda message: None,
+        category="any", unsafe=None, size=64, resume=False,
     )  # fmt: skip
     metrics = json.loads((tmp_path / "any.metrics.json").read_text())
     assert set(metrics["test"]) >= {"all", "unsafe", "safe_when_unsafe_objects_veiled"}

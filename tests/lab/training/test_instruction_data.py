@@ -64,13 +64,11 @@ def data(tmp_path):
 
 def built(data, categories=ONE, **options):
     out = data.parent / "file.jsonl"
-    messages = []
-    count = build(data, categories, out, report=messages.append, **options)
-    return out, count, messages
+    return out, build(data, categories, out, **options)
 
 
 def test_without_a_model_default_answers_are_proposed(data):
-    out, count, _ = built(data)
+    out, count = built(data)
     assert count == 6
     found = {entry.image: entry for entry in entries(out)}
     unsafe, safe = found["self_harm/0.png"], found["safe/0.png"]
@@ -83,7 +81,7 @@ def test_without_a_model_default_answers_are_proposed(data):
 
 def test_answers_of_a_model_are_proposed_and_defaults_where_it_gives_none(data):
     silent = CATEGORIES["self_harm"].questions[0].text
-    out, _, _ = built(data, reasoner=BrightnessReasoner((silent,)))
+    out, _ = built(data, reasoner=BrightnessReasoner((silent,)))
     proposals = {p.key: p for p in next(iter(entries(out))).proposals}
     assert len(proposals) == QUESTIONS + len(GENERIC_QUESTIONS)
     assert proposals["happening"].yes is None
@@ -93,21 +91,21 @@ def test_answers_of_a_model_are_proposed_and_defaults_where_it_gives_none(data):
 
 
 def test_building_continues_after_an_interruption(data):
-    out, _, _ = built(data)
+    out, _ = built(data)
     whole = out.read_text()
     out.write_text(whole[: len(whole) // 2])
-    _, count, _ = built(data)
+    _, count = built(data)
     assert 0 < count < 6
     assert out.read_text() == whole
     assert built(data)[1] == 0
 
 
 @pytest.mark.parametrize("model", [True, False])
-def test_a_broken_image_is_left_out_and_reported(data, model):
+def test_a_broken_image_is_left_out_and_logged(data, model, caplog):
     (data / "safe" / "broken.png").write_bytes(b"\x89PNG broken")
-    out, count, messages = built(data, reasoner=BrightnessReasoner() if model else None)
+    out, count = built(data, reasoner=BrightnessReasoner() if model else None)
     assert count == 6
-    assert "broken.png" in messages[0]
+    assert "broken.png" in caplog.messages[0]
     assert "broken" not in out.read_text()
 
 
@@ -120,7 +118,7 @@ def test_a_folder_that_is_not_a_category_is_an_error(data):
 
 
 def test_only_reviewed_answers_become_examples(data):
-    out, _, _ = built(data)
+    out, _ = built(data)
     with pytest.raises(UsageError, match="no answer is accepted"):
         examples(out, data)
     entry, proposal = next(pending(out))
@@ -135,7 +133,7 @@ def test_only_reviewed_answers_become_examples(data):
 
 
 def test_the_last_review_is_valid(data):
-    out, _, _ = built(data)
+    out, _ = built(data)
     entry, proposal = next(pending(out))
     for words in ("No.", "Yes, after all."):
         save_reviews(out, [Review(entry.image, proposal.key, words, words != "No.")])
@@ -143,16 +141,16 @@ def test_the_last_review_is_valid(data):
 
 
 def test_a_person_reviews_in_the_terminal_and_continues_later(data):
-    out, _, _ = built(data)
+    out, _ = built(data)
     total = len(list(pending(out)))
     keys = "\ny\nYes, a blade.\nn\nw\nNo, a comb.\nx\n\nq\n"
     result = CliRunner().invoke(app, ["instruct", "review", str(out)], input=keys)
     assert result.exit_code == 0, result.output
-    messages = [json.loads(line) for line in reviews_path(out).read_text().splitlines()]
-    assert [review["answer"] for review in messages] == [
+    saved = [json.loads(line) for line in reviews_path(out).read_text().splitlines()]
+    assert [review["answer"] for review in saved] == [
         "No.", "Yes, a blade.", "No.", "No, a comb.", "No.",
     ]  # fmt: skip
-    assert [review["yes"] for review in messages] == [False, True, False, False, False]
+    assert [review["yes"] for review in saved] == [False, True, False, False, False]
     assert len(list(pending(out))) == total - 5
     CliRunner().invoke(app, ["instruct", "review", str(out)], input="\n" * (total - 5))
     assert not list(pending(out))
@@ -160,7 +158,7 @@ def test_a_person_reviews_in_the_terminal_and_continues_later(data):
 
 def opened(data, monkeypatch, keys, *options):
     """The images that a review opens, as pixels."""
-    out, _, _ = built(data)
+    out, _ = built(data)
     found = []
 
     def launch(path):

@@ -34,13 +34,13 @@ def scenes(tmp_path_factory):
     return scene_folder(tmp_path_factory.mktemp("data") / "scenes", 90, (64, 64))
 
 
-def test_the_language_model_learns_to_answer_from_object_words():
-    messages = []
+def test_the_language_model_learns_to_answer_from_object_words(caplog):
+    caplog.set_level("INFO", "counterveil.lab.training")
     pretrain_language_model(
         build_small_model(seed=2), steps=60, batch_size=32, learning_rate=3e-3, seed=0,
-        precision="float32", report=messages.append,
+        precision="float32",
     )  # fmt: skip
-    accuracy = [float(line.split()[-1]) for line in messages]
+    accuracy = [float(line.split()[-1]) for line in caplog.messages]
     assert accuracy[-1] > 0.6 > accuracy[0]
 
 
@@ -84,15 +84,15 @@ def test_veiled_objects_are_not_among_the_targets(scenes, monkeypatch):
     assert fewer > 10
 
 
-def test_only_the_qformer_is_trained(scenes):
+def test_only_the_qformer_is_trained(scenes, caplog):
     blip = build_small_model(seed=3)
     before = {name: value.clone() for name, value in blip.model.state_dict().items()}
-    messages = []
+    caplog.set_level("INFO", "counterveil.lab.training")
     pretrain_qformer(
         blip, scene_examples(scenes)[:4], steps=8, batch_size=4, learning_rate=1e-3, seed=0,
-        precision="float32", report=messages.append,
+        precision="float32",
     )  # fmt: skip
-    assert len(messages) == 8
+    assert len(caplog.messages) == 8
     for name, value in blip.model.state_dict().items():
         if name.startswith(("vision_model.", "language_model.", "control.")):
             assert torch.equal(value, before[name]), name
@@ -105,7 +105,7 @@ def test_a_small_model_is_trained_end_to_end_and_fits_into_a_package(scenes, tmp
         "small", epochs=1, max_steps=2, batch_size=4, object_pretraining_epochs=1,
         language_pretraining_steps=2, qformer_pretraining_steps=2,
     )  # fmt: skip
-    train_reasoner(scenes, tmp_path, config, resume=False, report=lambda line: None)
+    train_reasoner(scenes, tmp_path, config, resume=False)
     assert (tmp_path / "start" / "config.json").is_file()
     assert (tmp_path / "model.safetensors").stat().st_size < 25e6
     assert (tmp_path / "README.md").is_file()

@@ -109,7 +109,7 @@ def test_with_a_new_background_only_objects_are_kept_and_in_the_answers(scenes, 
     dataset = ReasonerDataset(
         examples,
         blip,
-        SamplingConfig(questions_per_image=11, mask_rate=0, background_rate=1),
+        SamplingConfig(questions_per_image=11, mask_rate=0, background_augmentation=1),
         seed=0,
     )
     for index, example in enumerate(examples):
@@ -124,7 +124,7 @@ def test_with_a_new_background_only_objects_are_kept_and_in_the_answers(scenes, 
     again = ReasonerDataset(
         examples,
         blip,
-        SamplingConfig(questions_per_image=11, mask_rate=0, background_rate=1),
+        SamplingConfig(questions_per_image=11, mask_rate=0, background_augmentation=1),
         seed=0,
     )
     assert (again[3].image == dataset[3].image).all()
@@ -187,8 +187,7 @@ def test_a_stock_checkpoint_is_trained_saved_and_reloads_to_the_same(scenes, sto
         learning_rate=1e-2,
         sampling=SamplingConfig(questions_per_image=2),
     )
-    messages = []
-    train_reasoner(scenes, tmp_path / "out", config, resume=False, report=messages.append)
+    train_reasoner(scenes, tmp_path / "out", config, resume=False)
     before = ConditionalBlip.from_pretrained(stock, tokens=config.control_tokens, generation=SHORT)
     after = ConditionalBlip.from_pretrained(tmp_path / "out", generation=SHORT)
     old, new = before.model.state_dict(), after.model.state_dict()
@@ -223,7 +222,8 @@ def test_a_stock_checkpoint_is_trained_saved_and_reloads_to_the_same(scenes, sto
         assert a == b
 
 
-def test_a_stopped_training_is_resumed(scenes, stock, tmp_path):
+def test_a_stopped_training_is_resumed(scenes, stock, tmp_path, caplog):
+    caplog.set_level("INFO", "counterveil.lab.training")
     config = ReasonerTrainConfig(
         str(stock),
         epochs=1,
@@ -231,14 +231,14 @@ def test_a_stopped_training_is_resumed(scenes, stock, tmp_path):
         learning_rate=1e-2,
         sampling=SamplingConfig(questions_per_image=1),
     )
-    train_reasoner(scenes, tmp_path, config, resume=False, report=lambda line: None)
+    train_reasoner(scenes, tmp_path, config, resume=False)
     assert list((tmp_path / "checkpoints").glob("checkpoint-*"))
-    messages = []
-    train_reasoner(scenes, tmp_path, config, resume=True, report=messages.append)
-    assert any("calibrated" in line for line in messages)
+    train_reasoner(scenes, tmp_path, config, resume=True)
+    assert any("calibrated" in line for line in caplog.messages)
 
 
-def test_the_vision_encoder_of_a_small_model_is_trained_further(blip, tmp_path):
+def test_the_vision_encoder_of_a_small_model_is_trained_further(blip, tmp_path, caplog):
+    caplog.set_level("INFO", "counterveil.lab.training")
     scenes = scene_folder(tmp_path / "scenes", 100, (64, 64))
     blip.save_pretrained(tmp_path / "first")
     config = ReasonerTrainConfig(
@@ -249,9 +249,8 @@ def test_the_vision_encoder_of_a_small_model_is_trained_further(blip, tmp_path):
         vision_epochs=1,
         sampling=SamplingConfig(questions_per_image=1),
     )
-    messages = []
-    train_reasoner(scenes, tmp_path / "out", config, resume=False, report=messages.append)
-    assert sum(line.startswith("object pretraining, images") for line in messages) == 1
+    train_reasoner(scenes, tmp_path / "out", config, resume=False)
+    assert sum(line.startswith("object pretraining, images") for line in caplog.messages) == 1
     after = load_file(tmp_path / "out" / "model.safetensors")
     before = load_file(tmp_path / "first" / "model.safetensors")
     assert {value.dtype for value in after.values() if value.is_floating_point()} == {torch.float16}
@@ -263,14 +262,14 @@ def test_the_vision_encoder_of_a_small_model_is_trained_further(blip, tmp_path):
     seen = load_file(tmp_path / "out" / "start" / "model.safetensors")
     learnt = {name for name in before if not torch.equal(before[name], seen[name])}
     assert learnt and all(name.startswith("vision_model.") for name in learnt)
-    train_reasoner(scenes, tmp_path / "out", config, resume=True, report=messages.append)
-    assert sum(line.startswith("object pretraining, images") for line in messages) == 1
+    train_reasoner(scenes, tmp_path / "out", config, resume=True)
+    assert sum(line.startswith("object pretraining, images") for line in caplog.messages) == 1
 
 
 def test_only_the_vision_encoder_of_a_small_model_can_be_trained(scenes, stock, tmp_path):
     config = ReasonerTrainConfig(str(stock), vision_epochs=1)
     with pytest.raises(UsageError, match="omit --vision-epochs"):
-        train_reasoner(scenes, tmp_path, config, resume=False, report=print)
+        train_reasoner(scenes, tmp_path, config, resume=False)
 
 
 def test_platt_scaling_is_fitted():
@@ -360,8 +359,8 @@ def test_a_reasoner_is_conditioned_on_the_categories_of_a_profile(stock, tmp_pat
 
 
 def test_building_leaves_out_unreadable_images(tmp_path):
-    file, messages = own_data(tmp_path, broken=True)
-    assert "left out train/logos/0.png" in messages
+    file, output = own_data(tmp_path, broken=True)
+    assert "left out train/logos/0.png" in output
     assert "train/logos/0.png" not in file.read_text()
     assert "train/logos/1.png" in file.read_text()
 
@@ -374,17 +373,17 @@ def test_a_batch_is_collated_on_the_cpu(scenes, blip, monkeypatch):
     assert {value.device.type for value in batch.values()} == {"cpu"}
 
 
-def test_only_one_of_several_processes_writes(scenes, stock, tmp_path, monkeypatch):
+def test_only_one_of_several_processes_writes(scenes, stock, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "counterveil.lab.training")
     import transformers
 
     monkeypatch.setattr(transformers.Trainer, "is_world_process_zero", lambda self: False)
     config = ReasonerTrainConfig(
         str(stock), epochs=1, batch_size=16, sampling=SamplingConfig(questions_per_image=1)
     )
-    messages = []
-    train_reasoner(scenes, tmp_path / "out", config, resume=False, report=messages.append)
+    train_reasoner(scenes, tmp_path / "out", config, resume=False)
     assert not (tmp_path / "out" / "config.json").exists()
-    assert not any("calibrated" in line for line in messages)
+    assert not any("calibrated" in line for line in caplog.messages)
 
 
 @pytest.mark.slow
@@ -412,9 +411,7 @@ def test_two_processes_train_and_one_writes(scenes, stock, tmp_path, monkeypatch
 def test_a_missing_split_is_an_error(tmp_path, stock):
     folder = scene_folder(tmp_path / "few", 3, (64, 64))
     with pytest.raises(UsageError, match="no images of the split"):
-        train_reasoner(
-            folder, tmp_path / "x", ReasonerTrainConfig(str(stock)), resume=False, report=print
-        )
+        train_reasoner(folder, tmp_path / "x", ReasonerTrainConfig(str(stock)), resume=False)
 
 
 def test_the_command_trains(scenes, stock, tmp_path):

@@ -19,10 +19,8 @@ from scipy.spatial import cKDTree
 
 from counterveil.lab.scenes.backgrounds import crop
 
-HIDDEN_SHARE = 0.10
-"""Visible share of an unsafe object up to which the target is 0."""
-VISIBLE_SHARE = 0.40
-"""Visible share of an unsafe object from which the target is 1."""
+HIDDEN_SHARE = 0.10  # visible share of an unsafe object up to which the target is 0
+VISIBLE_SHARE = 0.40  # visible share of an unsafe object from which the target is 1
 
 _PHOTOGRAPHS = (
     *("chelsea", "coffee", "brick", "moon", "coins"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,69 +23,48 @@ from counterveil.lab.training.augmentation import (
     MaskAugmentation,
     localization_target,
 )
-from counterveil.lab.training.auxiliary_heads import LocalizationHead
 from counterveil.lab.training.dataset import ImageArrays
 from counterveil.lab.training.evaluation import accuracy_by_group
 from counterveil.lab.training.loop import OneCycleAdamW, autocast, track
-from counterveil.lab.training.object_pretraining import ObjectPretrainer
+from counterveil.lab.training.object_pretraining import LocalizationHead, ObjectPretrainer
 from counterveil.types import ModelInfo
 
-Report = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Configuration of a training; the defaults follow the paper where it states a value.
+    """Configuration of a training; the defaults follow the paper where it states a value."""
 
-    Attributes:
-        architecture: name in ``counterveil.classifiers.architectures.ARCHITECTURES``.
-        start: initial weights: ``imagenet``, ``none``, or a file of the same architecture.
-        epochs: over the data (the paper: 50).
-        batch_size: images of one step.
-        learning_rate: peak of the one-cycle schedule of AdamW.
-        weight_decay: of AdamW.
-        ema_decay: of the moving average of the weights, for each step.
-        mask_augmentation: veil random regions of the training images.
-        background_augmentation: share of the images with a replaced background; needs annotations.
-        object_pretraining_epochs: epochs over thumbnails of objects first; needs annotations.
-        localization_weight: weight of the loss that locates unsafe objects; needs masks.
-        false_negative_cost: weight of an unsafe image relative to a safe one in calibration.
-        seed: of all random numbers.
-        precision: ``bfloat16`` or ``float32``.
-        device: as torch names it.
-    """
-
+    # name in counterveil.classifiers.architectures.ARCHITECTURES
     architecture: str = "resnet50"
+    # initial weights: imagenet, none, or a file of the same architecture
     start: str = "imagenet"
-    epochs: int = 50
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    ema_decay: float = 0.99
-    mask_augmentation: bool = True
+    epochs: int = 50  # over the data (the paper: 50)
+    batch_size: int = 64  # images of one step
+    learning_rate: float = 1e-3  # peak of the one-cycle schedule of AdamW
+    weight_decay: float = 0.05  # of AdamW
+    ema_decay: float = 0.99  # of the moving average of the weights, for each step
+    mask_augmentation: bool = True  # veil random regions of the training images
+    # share of the images with a replaced background; needs annotations
     background_augmentation: float = 0.0
-    object_pretraining_epochs: int = 0
-    localization_weight: float = 4.0
+    object_pretraining_epochs: int = 0  # epochs over thumbnails of objects first; needs annotations
+    localization_weight: float = 4.0  # weight of the loss that locates unsafe objects; needs masks
+    # weight of an unsafe image relative to a safe one in calibration
     false_negative_cost: float = 1.0
-    seed: int = 0
-    precision: str = "float32"
-    device: str = "cpu"
+    seed: int = 0  # of all random numbers
+    precision: str = "float32"  # bfloat16 or float32
+    device: str = "cpu"  # as torch names it
 
 
 @dataclass(eq=False)
 class TrainState:
-    """Progress of a training, saved in each checkpoint.
+    """Progress of a training, saved in each checkpoint."""
 
-    Attributes:
-        epoch: finished epochs.
-        best_accuracy: on the validation split.
-        best_weights: state dict of that epoch.
-        history: loss and accuracies of each epoch.
-    """
-
-    epoch: int = 0
-    best_accuracy: float = -1.0
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    epoch: int = 0  # finished epochs
+    best_accuracy: float = -1.0  # on the validation split
+    best_weights: dict[str, Tensor] = field(default_factory=dict)  # state dict of that epoch
+    # loss and accuracies of each epoch
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -96,25 +76,18 @@ class ClassifierTrainer:
         train: images to train on.
         validation: images to choose the epoch by.
         checkpoint: file to resume from.
-        report: receives one line for each epoch.
     """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        train: ImageArrays,
-        validation: ImageArrays,
-        *,
-        checkpoint: Path,
-        report: Report,
+        self, config: TrainConfig, train: ImageArrays, validation: ImageArrays, *, checkpoint: Path
     ) -> None:
         torch.manual_seed(config.seed)
         self.config = config
         self._size = train.images.shape[1:3]
         self.spec = InputSpec(*self._size)
         self._train, self._validation = train, validation
-        self._checkpoint, self._report = checkpoint, report
-        self.module = initial_module(config, report).to(config.device)
+        self._checkpoint = checkpoint
+        self.module = initial_module(config).to(config.device)
         self._average = torch.optim.swa_utils.AveragedModel(
             self.module,
             multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.ema_decay),
@@ -155,7 +128,7 @@ class ClassifierTrainer:
     def run(self) -> None:
         """Train up to the last epoch; saves a checkpoint after each."""
         if self._pretrainer:
-            self._pretrainer.run(self._preprocess, report=self._report)
+            self._pretrainer.run(self._preprocess)
             self._pretrainer = None
             self._average.update_parameters(self.module)
             self._save()
@@ -223,7 +196,7 @@ class ClassifierTrainer:
             weights = self._average.module.state_dict()
             state.best_weights = {k: v.detach().cpu().clone() for k, v in weights.items()}
         shown = ", ".join(f"{name} {value:.4f}" for name, value in accuracy.items())
-        self._report(
+        logger.info(
             f"epoch {state.epoch}/{self.config.epochs}: loss {loss:.4f}, accuracy {shown}; "
             f"{len(self._train) / seconds:.0f} images/s"
         )
@@ -295,7 +268,7 @@ class ClassifierTrainer:
         return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def initial_module(config: TrainConfig, report: Report) -> nn.Module:
+def initial_module(config: TrainConfig) -> nn.Module:
     """The network with its initial weights.
 
     Raises:
@@ -303,14 +276,14 @@ def initial_module(config: TrainConfig, report: Report) -> nn.Module:
     """
     module = build(config.architecture)
     if config.start == "imagenet":
-        _load_imagenet(module, config.architecture, report)
+        _load_imagenet(module, config.architecture)
     elif config.start != "none":
         initial = from_file(Path(config.start), name=config.start).module
         module.load_state_dict(initial.state_dict())
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _load_imagenet(module: nn.Module, architecture: str, report: Report) -> None:
+def _load_imagenet(module: nn.Module, architecture: str) -> None:
     """Load torchvision's ImageNet weights, except for the last layer."""
     models = import_torchvision().models
     try:
@@ -326,4 +299,4 @@ def _load_imagenet(module: nn.Module, architecture: str, report: Report) -> None
         ) from error
     kept = {key: value for key, value in weights.items() if not key.startswith("fc.")}
     module.load_state_dict(kept, strict=False)
-    report(f"started from torchvision's ImageNet weights of {architecture}")
+    logger.info(f"started from torchvision's ImageNet weights of {architecture}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -19,6 +20,8 @@ from counterveil.lab.scenes import coco
 from counterveil.lab.training.loop import track
 from counterveil.types import Mask
 
+logger = logging.getLogger(__name__)
+
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 MASKS_FOLDER = "masks"
@@ -28,8 +31,7 @@ ANY_CATEGORY = "any"
 _OTHER_CATEGORY_RATE = 1 / 3
 """Scenes of other categories for each scene of the trained category; they are safe examples."""
 
-Box = tuple[int, int, int, int]
-"""x, y, width, height, in pixels."""
+Box = tuple[int, int, int, int]  # x, y, width, height, in pixels
 
 
 Annotation = Mapping[str, Any]
@@ -38,61 +40,38 @@ Annotation = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled image.
+    """One labelled image."""
 
-    Attributes:
-        path: of the image.
-        unsafe: its label.
-        group: for metrics: unsafe, safe, lookalike or other (a scene of another category).
-        objects: annotations; empty if not annotated.
-        mask: file with unsafe pixels in white, for images without annotations.
-    """
-
-    path: Path
-    unsafe: bool
-    group: str
-    objects: tuple[Annotation, ...] = ()
-    mask: Path | None = None
+    path: Path  # of the image
+    unsafe: bool  # its label
+    group: str  # for metrics: unsafe, safe, lookalike or other (a scene of another category)
+    objects: tuple[Annotation, ...] = ()  # annotations; empty if not annotated
+    mask: Path | None = None  # file with unsafe pixels in white, for images without annotations
 
 
 @dataclass(frozen=True)
 class DatasetIndex:
-    """The samples of a folder, by split.
+    """The samples of a folder, by split."""
 
-    Attributes:
-        samples: of each split.
-        has_masks: whether the unsafe pixels of every unsafe image are known.
-        has_classes: whether objects are annotated with their class.
-        digest: sha256 of splits, names and labels.
-    """
-
-    samples: dict[SplitName, tuple[Sample, ...]]
-    has_masks: bool
-    has_classes: bool
-    digest: str
+    samples: dict[SplitName, tuple[Sample, ...]]  # of each split
+    has_masks: bool  # whether the unsafe pixels of every unsafe image are known
+    has_classes: bool  # whether objects are annotated with their class
+    digest: str  # sha256 of splits, names and labels
 
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:
-    """Decoded images, resized to the input size of the network.
+    """Decoded images, resized to the input size of the network."""
 
-    Attributes:
-        images: ``(N, h, w, 3)`` uint8.
-        unsafe: ``(N,)`` bool.
-        instance_maps: ``(N, h, w)`` uint8: number of the unsafe object at each pixel, or 0.
-        class_maps: ``(N, h, w)`` uint8: class of the object at each pixel, unsafe or not, or 0.
-        boxes: one tuple of boxes for each image, in pixels of ``images``.
-        box_classes: class of each box.
-        groups: group of each image, as in :class:`Sample`.
-    """
-
-    images: np.ndarray
-    unsafe: np.ndarray
+    images: np.ndarray  # (N, h, w, 3) uint8
+    unsafe: np.ndarray  # (N,) bool
+    # (N, h, w) uint8: number of the unsafe object at each pixel, or 0
     instance_maps: np.ndarray
+    # (N, h, w) uint8: class of the object at each pixel, unsafe or not, or 0
     class_maps: np.ndarray
-    boxes: tuple[tuple[Box, ...], ...]
-    box_classes: tuple[tuple[int, ...], ...]
-    groups: tuple[str, ...]
+    boxes: tuple[tuple[Box, ...], ...]  # one tuple of boxes for each image, in pixels of images
+    box_classes: tuple[tuple[int, ...], ...]  # class of each box
+    groups: tuple[str, ...]  # group of each image, as in :class:`Sample`
 
     def __len__(self) -> int:
         return len(self.images)
@@ -208,14 +187,9 @@ def _index(
 
 
 def decode_samples(
-    samples: Sequence[Sample],
-    height: int,
-    width: int,
-    *,
-    report: Callable[[str], None],
-    description: str = "decoding",
+    samples: Sequence[Sample], height: int, width: int, *, description: str = "decoding"
 ) -> ImageArrays:
-    """Decode and resize images once; unreadable ones are reported and left out.
+    """Decode and resize images once; unreadable ones are logged and left out.
 
     The arrays are memory maps of unnamed temporary files, so that a data set may be larger than
     the main memory.
@@ -229,7 +203,7 @@ def decode_samples(
             pixels = load_image(sample.path)[0].pixels
             mask = load_image(sample.mask)[0].pixels[..., 0] if sample.mask else None
         except ImageError as error:
-            report(f"left out {sample.path}: {error}")
+            logger.warning(f"left out {sample.path}: {error}")
             continue
         row = len(kept)
         images[row] = _resize(pixels, height, width)

@@ -36,11 +36,10 @@ def accuracy_by_group(classifier: Classifier, arrays: ImageArrays) -> dict[str, 
 
 
 def accuracy_under_masks(classifier: Classifier, arrays: ImageArrays) -> dict[str, float]:
-    """Accuracy on unsafe images with black masks, in two variants; empty without instance maps.
+    """Shares of unsafe images that are scored correctly with black veils over two kinds of regions.
 
-    Returns:
-        ``safe_when_unsafe_objects_veiled``: share scored safe once every unsafe object is veiled;
-        ``unsafe_when_other_regions_veiled``: share still scored unsafe when the same shape veils other parts.
+    Over every unsafe object, the image should be safe; over the same area elsewhere, still unsafe.
+    Empty without instance maps.
     """
     unsafe = np.flatnonzero(arrays.unsafe & arrays.instance_maps.any(axis=(1, 2)))
     if not len(unsafe):

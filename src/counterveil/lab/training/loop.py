@@ -56,10 +56,7 @@ class OneCycleAdamW:
 
     def state_dict(self) -> dict[str, Any]:
         """State of the optimizer and of the schedule."""
-        return {
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
-        }
+        return {"optimizer": self._optimizer.state_dict(), "schedule": self._schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""

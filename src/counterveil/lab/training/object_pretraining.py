@@ -1,17 +1,18 @@
-"""Pretraining on object classes, before a network learns what is unsafe.
+"""Auxiliary heads on intermediate feature maps, and pretraining on object classes with them.
 
 An object may fill a hundredth of an image, and one label for the whole image teaches a network
-from scratch little about it. The network therefore classifies objects that fill a thumbnail
-first, then objects in crops at their own scale, cell by cell, and only then learns the unsafe
-label. The heads for the object classes are discarded afterwards.
+from scratch little about it. Where masks are known, the last two stages also learn what is at each
+location. And before it learns the unsafe label, the network classifies objects that fill a
+thumbnail, then objects in crops at their own scale. The heads are discarded afterwards.
 
 References:
-    Bengio et al., "Curriculum Learning", 2009.
+    Lee et al., "Deeply-Supervised Nets", 2015; Bengio et al., "Curriculum Learning", 2009.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,22 +21,98 @@ from PIL import Image as Pillow
 from torch import Tensor, nn
 from torch.nn import functional
 
+from counterveil.classifiers.architectures import stages
 from counterveil.lab.training.augmentation import BackgroundAugmentation
-from counterveil.lab.training.auxiliary_heads import AuxiliaryHead, StageHeads
 from counterveil.lab.training.dataset import ImageArrays
 from counterveil.lab.training.loop import OneCycleAdamW, autocast, track
 
-THUMBNAIL = 64
-"""Side of a thumbnail, pixels."""
-IGNORED_CLASS = -100
-"""Target of cells that are neither clearly an object nor clearly background."""
-_BACKGROUND_WEIGHT = 0.3
-"""Weight of background cells in the loss; they are the majority."""
+logger = logging.getLogger(__name__)
+
+FULL_TARGET_SHARE = 0.25  # unsafe share of a cell of the feature map from which its target is 1
+THUMBNAIL = 64  # side of a thumbnail, pixels
+IGNORED_CLASS = -100  # target of cells that are neither clearly an object nor clearly background
+_BACKGROUND_WEIGHT = 0.3  # weight of background cells in the loss; they are the majority
 
 Batches = Iterator[tuple[np.ndarray, np.ndarray]]
 """Views ``(B, s, s, 3)`` uint8 with classes ``(B,)`` or class maps ``(B, s, s)``."""
 Preprocess = Callable[[np.ndarray, np.random.Generator], Tensor]
 """Views and random numbers to the network's input ``(B, 3, s, s)``."""
+
+
+class AuxiliaryHead(nn.Module):
+    """Interface of heads that read feature maps of a backbone."""
+
+    def run_backbone(self, backbone: nn.Module, images: Tensor) -> Tensor:
+        """Output of the backbone for images ``(B, 3, h, w)``; keeps its feature maps."""
+        raise NotImplementedError
+
+    def logits(self) -> list[Tensor]:
+        """Logits ``(B, outputs, h', w')`` of each head for the last images; frees the maps."""
+        raise NotImplementedError
+
+    def detach_hooks(self) -> None:
+        """Remove the hooks from the backbone, if there are any."""
+
+
+class StageHeads(AuxiliaryHead):
+    """A 1x1 convolution on each of the last two stages.
+
+    Args:
+        backbone: one of ``counterveil.classifiers.architectures``.
+        size: height and width of an input.
+        outputs: logits of each cell.
+    """
+
+    def __init__(self, backbone: nn.Module, size: tuple[int, int], outputs: int = 1) -> None:
+        super().__init__()
+        self._maps: list[Tensor] = []
+        self._hooks = [stage.register_forward_hook(self._keep) for stage in stages(backbone)]
+        training, device = backbone.training, next(backbone.parameters()).device
+        with torch.no_grad():  # one forward pass, to read the channels of each stage
+            self.run_backbone(backbone.eval(), torch.zeros(1, 3, *size, device=device))
+        backbone.train(training)
+        self.heads = nn.ModuleList(nn.Conv2d(maps.shape[1], outputs, 1) for maps in self._maps)
+
+    def run_backbone(self, backbone: nn.Module, images: Tensor) -> Tensor:
+        """See :meth:`AuxiliaryHead.run_backbone`."""
+        self._maps.clear()
+        output: Tensor = backbone(images)
+        return output
+
+    def logits(self) -> list[Tensor]:
+        """See :meth:`AuxiliaryHead.logits`."""
+        kept = list(self._maps)
+        self._maps.clear()
+        return [head(maps.float()) for head, maps in zip(self.heads, kept, strict=True)]
+
+    def detach_hooks(self) -> None:
+        """See :meth:`AuxiliaryHead.detach_hooks`."""
+        for hook in self._hooks:
+            hook.remove()
+        self._maps.clear()
+
+    def _keep(self, module: nn.Module, inputs: Sequence[Tensor], output: Tensor) -> None:
+        self._maps.append(output)
+
+
+class LocalizationHead(StageHeads):
+    """Predicts where something unsafe is visible."""
+
+    def loss(self, target: Tensor) -> Tensor:
+        """Sum over the stages of the mean binary cross-entropy.
+
+        Args:
+            target: P(unsafe) at each pixel, ``(B, h, w)``, in ``[0, 1]``.
+        """
+        total = target.new_zeros(())
+        for logits in self.logits():
+            share = functional.adaptive_avg_pool2d(
+                target[:, None], (logits.shape[-2], logits.shape[-1])
+            )
+            # Small objects fill no cell: a quarter of a cell counts as the whole.
+            cell_target = (share / FULL_TARGET_SHARE).clamp(0, 1)
+            total = total + functional.binary_cross_entropy_with_logits(logits, cell_target)
+        return total
 
 
 @dataclass(frozen=True)
@@ -101,17 +178,15 @@ class ObjectPretrainer:
             _Stage("images", 6, image_epochs, images, self._images, dense),
         )
 
-    def run(self, preprocess: Preprocess, *, report: Callable[[str], None]) -> None:
+    def run(self, preprocess: Preprocess) -> None:
         """Run all stages, then remove the heads from the module."""
         self._module.train()
         for stage in self._stages:
             if stage.epochs:
-                self._run_stage(stage, preprocess, report)
+                self._run_stage(stage, preprocess)
         self._head.detach_hooks()
 
-    def _run_stage(
-        self, stage: _Stage, preprocess: Preprocess, report: Callable[[str], None]
-    ) -> None:
+    def _run_stage(self, stage: _Stage, preprocess: Preprocess) -> None:
         steps = -(-stage.samples // self._batch_size)
         optimizer = OneCycleAdamW(
             [*self._module.parameters(), *self._head.parameters()],
@@ -127,7 +202,7 @@ class ObjectPretrainer:
                 optimizer.step(loss)
                 correct.append(hits.flatten())
             accuracy = float(torch.cat(correct).float().mean())
-            report(
+            logger.info(
                 f"object pretraining, {stage.name} {epoch + 1}/{stage.epochs}: "
                 f"accuracy {accuracy:.4f}"
             )

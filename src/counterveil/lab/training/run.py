@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from counterveil import __version__
 from counterveil.classifiers.base import InputSpec
 from counterveil.classifiers.resnet import from_file
 from counterveil.images import write_atomic
-from counterveil.lab.training.classifier import ClassifierTrainer, Report, TrainConfig
+from counterveil.lab.training.classifier import ClassifierTrainer, TrainConfig
 from counterveil.lab.training.dataset import (
     SPLITS,
     DatasetIndex,
@@ -33,6 +34,8 @@ from counterveil.lab.training.evaluation import (
     shift_output_bias,
 )
 
+logger = logging.getLogger(__name__)
+
 
 def train_classifier(
     data: Path,
@@ -43,7 +46,6 @@ def train_classifier(
     unsafe: str | None,
     size: int,
     resume: bool,
-    report: Report,
 ) -> None:
     """Train a classifier and write ``out`` with its metrics and model card beside it.
 
@@ -55,7 +57,6 @@ def train_classifier(
         unsafe: unsafe class of an ImageFolder.
         size: side of the input, pixels.
         resume: continue from the checkpoint.
-        report: receives progress messages.
 
     Raises:
         UsageError: the folder or an option cannot be used.
@@ -68,17 +69,15 @@ def train_classifier(
     if not index.has_classes:
         config = replace(config, object_pretraining_epochs=0, background_augmentation=0.0)
     arrays: dict[SplitName, ImageArrays] = {
-        split: decode_samples(
-            index.samples[split], size, size, report=report, description=f"reading {split}"
-        )
+        split: decode_samples(index.samples[split], size, size, description=f"reading {split}")
         for split in SPLITS
     }
     checkpoint = out.with_suffix(".checkpoint")
     trainer = ClassifierTrainer(
-        config, arrays["train"], arrays["validation"], checkpoint=checkpoint, report=report
+        config, arrays["train"], arrays["validation"], checkpoint=checkpoint
     )
     if resume and trainer.resume():
-        report(f"resumed after epoch {trainer.state.epoch}")
+        logger.info(f"resumed after epoch {trainer.state.epoch}")
     trainer.run()
     shift = _write_calibrated(out, trainer, arrays["validation"], index)
     metrics = {"logit_shift": shift, **_metrics(out, trainer, arrays)}
@@ -86,7 +85,7 @@ def train_classifier(
     card = _model_card(out.name, metrics, category=category, digest=index.digest)
     write_atomic(out.with_suffix(".md"), card.encode())
     checkpoint.unlink()
-    report(f"wrote {out}: accuracy {metrics['test']['all']:.4f} on the test split")
+    logger.info(f"wrote {out}: accuracy {metrics['test']['all']:.4f} on the test split")
 
 
 def _write_calibrated(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,40 +26,29 @@ from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.prompts import TEMPLATE
 from counterveil.types import Image, Mask
 
-_MAX_DILATION = 6
-"""Most pixels by which a mask is wider than the objects it veils."""
+logger = logging.getLogger(__name__)
+
+_MAX_DILATION = 6  # most pixels by which a mask is wider than the objects it veils
 _KIND_NAMES = dict(enumerate(KINDS, 1))
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What is true of an image.
+    """What is true of an image."""
 
-    Attributes:
-        answers: one for each question.
-        flagged: keys of the categories in which the image is unsafe.
-        objects: names of the visible objects, if the image is a scene.
-    """
-
-    answers: tuple[Answer, ...]
-    flagged: tuple[str, ...]
-    objects: tuple[str, ...] = ()
+    answers: tuple[Answer, ...]  # one for each question
+    flagged: tuple[str, ...]  # keys of the categories in which the image is unsafe
+    objects: tuple[str, ...] = ()  # names of the visible objects, if the image is a scene
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One image with its ground truth.
+    """One image with its ground truth."""
 
-    Attributes:
-        image: path.
-        split: train, validation or test.
-        truth: of the unveiled image.
-        scene: annotations, if the image is a scene; only scenes can be veiled.
-    """
-
-    image: Path
-    split: str
-    truth: GroundTruth
+    image: Path  # path
+    split: str  # train, validation or test
+    truth: GroundTruth  # of the unveiled image
+    # annotations, if the image is a scene; only scenes can be veiled
     scene: coco.SceneFile | None = None
 
     def draw_mask(self, rng: np.random.Generator) -> tuple[Mask, GroundTruth] | None:
@@ -104,16 +94,14 @@ def scene_examples(folder: Path) -> tuple[Example, ...]:
     )
 
 
-def readable_examples(
-    examples: Sequence[Example], *, report: Callable[[str], None]
-) -> list[Example]:
-    """Examples with a readable image; the others are reported, before training starts."""
+def readable_examples(examples: Sequence[Example]) -> list[Example]:
+    """Examples with a readable image; the others are logged, before training starts."""
     readable = []
     for example in track(examples, "reading", len(examples)):
         try:
             load(example.image)
         except ImageError as error:
-            report(f"left out {example.image}: {error}")
+            logger.warning(f"left out {example.image}: {error}")
         else:
             readable.append(example)
     return readable
@@ -138,23 +126,17 @@ def _is_visible(annotation: Annotation, mask: Mask) -> bool:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How training samples are drawn from the examples; rates are in ``[0, 1]``.
+    """How training samples are drawn from the examples; rates are in ``[0, 1]``."""
 
-    Attributes:
-        questions_per_image: questions asked each time an image is used.
-        no_code_rate: share of the samples without control code, for use without guidance.
-        wrong_code_rate: share with a random control code but true answers, so that the model
-            looks at the image and does not repeat the classifier.
-        mask_rate: share of the scenes with veiled objects.
-        background_rate: share of the scenes with a replaced background.
-        open_question_rate: share of the samples that start with an open question (not yes/no).
-    """
-
-    questions_per_image: int = 4
+    questions_per_image: int = 4  # questions asked each time an image is used
+    # share of the samples without control code, for use without guidance
     no_code_rate: float = 0.25
+    # share with a random control code but true answers, so that the model looks at the image and
+    # does not repeat the classifier
     wrong_code_rate: float = 0.25
-    mask_rate: float = 0.3
-    background_rate: float = 0.0
+    mask_rate: float = 0.3  # share of the scenes with veiled objects
+    background_augmentation: float = 0.0  # share of the scenes with a replaced background
+    # share of the samples that start with an open question (not yes/no)
     open_question_rate: float = 0.0
 
 
@@ -191,7 +173,7 @@ class ReasonerDataset(Dataset):
         rng = np.random.default_rng([self._seed, self.epoch, index])
         image = load(example.image)[0].pixels
         shape = image.shape[:2]
-        if example.scene is not None and rng.random() < sampling.background_rate:
+        if example.scene is not None and rng.random() < sampling.background_augmentation:
             image = self._background_augmentation(shape)(image, example.object_mask(shape), rng)
             example = example.without_background()
         truth = example.truth
@@ -252,15 +234,10 @@ def pad_rows(rows: Sequence[Sequence[int]], value: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Collator:
-    """Training samples to a batch for ``ConditionalInstructBlip.forward``.
+    """Training samples to a batch for ``ConditionalInstructBlip.forward``."""
 
-    Attributes:
-        blip: provides tokenizers and image processor.
-        colour_jitter: largest relative change of a colour channel.
-    """
-
-    blip: ConditionalBlip
-    colour_jitter: float = 0.0
+    blip: ConditionalBlip  # provides tokenizers and image processor
+    colour_jitter: float = 0.0  # largest relative change of a colour channel
 
     def __call__(self, samples: Sequence[TrainingSample]) -> dict[str, Tensor]:
         """One row for each question of all samples."""

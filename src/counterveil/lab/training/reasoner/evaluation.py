@@ -20,8 +20,7 @@ from counterveil.lab.training.reasoner.dataset import Example, SamplingConfig, d
 from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
 from counterveil.reasoning.conditional import ConditionalBlip
 
-CARD = "README.md"
-"""Name under which a model hub shows the card."""
+CARD = "README.md"  # name under which a model hub shows the card
 MAX_SCALE, MAX_SHIFT = 20.0, 10.0
 """Bounds of the calibration; a model that needs more has not learned the task."""
 _BATCH = 16
@@ -31,15 +30,10 @@ _LOG_SCALE_STD, _SHIFT_STD = 1.0, 2.0
 
 @dataclass(frozen=True, eq=False)
 class YesNoPredictions:
-    """Predictions for yes/no questions.
+    """Predictions for yes/no questions."""
 
-    Attributes:
-        log_odds: of yes, ``(N,)``.
-        labels: true answers, ``(N,)`` bool, ``True`` = yes.
-    """
-
-    log_odds: np.ndarray
-    labels: np.ndarray
+    log_odds: np.ndarray  # of yes, (N,)
+    labels: np.ndarray  # true answers, (N,) bool, True = yes
 
     def metrics(self) -> dict[str, float]:
         """Number of answers, accuracy, balanced accuracy and log loss; empty without answers."""
@@ -57,11 +51,7 @@ class YesNoPredictions:
 
 
 def predict_yes_no(
-    blip: ConditionalBlip,
-    examples: Sequence[Example],
-    sampling: SamplingConfig,
-    *,
-    seed: int,
+    blip: ConditionalBlip, examples: Sequence[Example], sampling: SamplingConfig, *, seed: int
 ) -> YesNoPredictions:
     """Ask all yes/no questions, with control codes drawn as in training."""
     rng = np.random.default_rng([seed, 5])

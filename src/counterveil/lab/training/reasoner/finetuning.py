@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,49 +19,33 @@ from counterveil.lab.training.reasoner.dataset import (
 )
 from counterveil.reasoning import ConditionalBlip
 
-SMALL = "small"
-"""Initial weights: none; train the small model for the proxy scenes from scratch."""
+logger = logging.getLogger(__name__)
+
+SMALL = "small"  # initial weights: none; train the small model for the proxy scenes from scratch
 
 
 @dataclass(frozen=True)
 class ReasonerTrainConfig:
-    """Configuration of a training; the defaults are the paper's for a stock checkpoint.
+    """Configuration of a training; the defaults are the paper's for a stock checkpoint."""
 
-    Attributes:
-        start: folder or hub repository of an InstructBLIP, or ``small``.
-        epochs: over the images.
-        max_steps: steps after which training ends early; 0 = no limit.
-        batch_size: images of one step and device.
-        learning_rate: peak; AdamW, cosine schedule with warm-up.
-        weight_decay: of AdamW.
-        sampling: of questions, control codes and augmentations.
-        object_pretraining_epochs: ``small``: epochs over thumbnails for its vision encoder.
-        vision_epochs: epochs over whole images for the vision encoder of a trained small model.
-        language_pretraining_steps: ``small``: steps for its language model.
-        qformer_pretraining_steps: ``small``: steps for its Q-Former.
-        colour_jitter: largest relative change of a colour channel.
-        control_tokens: for each category.
-        seed: of all random numbers.
-        precision: ``bfloat16`` or ``float32``.
-        deepspeed: path of a DeepSpeed configuration, or empty.
-    """
-
-    start: str
-    epochs: int = 2
-    max_steps: int = 0
-    batch_size: int = 16
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.05
+    start: str  # folder or hub repository of an InstructBLIP, or small
+    epochs: int = 2  # over the images
+    max_steps: int = 0  # steps after which training ends early; 0 = no limit
+    batch_size: int = 16  # images of one step and device
+    learning_rate: float = 5e-5  # peak; AdamW, cosine schedule with warm-up
+    weight_decay: float = 0.05  # of AdamW
+    # of questions, control codes and augmentations
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    object_pretraining_epochs: int = 0
+    object_pretraining_epochs: int = 0  # small: epochs over thumbnails for its vision encoder
+    # epochs over whole images for the vision encoder of a trained small model
     vision_epochs: int = 0
-    language_pretraining_steps: int = 0
-    qformer_pretraining_steps: int = 0
-    colour_jitter: float = 0.0
-    control_tokens: int = 4
-    seed: int = 0
-    precision: str = "float32"
-    deepspeed: str = ""
+    language_pretraining_steps: int = 0  # small: steps for its language model
+    qformer_pretraining_steps: int = 0  # small: steps for its Q-Former
+    colour_jitter: float = 0.0  # largest relative change of a colour channel
+    control_tokens: int = 4  # for each category
+    seed: int = 0  # of all random numbers
+    precision: str = "float32"  # bfloat16 or float32
+    deepspeed: str = ""  # path of a DeepSpeed configuration, or empty
 
 
 def finetune(
@@ -71,7 +55,6 @@ def finetune(
     config: ReasonerTrainConfig,
     *,
     resume: bool,
-    report: Callable[[str], None],
 ) -> Any:
     """Train Q-Former, control embeddings and projection, in place; returns the ``Trainer``."""
     from transformers import PrinterCallback, Trainer
@@ -88,9 +71,9 @@ def finetune(
             train_dataset=train,
             eval_dataset=validation,
             data_collator=Collator(blip, colour_jitter=config.colour_jitter),
-            callbacks=[_callback(train, progress, report)],
+            callbacks=[_callback(train, progress)],
         )
-        trainer.remove_callback(PrinterCallback)  # the callback reports the same
+        trainer.remove_callback(PrinterCallback)  # the callback logs the same
         checkpoints = sorted((out / "checkpoints").glob("checkpoint-*"))
         trainer.train(resume_from_checkpoint=bool(resume and checkpoints))
     blip.model.eval()
@@ -142,13 +125,13 @@ def _training_arguments(out: Path, config: ReasonerTrainConfig, images: int) -> 
     return arguments
 
 
-def _callback(dataset: ReasonerDataset, progress: Progress, report: Callable[[str], None]) -> Any:
+def _callback(dataset: ReasonerDataset, progress: Progress) -> Any:
     from transformers import TrainerCallback
 
     task = progress.add_task("training", total=None)
 
-    class ReportCallback(TrainerCallback):  # type: ignore[misc]
-        """Sets the epoch of the data set, moves the progress bar and reports losses."""
+    class LogCallback(TrainerCallback):  # type: ignore[misc]
+        """Sets the epoch of the data set, moves the progress bar and logs losses."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             progress.update(task, total=state.max_steps, completed=state.global_step)
@@ -164,6 +147,6 @@ def _callback(dataset: ReasonerDataset, progress: Progress, report: Callable[[st
         ) -> None:
             values = ", ".join(f"{k} {v:.4g}" for k, v in logs.items() if isinstance(v, float))
             if state.is_world_process_zero:
-                report(f"step {state.global_step}/{state.max_steps}: {values}")
+                logger.info(f"step {state.global_step}/{state.max_steps}: {values}")
 
-    return ReportCallback()
+    return LogCallback()

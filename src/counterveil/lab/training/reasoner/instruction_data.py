@@ -10,7 +10,8 @@ Lines are only appended to both files, so that building and reviewing can stop a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,74 +30,47 @@ from counterveil.lab.training.reasoner.dataset import Example, GroundTruth
 from counterveil.reasoning.base import OPEN, Reasoner
 from counterveil.types import Image
 
-SAFE_CLASS = "safe"
-"""Class folder of the images that are unsafe in no category."""
-PREVIEW_SIDE = 512
-"""Most pixels of the longer side of a preview."""
+logger = logging.getLogger(__name__)
+
+SAFE_CLASS = "safe"  # class folder of the images that are unsafe in no category
+PREVIEW_SIDE = 512  # most pixels of the longer side of a preview
 PREVIEW_BLUR = 1 / 60
 """Standard deviation of the blur, relative to the longer side: keeps outlines, hides details."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """An answer that a person has not yet reviewed.
+    """An answer that a person has not yet reviewed."""
 
-    Attributes:
-        key: of the question.
-        question: its text.
-        answer: a sentence.
-        yes: whether the answer is yes; ``None`` for open questions.
-        source: ``default``, or the name of the model that proposed the answer.
-    """
-
-    key: str
-    question: str
-    answer: str
-    yes: bool | None
-    source: str
+    key: str  # of the question
+    question: str  # its text
+    answer: str  # a sentence
+    yes: bool | None  # whether the answer is yes; None for open questions
+    source: str  # default, or the name of the model that proposed the answer
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image with its proposals.
+    """One image with its proposals."""
 
-    Attributes:
-        image: path relative to the data folder.
-        split: train, validation or test.
-        flagged: keys of the categories in which the image is unsafe.
-        proposals: one for each question.
-    """
-
-    image: str
-    split: str
-    flagged: tuple[str, ...]
-    proposals: tuple[Proposal, ...]
+    image: str  # path relative to the data folder
+    split: str  # train, validation or test
+    flagged: tuple[str, ...]  # keys of the categories in which the image is unsafe
+    proposals: tuple[Proposal, ...]  # one for each question
 
 
 @dataclass(frozen=True)
 class Review:
-    """A person's review of one proposal.
+    """A person's review of one proposal."""
 
-    Attributes:
-        image: path relative to the data folder.
-        key: of the question.
-        answer: accepted or corrected.
-        yes: as in :class:`Proposal`.
-    """
-
-    image: str
-    key: str
-    answer: str
-    yes: bool | None
+    image: str  # path relative to the data folder
+    key: str  # of the question
+    answer: str  # accepted or corrected
+    yes: bool | None  # as in :class:`Proposal`
 
 
 def build(
-    folder: Path,
-    categories: Sequence[Category],
-    out: Path,
-    *,
-    reasoner: Reasoner | None = None,
-    report: Callable[[str], None],
+    folder: Path, categories: Sequence[Category], out: Path, *, reasoner: Reasoner | None = None
 ) -> int:
     """Append entries for the images of a folder that are not in ``out`` yet; returns how many.
 
@@ -105,7 +79,6 @@ def build(
         categories: their questions are asked.
         out: JSON lines to append to.
         reasoner: proposes answers; without one, default answers are proposed.
-        report: receives a message for each unreadable image.
 
     Raises:
         UsageError: a class folder is not a category.
@@ -128,7 +101,7 @@ def build(
             try:
                 pixels = load_image(path)[0].pixels
             except ImageError as error:
-                report(f"left out {image}: {error}")
+                logger.warning(f"left out {image}: {error}")
                 continue
             if reasoner is not None:
                 proposals = _model_proposals(reasoner, pixels, proposals, flagged)

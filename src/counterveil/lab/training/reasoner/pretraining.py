@@ -12,6 +12,7 @@ References:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,28 +32,22 @@ from counterveil.reasoning.ciit import IGNORED
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.types import Image, Mask
 
-_REPORTS = 8
-"""Progress lines of one pretraining."""
-_MASK_RATE = 0.3
-"""Share of the Q-Former's samples with veiled objects; those must not be named."""
+logger = logging.getLogger(__name__)
+
+_REPORTS = 8  # progress lines of one pretraining
+_MASK_RATE = 0.3  # share of the Q-Former's samples with veiled objects; those must not be named
 _OBJECT_PATCH_SHARE = 0.2
 """Share of a patch that must belong to objects for the patch to count as one of them."""
-_COLOUR_JITTER = 0.2
-"""Largest relative change of a colour channel."""
+_COLOUR_JITTER = 0.2  # largest relative change of a colour channel
 
 Step = Callable[[float], tuple[Tensor, Tensor]]
 """Share of the training that is done, in ``[0, 1]``, to a loss and a bool tensor of hits."""
 
 
 def _train(
-    parameters: Sequence[nn.Parameter],
-    step: Step,
-    name: str,
-    steps: int,
-    learning_rate: float,
-    report: Callable[[str], None],
+    parameters: Sequence[nn.Parameter], step: Step, name: str, steps: int, learning_rate: float
 ) -> None:
-    """Run ``steps`` steps of AdamW and report the share of hits now and then."""
+    """Run ``steps`` steps of AdamW and log the share of hits now and then."""
     optimizer = OneCycleAdamW(
         parameters, learning_rate, total_steps=steps, warmup=0.1, clip=parameters
     )
@@ -62,7 +57,9 @@ def _train(
         optimizer.step(loss)
         hits.append(correct)
         if number % max(1, steps // _REPORTS) == 0:
-            report(f"{name} {number}/{steps}: accuracy {float(torch.cat(hits).float().mean()):.4f}")
+            logger.info(
+                f"{name} {number}/{steps}: accuracy {float(torch.cat(hits).float().mean()):.4f}"
+            )
             hits.clear()
 
 
@@ -74,11 +71,10 @@ def pretrain_language_model(
     learning_rate: float = 2e-3,
     seed: int,
     precision: str,
-    report: Callable[[str], None],
 ) -> None:
     """Train the language model alone, in place, on questions about random lists of objects.
 
-    Reports the share of correct answer tokens.
+    Logs the share of correct answer tokens.
     """
     model = blip.model.language_model.train()
     rng = np.random.default_rng([seed, 3])
@@ -92,7 +88,7 @@ def pretrain_language_model(
         loss = functional.cross_entropy(predicted, target, ignore_index=IGNORED)
         return loss, (predicted.argmax(1) == target)[target != IGNORED]
 
-    _train(list(model.parameters()), step, "language model", steps, learning_rate, report)
+    _train(list(model.parameters()), step, "language model", steps, learning_rate)
     model.eval()
 
 
@@ -158,11 +154,10 @@ def pretrain_qformer(
     learning_rate: float = 1e-3,
     seed: int,
     precision: str,
-    report: Callable[[str], None],
 ) -> None:
     """Train the Q-Former, its queries and the projection on scenes, in place.
 
-    Vision encoder and language model must be pretrained. Reports the share of images of which
+    Vision encoder and language model must be pretrained. Logs the share of images of which
     every object is found and none is invented.
     """
     model = blip.model
@@ -183,7 +178,7 @@ def pretrain_qformer(
         return loss / batch_size, correct
 
     parameters = [model.query_tokens, *(p for part in parts for p in part.parameters())]
-    _train(parameters, step, "Q-Former", steps, learning_rate, report)
+    _train(parameters, step, "Q-Former", steps, learning_rate)
     model.eval()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,11 @@ from counterveil.lab.training.reasoner.finetuning import SMALL, ReasonerTrainCon
 from counterveil.reasoning import ConditionalBlip
 from counterveil.reasoning.proxy import GENERATION
 
-Report = Callable[[str], None]
+logger = logging.getLogger(__name__)
+
 MAX_VALIDATION_IMAGES = 1000
 """Enough for a validation loss and for the two parameters of the calibration."""
-MAX_TEST_IMAGES = 1000
-"""Images that the metrics of the model card are measured on."""
+MAX_TEST_IMAGES = 1000  # images that the metrics of the model card are measured on
 
 
 def train_reasoner(
@@ -38,7 +39,6 @@ def train_reasoner(
     images: Path | None = None,
     unreviewed: bool = False,
     resume: bool,
-    report: Report,
 ) -> None:
     """Train a reasoner and write it with metrics and model card.
 
@@ -54,7 +54,6 @@ def train_reasoner(
         images: folder of the images of the JSON lines; the folder of that file if ``None``.
         unreviewed: also train on answers that nobody has reviewed.
         resume: continue from the last checkpoint.
-        report: receives progress messages.
 
     Raises:
         UsageError: the data or an option cannot be used, or images are unsafe in a category that
@@ -62,17 +61,15 @@ def train_reasoner(
         ModelError: the initial checkpoint cannot be loaded.
     """
     if config.start != SMALL:  # keeps settings without effect out of the model card
-        steps = {"language_pretraining_steps": 0, "qformer_pretraining_steps": 0}
-        config = replace(config, object_pretraining_epochs=0, **steps)
-    examples = _load_examples(data, images, unreviewed=unreviewed, report=report)
+        config = replace(config, object_pretraining_epochs=0)
+        config = replace(config, language_pretraining_steps=0, qformer_pretraining_steps=0)
+    examples = _load_examples(data, images, unreviewed=unreviewed)
     out.mkdir(parents=True, exist_ok=True)
-    blip = _initial_model(
-        data, examples["train"], out / "start", config, categories, resume=resume, report=report
-    )
+    blip = _initial_model(data, examples["train"], out / "start", config, categories, resume=resume)
     check_categories(examples, blip)
-    trainer = finetune(blip, examples, out, config, resume=resume, report=report)
+    trainer = finetune(blip, examples, out, config, resume=resume)
     if trainer.is_world_process_zero():  # all processes hold the same weights
-        _finish(blip, examples, out, config, trainer.state.log_history, report)
+        _finish(blip, examples, out, config, trainer.state.log_history)
 
 
 def check_categories(examples: dict[str, list[Example]], blip: ConditionalBlip) -> None:
@@ -92,7 +89,7 @@ def check_categories(examples: dict[str, list[Example]], blip: ConditionalBlip) 
 
 
 def _load_examples(
-    data: Path, images: Path | None, *, unreviewed: bool, report: Report
+    data: Path, images: Path | None, *, unreviewed: bool
 ) -> dict[str, list[Example]]:
     found: Sequence[Example]
     if data.is_file():
@@ -100,7 +97,7 @@ def _load_examples(
     else:
         found = scene_examples(data)
     examples: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
-    for example in readable_examples(found, report=report):
+    for example in readable_examples(found):
         examples[example.split].append(example)
     for split in ("train", "validation"):
         if not examples[split]:
@@ -117,16 +114,15 @@ def _initial_model(
     categories: Sequence[Category] | None,
     *,
     resume: bool,
-    report: Report,
 ) -> ConditionalBlip:
     if config.start == SMALL:
-        blip = _pretrained_small_model(data, examples, start, config, resume=resume, report=report)
+        blip = _pretrained_small_model(data, examples, start, config, resume=resume)
     else:
         blip = ConditionalBlip.from_pretrained(
             config.start, categories=categories, tokens=config.control_tokens
         )
         if config.vision_epochs:
-            _train_vision_further(blip, data, start, config, resume=resume, report=report)
+            _train_vision_further(blip, data, start, config, resume=resume)
     own = blip.spec.categories
     wanted = own if categories is None else tuple(category.key for category in categories)
     if wanted != own:
@@ -144,7 +140,6 @@ def _pretrained_small_model(
     config: ReasonerTrainConfig,
     *,
     resume: bool,
-    report: Report,
 ) -> ConditionalBlip:
     """The small model after pretraining of all its parts; saved in ``start`` for resuming."""
     if resume and (start / "config.json").is_file():
@@ -152,33 +147,18 @@ def _pretrained_small_model(
     blip = small.build_small_model(seed=config.seed)
     seed, precision, epochs = config.seed, config.precision, config.object_pretraining_epochs
     pretraining.pretrain_language_model(
-        blip,
-        steps=config.language_pretraining_steps,
-        seed=seed,
-        precision=precision,
-        report=report,
+        blip, steps=config.language_pretraining_steps, seed=seed, precision=precision
     )
-    _pretrain_vision(blip, data, config, epochs, max(1, epochs // 4), 1e-3, report)
+    _pretrain_vision(blip, data, config, epochs, max(1, epochs // 4), 1e-3)
     pretraining.pretrain_qformer(
-        blip,
-        examples,
-        steps=config.qformer_pretraining_steps,
-        seed=seed,
-        precision=precision,
-        report=report,
+        blip, examples, steps=config.qformer_pretraining_steps, seed=seed, precision=precision
     )
     blip.save_pretrained(start)
     return blip
 
 
 def _train_vision_further(
-    blip: ConditionalBlip,
-    data: Path,
-    start: Path,
-    config: ReasonerTrainConfig,
-    *,
-    resume: bool,
-    report: Report,
+    blip: ConditionalBlip, data: Path, start: Path, config: ReasonerTrainConfig, *, resume: bool
 ) -> None:
     """Train the vision encoder of a small model, in place; saved in ``start`` for resuming."""
     encoder = blip.model.vision_model
@@ -192,7 +172,7 @@ def _train_vision_further(
         encoder.load_state_dict(saved.model.vision_model.state_dict())
         return
     encoder.requires_grad_(True)
-    _pretrain_vision(blip, data, config, 0, config.vision_epochs, 5e-4, report)
+    _pretrain_vision(blip, data, config, 0, config.vision_epochs, 5e-4)
     blip.save_pretrained(start)
 
 
@@ -203,10 +183,9 @@ def _pretrain_vision(
     epochs: int,
     image_epochs: int,
     learning_rate: float,
-    report: Report,
 ) -> None:
     samples = index_dataset(data, category=ANY_CATEGORY).samples["train"]
-    arrays = decode_samples(samples, small.INPUT_SIZE, small.INPUT_SIZE, report=report)
+    arrays = decode_samples(samples, small.INPUT_SIZE, small.INPUT_SIZE)
     processor = blip.processor.image_processor
     mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
     std = torch.tensor(processor.image_std).view(1, 3, 1, 1)
@@ -227,7 +206,7 @@ def _pretrain_vision(
         seed=config.seed,
         precision=config.precision,
         build_head=small.PatchHead,
-    ).run(preprocess, report=report)
+    ).run(preprocess)
     blip.model.vision_model.eval()
 
 
@@ -237,7 +216,6 @@ def _finish(
     out: Path,
     config: ReasonerTrainConfig,
     history: list[dict[str, Any]],
-    report: Report,
 ) -> None:
     """Calibrate, evaluate and write the model; a small model in half precision."""
     half, seed = small.is_small_model(blip), config.seed
@@ -245,7 +223,7 @@ def _finish(
         blip.model.half().float()  # round now, so that the rounded weights are evaluated
     validation, test = examples["validation"], examples["test"][:MAX_TEST_IMAGES]
     scale, shift = evaluation.calibrate_yes_no(blip, validation, config.sampling, seed=seed)
-    report(f"P(yes) calibrated: scale {scale:.3f}, shift {shift:.3f}")
+    logger.info(f"P(yes) calibrated: scale {scale:.3f}, shift {shift:.3f}")
     predictions = evaluation.predict_yes_no(blip, test, config.sampling, seed=seed + 1)
     if half:
         blip.model.half()

@@ -13,7 +13,7 @@ from counterveil.classifiers import proxy
 from counterveil.classifiers.base import InputSpec
 from counterveil.lab.scenes import KINDS
 from counterveil.lab.scenes.clutter import CAPTIONS as CLUTTER
-from counterveil.lab.training.auxiliary_heads import AuxiliaryHead
+from counterveil.lab.training.object_pretraining import AuxiliaryHead
 from counterveil.reasoning.ciit import ConditionalInstructBlip
 from counterveil.reasoning.conditional import ConditionalBlip, condition
 from counterveil.reasoning.prompts import TEMPLATE
@@ -32,6 +32,7 @@ from transformers import (  # isort: skip  (after torchvision, which ciit import
 )
 
 INPUT_SIZE, PATCH_SIZE, QUERIES = 224, 16, 24
+_WIDTH = {"hidden_size": 192, "num_attention_heads": 3}
 _CLASSIFIER_PREFIX = "network.resnet."
 """Prefix of the weights in a shipped classifier that a stem has, too."""
 
@@ -82,28 +83,25 @@ def _model_config(
     """Configuration for tokenizers that have the image token already."""
     return InstructBlipConfig(
         vision_config=InstructBlipVisionConfig(
-            hidden_size=192,
+            **_WIDTH,
             intermediate_size=768,
             num_hidden_layers=2,
-            num_attention_heads=3,
             image_size=INPUT_SIZE,
             patch_size=PATCH_SIZE,
         ).to_dict(),
         qformer_config=InstructBlipQFormerConfig(
             vocab_size=len(instruction),
-            hidden_size=192,
+            **_WIDTH,
             num_hidden_layers=4,
-            num_attention_heads=3,
             intermediate_size=768,
             encoder_hidden_size=192,
             max_position_embeddings=64,
         ).to_dict(),
         text_config=LlamaConfig(
             vocab_size=len(text),
-            hidden_size=192,
+            **_WIDTH,
             intermediate_size=512,
             num_hidden_layers=4,
-            num_attention_heads=3,
             num_key_value_heads=3,
             max_position_embeddings=256,
             tie_word_embeddings=False,

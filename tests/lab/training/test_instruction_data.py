@@ -1,4 +1,4 @@
-"""Questions and answers about one's own images: built, reviewed, resumed, learnt from."""
+"""Questions and answers about a user's own images: built, reviewed, resumed, trained on."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS
 from counterveil.cli import app
 from counterveil.errors import UsageError
-from counterveil.lab.training.reasoner.instruct import (
+from counterveil.lab.training.reasoner.instruction_data import (
     Review,
     build,
     entries,
     examples,
-    judge,
     pending,
-    reviews_of,
+    reviews_path,
+    save_reviews,
 )
 from counterveil.reasoning.interfaces import OPEN_QUESTIONS, QuestionAnswer
 from counterveil.types import ModelInfo
@@ -29,10 +29,10 @@ ONE = (CATEGORIES["self_harm"],)
 QUESTIONS = len(CATEGORIES["self_harm"].questions)
 
 
-class Says:
-    """Proposes yes where an image is dark; silent on what it is told to be silent on."""
+class BrightnessReasoner:
+    """Answers yes if an image is dark; gives no answer to the questions in ``silent``."""
 
-    info = ModelInfo("python:tests:says", "1")
+    info = ModelInfo("python:tests:brightness", "1")
     supported_categories = ()
 
     def __init__(self, silent=()):
@@ -62,15 +62,13 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def made(data, categories=ONE, **options):
+def built(data, categories=ONE, **options):
     out = data.parent / "file.jsonl"
-    said = []
-    count = build(data, categories, out, report=said.append, **options)
-    return out, count, said
+    return out, build(data, categories, out, **options)
 
 
 def test_without_a_model_default_answers_are_proposed(data):
-    out, count, _ = made(data)
+    out, count = built(data)
     assert count == 6
     found = {entry.image: entry for entry in entries(out)}
     unsafe, safe = found["self_harm/0.png"], found["safe/0.png"]
@@ -81,48 +79,50 @@ def test_without_a_model_default_answers_are_proposed(data):
     assert all(p.answer == "No." and p.source == "default" for p in safe.proposals)
 
 
-def test_a_models_words_are_proposed_and_defaults_where_it_is_silent(data):
+def test_answers_of_a_model_are_proposed_and_defaults_where_it_gives_none(data):
     silent = CATEGORIES["self_harm"].questions[0].text
-    out, _, _ = made(data, reasoner=Says((silent,)))
+    out, _ = built(data, reasoner=BrightnessReasoner((silent,)))
     proposals = {p.key: p for p in next(iter(entries(out))).proposals}
     assert len(proposals) == QUESTIONS + len(GENERIC_QUESTIONS)
     assert proposals["happening"].yes is None
     sources = {p.source for p in proposals.values() if p.question != silent}
-    assert sources == {Says.info.name}
+    assert sources == {BrightnessReasoner.info.name}
     assert proposals[CATEGORIES["self_harm"].questions[0].key].source == "default"
 
 
-def test_building_goes_on_where_it_was_cut_off(data):
-    out, _, _ = made(data)
+def test_building_continues_after_an_interruption(data):
+    out, _ = built(data)
     whole = out.read_text()
     out.write_text(whole[: len(whole) // 2])
-    _, count, _ = made(data)
+    _, count = built(data)
     assert 0 < count < 6
     assert out.read_text() == whole
-    assert made(data)[1] == 0
+    assert built(data)[1] == 0
 
 
 @pytest.mark.parametrize("model", [True, False])
-def test_a_broken_image_is_left_out_and_named(data, model):
+def test_a_broken_image_is_left_out_and_logged(data, model, caplog):
     (data / "safe" / "broken.png").write_bytes(b"\x89PNG broken")
-    out, count, said = made(data, reasoner=Says() if model else None)
+    out, count = built(data, reasoner=BrightnessReasoner() if model else None)
     assert count == 6
-    assert "broken.png" in said[0]
+    assert "broken.png" in caplog.messages[0]
     assert "broken" not in out.read_text()
 
 
-def test_a_folder_that_is_no_category_is_refused(data):
+def test_a_folder_that_is_not_a_category_is_an_error(data):
     (data / "safe").rename(data / "fine")
-    with pytest.raises(UsageError, match="fine is no category; name class folders self_harm, safe"):
-        made(data)
+    with pytest.raises(
+        UsageError, match="fine is not a category; name the class folders self_harm, safe"
+    ):
+        built(data)
 
 
-def test_only_what_a_person_accepted_is_learnt(data):
-    out, _, _ = made(data)
+def test_only_reviewed_answers_become_examples(data):
+    out, _ = built(data)
     with pytest.raises(UsageError, match="no answer is accepted"):
         examples(out, data)
     entry, proposal = next(pending(out))
-    judge(out, [Review(entry.image, proposal.key, "No, a drawing.", False)])
+    save_reviews(out, [Review(entry.image, proposal.key, "No, a drawing.", False)])
     [example] = examples(out, data)
     assert example.image == data / entry.image
     [answer] = example.truth.answers
@@ -132,25 +132,25 @@ def test_only_what_a_person_accepted_is_learnt(data):
     assert len(examples(out, data, unreviewed=True)) == 6
 
 
-def test_the_last_judgement_holds(data):
-    out, _, _ = made(data)
+def test_the_last_review_is_valid(data):
+    out, _ = built(data)
     entry, proposal = next(pending(out))
     for words in ("No.", "Yes, after all."):
-        judge(out, [Review(entry.image, proposal.key, words, words != "No.")])
+        save_reviews(out, [Review(entry.image, proposal.key, words, words != "No.")])
     assert examples(out, data)[0].truth.answers[0].answer == "Yes, after all."
 
 
-def test_a_person_reviews_in_the_terminal_and_goes_on_later(data):
-    out, _, _ = made(data)
+def test_a_person_reviews_in_the_terminal_and_continues_later(data):
+    out, _ = built(data)
     total = len(list(pending(out)))
     keys = "\ny\nYes, a blade.\nn\nw\nNo, a comb.\nx\n\nq\n"
     result = CliRunner().invoke(app, ["instruct", "review", str(out)], input=keys)
     assert result.exit_code == 0, result.output
-    said = [json.loads(line) for line in reviews_of(out).read_text().splitlines()]
-    assert [review["answer"] for review in said] == [
+    saved = [json.loads(line) for line in reviews_path(out).read_text().splitlines()]
+    assert [review["answer"] for review in saved] == [
         "No.", "Yes, a blade.", "No.", "No, a comb.", "No.",
     ]  # fmt: skip
-    assert [review["yes"] for review in said] == [False, True, False, False, False]
+    assert [review["yes"] for review in saved] == [False, True, False, False, False]
     assert len(list(pending(out))) == total - 5
     CliRunner().invoke(app, ["instruct", "review", str(out)], input="\n" * (total - 5))
     assert not list(pending(out))
@@ -158,7 +158,7 @@ def test_a_person_reviews_in_the_terminal_and_goes_on_later(data):
 
 def opened(data, monkeypatch, keys, *options):
     """The images that a review opens, as pixels."""
-    out, _, _ = made(data)
+    out, _ = built(data)
     found = []
 
     def launch(path):
@@ -173,14 +173,16 @@ def opened(data, monkeypatch, keys, *options):
 
 @pytest.fixture
 def coloured(data):
-    """A sharp and colourful image in the place of the first one that is reviewed."""
+    """A sharp and colourful image in place of the first one under review."""
     pixels = np.random.default_rng(0).integers(0, 255, (300, 1200, 3)).astype(np.uint8)
     first = sorted((data / "safe").iterdir())[0]
     Image.fromarray(pixels).save(first)
     return pixels
 
 
-def test_a_reviewer_is_spared_the_sight_unless_they_ask_for_it(data, coloured, monkeypatch):
+def test_a_reviewer_sees_a_grey_blurred_preview_until_they_reveal_the_image(
+    data, coloured, monkeypatch
+):
     preview, revealed = opened(data, monkeypatch, "r\nq\n")
     assert (preview == preview[..., :1]).all(), "in grey"
     assert max(preview.shape) <= 512
@@ -188,7 +190,7 @@ def test_a_reviewer_is_spared_the_sight_unless_they_ask_for_it(data, coloured, m
     assert (revealed == coloured).all()
 
 
-def test_images_are_revealed_where_that_is_wanted(data, coloured, monkeypatch):
+def test_reveal_opens_the_originals(data, coloured, monkeypatch):
     [revealed] = opened(data, monkeypatch, "q\n", "--reveal")
     assert (revealed == coloured).all()
 

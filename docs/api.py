@@ -22,7 +22,9 @@ NOT_LIBRARY = ("cli", "lab", "service")
 """Subpackages that are commands and experiments: no part of the Python interface."""
 
 TYPE_ALIASES = tuple(
-    name for name, value in vars(types).items() if inspect.isclass(value) and hasattr(value, "dim_str")
+    name
+    for name, value in vars(types).items()
+    if inspect.isclass(value) and hasattr(value, "dim_str")
 )
 """Names in ``counterveil.types`` that stand for an array of a given shape."""
 
@@ -53,7 +55,9 @@ def write_pages(folder: Path, targets: Iterable[str] = ()) -> dict[str, str]:
     text = "\n".join([_title("Internal functions"), _INTERNAL, "", *internal])
     (folder / "internal.rst").write_text(text, "utf-8")
     entries = "\n".join(f"   {name}" for name in [*names, "internal"])
-    index = f"{_title('Python interface')}\n{_INDEX}\n\n.. toctree::\n   :maxdepth: 1\n\n{entries}\n"
+    index = (
+        f"{_title('Python interface')}\n{_INDEX}\n\n.. toctree::\n   :maxdepth: 1\n\n{entries}\n"
+    )
     (folder / "index.rst").write_text(index, "utf-8")
     return places
 
@@ -120,7 +124,7 @@ def _title(text: str) -> str:
 
 
 def _split(target: str) -> tuple[str, str, str]:
-    """``module.Class.method`` as ``("module.Class", ".", "method")``; a function as its own owner."""
+    """A method as its class, a dot and its name; a function or class as itself."""
     module, _, name = target.rpartition(".")
     try:
         import_module(module)

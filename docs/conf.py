@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -62,7 +63,7 @@ def _generate_api_pages(app: Sphinx, config: Config) -> None:
     app.connect("source-read", _link_to_api(api.write_pages(HERE / "reference" / "api", targets)))
 
 
-def _link_to_api(documented: dict[str, str]):  # noqa: ANN202
+def _link_to_api(documented: Mapping[str, str]) -> Callable[[Sphinx, str, list[str]], None]:
     """Turn links to a function's source file into links to its entry in the API reference.
 
     The Markdown pages link to files, so that they can be read without the site.

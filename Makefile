@@ -99,7 +99,6 @@ bench-authors: setup
 bench-gpu: setup
 	@mkdir -p out/bench
 	{ $(BIN)/python benchmarks/throughput.py --device cuda && \
-	$(BIN)/python benchmarks/batch.py --device cuda && \
 	$(BIN)/python benchmarks/tokens.py --device cuda --size 7b && \
 	$(BIN)/python benchmarks/tokens.py --device cuda --size 13b; } > out/bench/gpu.jsonl
 	@cat out/bench/gpu.jsonl

@@ -15,9 +15,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from counterveil.attribution.ablationcam import AblationCam
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import InputSpec, TorchClassifier
+from counterveil.attribution.cams import AblationCam
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.types import ModelInfo
 from measuring import emit, in_turn, machine, own_process, peak_megabytes, ratios, spread
 
@@ -50,7 +50,7 @@ def contenders(
     torch.manual_seed(0)
     model = getattr(torchvision.models, f"resnet{depth}")(weights=None)
     spec = InputSpec(edge, edge)
-    classifier = TorchClassifier(model, info=ModelInfo(f"resnet{depth}"), spec=spec)
+    classifier = TorchClassifier(model, info=ModelInfo(f"resnet{depth}"), input_spec=spec)
     image = np.random.default_rng(0).integers(0, 256, (edge, edge, 3), dtype=np.uint8)
     inputs = classifier.to_input(image[None])
     ours = AblationCam()

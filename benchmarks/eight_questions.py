@@ -30,7 +30,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from counterveil.categories import CATEGORIES, PAPER, ControlCode
-from counterveil.reasoning import ConditionalBlip, Generation
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import GenerationSettings
 
 QUESTIONS = [q.text for key in PAPER for q in CATEGORIES[key].questions][:8]
 GOAL = 0.25
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    generation = Generation(beams=options.beams, length=options.tokens)
+    generation = GenerationSettings(num_beams=options.beams, max_new_tokens=options.tokens)
     figures = measure(
         layers=options.layers,
         width=options.width,
@@ -63,7 +64,7 @@ def main() -> None:
 
 
 def measure(
-    *, layers: int, width: int, side: int, generation: Generation, runs: int
+    *, layers: int, width: int, side: int, generation: GenerationSettings, runs: int
 ) -> dict[str, Any]:
     """Both sides by turns, after one of each that does not count."""
     from tests.reasoning import tiny
@@ -87,8 +88,8 @@ def measure(
         "stock": lambda: one_by_one(theirs, blip, image),
     }
     said = {name: call() for name, call in sides.items()}
-    pixels = blip.pixels([image])
-    sides["tower"] = lambda: [str(blip.model.see(pixels).shape)]  # once, as ours
+    pixels = blip.pixel_values([image])
+    sides["tower"] = lambda: [str(blip.model.encode_image(pixels).shape)]  # once, as ours
     took: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):
         for name, call in sides.items():
@@ -107,7 +108,7 @@ def measure(
         "seconds": {name: round(float(np.median(some)), 4) for name, some in took.items()},
         "tower": round(float(np.median(towers)), 3),
         "runs": runs,
-        "settings": generation.options(),
+        "settings": generation.to_kwargs(),
         "parameters": {
             name: sum(p.numel() for p in getattr(blip.model, name).parameters())
             for name in ("vision_model", "qformer", "language_model")
@@ -126,9 +127,9 @@ def one_by_one(model: Any, blip: ConditionalBlip, image: np.ndarray) -> list[str
     """Stock generation, one call a question; the processor is the same."""
     said = []
     for question in QUESTIONS:
-        inputs = blip.inputs([question])
+        inputs = blip.tokenize([question])
         ids = model.generate(
-            **inputs, pixel_values=blip.pixels([image]), **blip.generation.options()
+            **inputs, pixel_values=blip.pixel_values([image]), **blip.generation.to_kwargs()
         )
         new = ids[:, inputs["input_ids"].shape[1] :]
         said += blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from counterveil.attribution.fullgrad import FullGrad
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import TorchClassifier
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.types import ModelInfo
 from measuring import emit, in_turn, machine, ratios, spread
 

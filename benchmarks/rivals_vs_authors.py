@@ -33,8 +33,8 @@ from torch.nn import functional
 
 from authors import commit, functions
 from counterveil import search
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import IMAGENET_MEAN, IMAGENET_STD
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import IMAGENET_MEAN, IMAGENET_STD
 from counterveil.fills import fill
 from counterveil.search.trial import Goal
 from counterveil.types import Budget, Images, Scores

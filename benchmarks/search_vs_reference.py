@@ -19,8 +19,8 @@ import torch
 from bass_vs_slic import photograph
 from counterveil import attribution, search, segmentation
 from counterveil.categories import Category
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import InputSpec, TorchClassifier
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.fills import fill
 from counterveil.pipeline import CategoryClassifier, Components, Named, Settings
 from counterveil.pipeline.explain import Explainer, Explanation
@@ -54,7 +54,7 @@ def make(depth: int, edge: int, layers: int) -> tuple[np.ndarray, CategoryClassi
     torch.manual_seed(0)
     module = getattr(import_torchvision().models, f"resnet{layers}")(num_classes=2)
     name = f"resnet{layers}"
-    classifier = Ruled(module, info=ModelInfo(name), spec=InputSpec(edge, edge))
+    classifier = Ruled(module, info=ModelInfo(name), input_spec=InputSpec(edge, edge))
     image = np.maximum(photograph("astronaut", 224), 1)  # nothing is black before it is veiled
     explained = Explainer(image, methods("greedy"), Settings(), Stopwatch()).explain(
         CategoryClassifier(Category("unsafe", "Unsafe", classifier=f"{name}:random"), classifier)

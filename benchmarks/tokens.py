@@ -15,12 +15,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from counterveil.reasoning.ciit import ConditionalInstructBlip
-from counterveil.reasoning.memory import vicuna
-from counterveil.reasoning.prior import ControlSpec
+from counterveil.reasoning.instructblip import ConditionalInstructBlip
+from counterveil.reasoning.memory import vicuna_config
+from counterveil.reasoning.modules import ControlConfig
 from measuring import device_name, emit, in_turn, machine, ratios, seconds, spread
 
-from transformers import (  # isort: skip  (after torchvision, which ciit imports)
+from transformers import (  # isort: skip  (after torchvision, which instructblip imports)
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
 )
@@ -32,8 +32,8 @@ WORDS = 16
 def configuration(size: str) -> InstructBlipConfig:
     """InstructBLIP with Vicuna 7b or 13b; ``tiny``: its layers, all of them few and narrow."""
     if size != "tiny":
-        return vicuna(size)
-    config = vicuna("7b")
+        return vicuna_config(size)
+    config = vicuna_config("7b")
     for part in (config.vision_config, config.qformer_config, config.text_config):
         part.hidden_size, part.intermediate_size = 128, 256
         part.num_hidden_layers, part.num_attention_heads = 2, 2
@@ -51,7 +51,7 @@ def model_of(size: str, device: str) -> ConditionalInstructBlip:
         with torch.device(device):
             model = ConditionalInstructBlip(configuration(size)).eval()
             words = [torch.arange(3 * n, 3 * n + 3) for n in range(1, 4)]
-            model.add_control(ControlSpec(("a", "b", "c"), 4), words)
+            model.add_control_prior(ControlConfig(("a", "b", "c"), 4), words)
     finally:
         torch.set_default_dtype(before)
     return model
@@ -116,7 +116,7 @@ def main() -> None:
         }
 
         def ours(given=given, guidance=guidance, fixed=fixed) -> Tensor:
-            return model.write(**given, guidance=guidance, **fixed).ids
+            return model.generate_with_logits({**given, "guidance": guidance}, fixed).ids
 
         def stock(given=given, fixed=fixed) -> Tensor:
             with torch.inference_mode():

@@ -15,8 +15,8 @@ import torch
 
 from counterveil import profiles
 from counterveil.categories import Category
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import TorchClassifier
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.lab.scenes import draw_scene
 from counterveil.pipeline import CategoryClassifier
 from counterveil.pipeline.explain import Explainer
@@ -51,7 +51,7 @@ def main() -> None:
     safe = TorchClassifier(module, info=ModelInfo("resnet50:random")).score(image[None])[0] < 0.5
     # Its weights are random: whichever it says of the image is taken for unsafe.
     classifier = TorchClassifier(
-        module, info=ModelInfo("resnet50:random"), unsafe=(0 if safe else 1,)
+        module, info=ModelInfo("resnet50:random"), unsafe_indices=(0 if safe else 1,)
     )
     for parameter in module.parameters():
         parameter.requires_grad_(False)

@@ -86,7 +86,7 @@ def test_frames_are_told_apart_where_there_are_several():
 def test_a_model_is_named_to_outsiders_without_what_is_ours(name, shown):
     assert narrative.public(name) == shown
     statement = narrative.statement([category()], [], whole=False, model=name)
-    assert f"(proxy:self_harm and {shown})" in statement
+    assert f"(pictograms:self_harm and {shown})" in statement
     for secret in ("secret", "internal", "10.0.0.7", "srv", "abc", "ourhouse"):
         assert secret not in statement
 
@@ -106,7 +106,7 @@ def test_the_poster_is_told_ground_facts_machine_and_redress():
         "The ground is our policy on: Self-harm.",
         "Self-harm (97.0 %)",
         "Yes, on the forearm.",
-        "software (proxy:self_harm and blip), without a person",
+        "software (pictograms:self_harm and blip), without a person",
         "ask for a review by a person",
     ):
         assert part in text

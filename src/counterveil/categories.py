@@ -13,16 +13,15 @@ questions = ["Is there a logo in the image?"]
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
-from counterveil._plain import plain
-from counterveil._tables import check_names, read_table
 from counterveil.errors import UsageError
+from counterveil.serialization import to_plain
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -79,7 +78,7 @@ class Category:
         if ":" not in self.classifier:
             raise UsageError(
                 f"category {self.key!r}: classifier must read scheme:argument, such as "
-                f"'proxy:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
+                f"'pictograms:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
             )
         twice = _first_double(question.key for question in self.questions)
         if twice is not None:
@@ -87,7 +86,7 @@ class Category:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :meth:`from_dict` reads."""
-        values: dict[str, Any] = plain(self)
+        values: dict[str, Any] = to_plain(self)
         return values
 
     @classmethod
@@ -100,7 +99,7 @@ class Category:
         Raises:
             UsageError: a key is unknown or missing, or a value is of the wrong kind.
         """
-        check_names(value, [field.name for field in fields(cls)])
+        check_keys(value, [field.name for field in fields(cls)])
         _check_kinds(value)
         given = dict(value)
         if "questions" in given:
@@ -152,49 +151,12 @@ class ControlCode:
         return dict(self.guidance)
 
 
-def read_toml(path: Path | str, *, beside: Collection[str] = ()) -> tuple[Category, ...]:
-    """The ``[[category]]`` tables of a settings file, in order.
-
-    Args:
-        path: the file.
-        beside: top-level keys that others read from the same file.
-
-    Raises:
-        UsageError: the message names the file, the category, the key and what is allowed.
-    """
-    path = Path(path)
-    settings = read_table(path)
-    return _from_settings(settings, path, beside)
-
-
-def _from_settings(
-    settings: Mapping[str, Any], path: Path, beside: Collection[str]
-) -> tuple[Category, ...]:
-    try:
-        check_names(settings, ["category", *beside])
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
-    tables = settings.get("category")
-    if not isinstance(tables, list) or not tables:
-        raise UsageError(f"{path}: no [[category]] table; each category needs one")
-    categories = []
-    for number, table in enumerate(tables, 1):
-        try:
-            categories.append(Category.from_dict(table))
-        except UsageError as error:
-            raise UsageError(f"{path}: [[category]] number {number}: {error}") from error
-    twice = _first_double(category.key for category in categories)
-    if twice is not None:
-        raise UsageError(f"{path}: two categories have the key {twice!r}")
-    return tuple(categories)
-
-
 def _question(item: Any) -> Question:
     if isinstance(item, str):
         words = re.findall(r"[a-z0-9]+", item.lower())
         return Question("_".join(["q", *words])[:60], item)
     if isinstance(item, Mapping):
-        check_names(item, ["key", "text"])
+        check_keys(item, ["key", "text"])
         if set(item) == {"key", "text"}:
             return Question(item["key"], item["text"])
     raise UsageError(f"a question is a string, or a table with key and text; got {item!r}")
@@ -217,6 +179,26 @@ def _check_kinds(value: Mapping[str, Any]) -> None:
             fits, wanted = isinstance(item, str), "a string"
         if not fits:
             raise UsageError(f"key {name!r} must be {wanted}, got {item!r}")
+
+
+def check_keys(value: Any, allowed: Collection[str]) -> None:
+    """Refuse a table with a key that nobody reads.
+
+    Raises:
+        UsageError: the message names the key, the nearest allowed one, and all allowed ones.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError(f"expected a table, got {value!r}")
+    for key in value:
+        if key not in allowed:
+            raise UsageError(unknown_key(key, allowed))
+
+
+def unknown_key(key: str, allowed: Collection[str]) -> str:
+    """Message for a key that is not allowed."""
+    near = difflib.get_close_matches(key, allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown key {key!r}; {hint}allowed: {', '.join(allowed)}"
 
 
 def _first_double(keys: Any) -> str | None:
@@ -242,7 +224,7 @@ _SEXUALLY_EXPLICIT = Category(
         Question("sexual_content", "Does the image contain any sexual content or nudity?"),
         Question("explicit_content", "Does the image contain explicit sexual content?"),
     ),
-    classifier="proxy:sexually_explicit",
+    classifier="pictograms:sexually_explicit",
 )
 
 _CYBERBULLYING = Category(
@@ -257,7 +239,7 @@ _CYBERBULLYING = Category(
             "hate_speech", "Is there any text in the image that might be considered hate speech?"
         ),
     ),
-    classifier="proxy:cyberbullying",
+    classifier="pictograms:cyberbullying",
 )
 
 _SELF_HARM = Category(
@@ -275,7 +257,7 @@ _SELF_HARM = Category(
             "Does the image contain symbols associated with self-destructive behavior?",
         ),
     ),
-    classifier="proxy:self_harm",
+    classifier="pictograms:self_harm",
 )
 
 _FACES = Category(

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import InputSpec, TorchClassifier
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.types import ModelInfo
 
 torchvision = import_torchvision()  # before transformers and pytorch-grad-cam, which import it

@@ -12,7 +12,7 @@ import transformers
 from PIL import Image
 
 from counterveil.classifiers import hub
-from counterveil.classifiers._torchvision import import_torchvision
+from counterveil.classifiers.architectures import import_torchvision
 from counterveil.errors import ModelError, UnsupportedModelError, UsageError
 from counterveil.types import Classifier
 

@@ -8,8 +8,8 @@ import torch
 
 import counterveil
 from counterveil import classifiers
-from counterveil.classifiers.base import TorchClassifier
 from counterveil.classifiers.checked import checked
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.errors import ModelError
 from counterveil.fills import fill
 from counterveil.images import encode_png
@@ -109,4 +109,4 @@ def test_the_cpu_leaves_it_to_numpy(monkeypatch):
     monkeypatch.undo()
     image = nets.picture()
     assert nets.classifier(nets.plain_convnet()).score_masked(image, image) is None
-    assert classifiers.load("proxy:self_harm").score_masked(image, image) is None
+    assert classifiers.load("pictograms:self_harm").score_masked(image, image) is None

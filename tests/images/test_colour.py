@@ -16,9 +16,9 @@ RGB = picture()
 
 
 def pixels(data: bytes) -> np.ndarray:
-    (photo,) = load(data)
-    assert photo.pixels.dtype == np.uint8 and photo.pixels.shape[2] == 3
-    return photo.pixels
+    (frame,) = load(data)
+    assert frame.pixels.dtype == np.uint8 and frame.pixels.shape[2] == 3
+    return frame.pixels
 
 
 def notes(data: bytes) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation
 
 from counterveil import segmentation
-from counterveil.masking.objects import FigureSettings, figure
+from counterveil.masking.objects import CompletionSettings, complete_objects
 
 SIDE = 96
 BAR = (slice(40, 56), slice(12, 84))
@@ -40,7 +40,7 @@ def inside(*places):
 def test_the_rest_of_an_object_is_found_and_little_else():
     image, truth = picture(), inside(BAR)
     seed = inside((slice(40, 56), slice(30, 64)))
-    found = figure(image, seed, partition(image))
+    found = complete_objects(image, seed, partition(image))
     assert (found & truth).sum() > 0.97 * truth.sum()
     assert not (found & ~binary_dilation(truth, iterations=2)).any()
 
@@ -50,14 +50,14 @@ def test_parts_with_an_outline_between_them_are_one_object():
     image[40:56, 46:48] = 10
     image[40:56, 60:62] = 10
     seed = inside((slice(40, 56), slice(14, 48)))
-    found = figure(image, seed, partition(image))
+    found = complete_objects(image, seed, partition(image))
     assert found[inside((slice(40, 56), slice(62, 68)))].mean() > 0.95
 
 
 def test_another_object_of_another_colour_is_left():
     other = (slice(58, 74), slice(12, 84))
     image = picture(((BAR, (200, 60, 40)), (other, (40, 60, 200))))
-    found = figure(image, inside((slice(40, 56), slice(30, 60))), partition(image))
+    found = complete_objects(image, inside((slice(40, 56), slice(30, 60))), partition(image))
     assert found[inside(other)].mean() < 0.1
 
 
@@ -68,8 +68,8 @@ def test_heat_speaks_for_a_part_of_another_colour():
     cold, warm = (
         np.where(inside(*hot), np.float32(1), np.float32(0)) for hot in ((BAR,), (BAR, other))
     )
-    assert figure(image, seed, cells, attribution_map=cold)[inside(other)].mean() < 0.2
-    found = figure(image, seed, cells, attribution_map=warm)
+    assert complete_objects(image, seed, cells, attribution_map=cold)[inside(other)].mean() < 0.2
+    found = complete_objects(image, seed, cells, attribution_map=warm)
     assert found[inside(other)].mean() > 0.9
     assert found.mean() < 1.3 * inside(BAR, other).mean()
 
@@ -79,7 +79,7 @@ def test_cold_ground_is_left_however_much_it_looks_like_the_object():
     seed = inside((slice(40, 56), slice(30, 60)))
     attribution_map = np.where(seed, np.float32(1), np.float32(0))
     assert (
-        figure(image, seed, partition(image), attribution_map=attribution_map).mean()
+        complete_objects(image, seed, partition(image), attribution_map=attribution_map).mean()
         < 2 * seed.mean()
     )
 
@@ -94,17 +94,17 @@ def test_a_ground_that_a_seed_runs_out_into_is_left():
     seed = inside((slice(40, 50), slice(60, 72)))
     attribution_map = np.full((SIDE, SIDE), np.float32(0.9))
     attribution_map[seed], attribution_map[:20] = 1, 0
-    eager = FigureSettings(near=2.0, far=0.0, distinct=-9.0)
+    eager = CompletionSettings(contact_log_odds=2.0, distance_weight=0.0, min_distinctness=-9.0)
     cells = partition(image)
 
     def share(**rules):
-        return figure(
+        return complete_objects(
             image, seed, cells, attribution_map=attribution_map, settings=replace(eager, **rules)
         ).mean()
 
-    assert share(much=1.0, plain=1.0) > 0.25
-    assert share(plain=1.0) < 0.25  # too much of it
-    assert share(much=1.0) < 0.25  # and its outline is none
+    assert share(max_area=1.0, max_weak_edge=1.0) > 0.25
+    assert share(max_weak_edge=1.0) < 0.25  # too much of it
+    assert share(max_area=1.0) < 0.25  # and its outline is none
 
 
 @pytest.mark.parametrize(("part", "hidden"), [(0.25, True), (0.0, False)])
@@ -112,8 +112,11 @@ def test_what_is_written_on_an_object_is_hidden_with_it(part, hidden):
     letters = [(slice(42, 54), slice(x, x + 3)) for x in (34, 42, 50)]
     image = picture(((BAR, (230, 230, 220)), *((letter, GROUND) for letter in letters)))
     seed = inside(BAR) & ~inside(*letters)
-    found = figure(
-        image, seed, partition(image), settings=FigureSettings(hole=part, reach=0, margin=0)
+    found = complete_objects(
+        image,
+        seed,
+        partition(image),
+        settings=CompletionSettings(max_hole=part, reach=0, dilation=0),
     )
     assert found[inside(*letters)].all() == hidden
     assert (found & ~inside(BAR)).sum() < 0.1 * seed.sum()
@@ -124,7 +127,9 @@ def test_letters_cut_off_by_the_images_edge_are_hidden_too(turns):
     sign, letter = (slice(0, 40), slice(20, 76)), (slice(0, 16), slice(40, 46))
     image = np.rot90(picture(((sign, (200, 60, 40)), (letter, (240, 240, 240)))), turns)
     seed = np.rot90(inside(sign) & ~inside(letter), turns)
-    found = figure(image, seed, partition(image), settings=FigureSettings(reach=0, margin=0))
+    found = complete_objects(
+        image, seed, partition(image), settings=CompletionSettings(reach=0, dilation=0)
+    )
     assert found[np.rot90(inside(letter), turns)].all()
     assert (found & ~np.rot90(inside(sign), turns)).sum() < 0.1 * seed.sum()
 
@@ -135,14 +140,14 @@ def test_what_an_object_only_surrounds_is_no_hole_of_it():
     ring[30:66, 30:66] = True
     ring[34:62, 34:62] = False
     image[ring] = 200, 60, 40
-    found = figure(image, ring, partition(image), settings=FigureSettings(reach=0))
+    found = complete_objects(image, ring, partition(image), settings=CompletionSettings(reach=0))
     assert not found[40:56, 40:56].any()
 
 
 def test_the_same_colour_out_of_reach_is_left():
     far = (slice(4, 12), slice(80, 92))
     image = picture(((BAR, (200, 60, 40)), (far, (200, 60, 40))))
-    found = figure(image, inside((slice(40, 56), slice(30, 40))), partition(image))
+    found = complete_objects(image, inside((slice(40, 56), slice(30, 40))), partition(image))
     assert not found[inside(far)].any()
 
 
@@ -150,7 +155,7 @@ def test_each_of_two_objects_is_completed():
     left, right = (slice(10, 26), slice(8, 40)), (slice(60, 80), slice(50, 88))
     image = picture(((left, (200, 60, 40)), (right, (240, 220, 40))))
     seed = inside((slice(10, 26), slice(8, 22)), (slice(60, 80), slice(64, 80)))
-    found = figure(image, seed, partition(image))
+    found = complete_objects(image, seed, partition(image))
     assert found[inside(left, right)].mean() > 0.95
     assert found.mean() < 1.3 * inside(left, right).mean()
 
@@ -158,13 +163,13 @@ def test_each_of_two_objects_is_completed():
 def test_a_seed_on_plain_ground_does_not_flood_the_image():
     image = picture(())
     seed = inside((slice(40, 56), slice(36, 58)))
-    assert figure(image, seed, partition(image)).mean() < 6 * seed.mean()
+    assert complete_objects(image, seed, partition(image)).mean() < 6 * seed.mean()
 
 
 @pytest.mark.parametrize("seed", [np.zeros((SIDE, SIDE), bool), np.ones((SIDE, SIDE), bool)])
 def test_nothing_and_everything_stay_as_they_are(seed):
     image = picture()
-    assert (figure(image, seed, partition(image)) == seed).all()
+    assert (complete_objects(image, seed, partition(image)) == seed).all()
 
 
 @settings(max_examples=15, deadline=None)
@@ -172,8 +177,8 @@ def test_nothing_and_everything_stay_as_they_are(seed):
 def test_the_seed_is_always_part_of_it_and_the_result_repeats(number):
     rng = np.random.default_rng(number)
     image = rng.integers(0, 256, (40, 52, 3)).astype(np.uint8)
-    labels = segmentation.make("slic", segments=40)(image)
+    labels = segmentation.make("slic", n_segments=40)(image)
     seed = rng.random((40, 52)) < rng.uniform(0, 0.3)
-    found = figure(image, seed, labels)
+    found = complete_objects(image, seed, labels)
     assert (found | seed == found).all()
-    assert (figure(image, seed, labels) == found).all()
+    assert (complete_objects(image, seed, labels) == found).all()

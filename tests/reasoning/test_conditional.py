@@ -12,12 +12,13 @@ import torch
 
 from counterveil.categories import CATEGORIES, PAPER, ControlCode
 from counterveil.errors import ModelError, UsageError
-from counterveil.reasoning import ConditionalBlip, Generation
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import GenerationSettings
 from tests.reasoning import tiny
 
 QUESTIONS = [question.text for key in PAPER for question in CATEGORIES[key].questions]
 OFF = ControlCode({})
-SHORT = Generation(beams=2, length=5)
+SHORT = GenerationSettings(num_beams=2, max_new_tokens=5)
 
 
 def code(guidance=1.0, key="self_harm"):
@@ -45,17 +46,17 @@ def theirs(stock):
 
 
 def logits(blip, guidance, questions=QUESTIONS, image=0):
-    inputs = blip.inputs(questions)
-    pixels = blip.pixels([pictures()[image]]).expand(len(questions), -1, -1, -1)
-    rows = None if guidance is None else blip.spec.guidance([guidance] * len(questions))
+    inputs = blip.tokenize(questions)
+    pixels = blip.pixel_values([pictures()[image]]).expand(len(questions), -1, -1, -1)
+    rows = None if guidance is None else blip.control_config.guidance([guidance] * len(questions))
     with torch.no_grad():
         return blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
 
 
 @pytest.mark.parametrize("off", [None, OFF, code(0.0)])
 def test_guidance_0_is_instructblip_bit_for_bit(blip, theirs, off):
-    inputs = blip.inputs(QUESTIONS)
-    pixels = blip.pixels(pictures()[:1]).expand(len(QUESTIONS), -1, -1, -1)
+    inputs = blip.tokenize(QUESTIONS)
+    pixels = blip.pixel_values(pictures()[:1]).expand(len(QUESTIONS), -1, -1, -1)
     with torch.no_grad():
         wanted = theirs(**inputs, pixel_values=pixels).logits
     assert torch.equal(logits(blip, off), wanted)
@@ -63,10 +64,10 @@ def test_guidance_0_is_instructblip_bit_for_bit(blip, theirs, off):
 
 def test_a_batch_of_codes_answers_as_each_alone(blip):
     """Guidance 0 beside guidance 1: the row without a code must not notice the other."""
-    inputs = blip.inputs(QUESTIONS[:2])
-    pixels = blip.pixels(pictures()[:1]).expand(2, -1, -1, -1)
+    inputs = blip.tokenize(QUESTIONS[:2])
+    pixels = blip.pixel_values(pictures()[:1]).expand(2, -1, -1, -1)
     with torch.no_grad():
-        rows = blip.spec.guidance([OFF, code()])
+        rows = blip.control_config.guidance([OFF, code()])
         both = blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
     for row, one in enumerate([OFF, code()]):
         alone = logits(blip, one, QUESTIONS[:2])[row]
@@ -89,7 +90,7 @@ def test_categories_condition_differently(blip):
 def test_tokens_start_from_the_words_of_the_category(blip):
     tokenizer = blip.processor.qformer_tokenizer
     table = blip.model.qformer.embeddings.word_embeddings.weight
-    for row, key in zip(blip.model.control.tokens, blip.spec.categories, strict=True):
+    for row, key in zip(blip.model.control.tokens, blip.control_config.categories, strict=True):
         ids = tokenizer(CATEGORIES[key].title, add_special_tokens=False)["input_ids"]
         assert torch.equal(row[0], table[ids[0]])
 
@@ -132,9 +133,9 @@ def test_answers_are_those_of_stock_generation(blip, theirs):
     """One image, many questions at once, against one stock call a question."""
     together = blip.answer(pictures()[:1], [QUESTIONS], [OFF])[0]
     for question, answered in zip(QUESTIONS, together, strict=True):
-        inputs = blip.inputs([question])
-        pixels = blip.pixels(pictures()[:1])
-        ids = theirs.generate(**inputs, pixel_values=pixels, **SHORT.options())
+        inputs = blip.tokenize([question])
+        pixels = blip.pixel_values(pictures()[:1])
+        ids = theirs.generate(**inputs, pixel_values=pixels, **SHORT.to_kwargs())
         new = ids[:, inputs["input_ids"].shape[1] :]
         text = blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)[0]
         assert answered.text == text.strip()
@@ -180,9 +181,9 @@ def test_a_model_is_saved_and_comes_back_as_it_was(blip, tmp_path):
         blip.calibrate(1.5, -0.25)
         blip.save_pretrained(tmp_path, max_shard_size="40KB")
         assert len(list(tmp_path.glob("*.safetensors"))) > 1
-        assert json.loads((tmp_path / "config.json").read_text())["control"]["scale"] == 1.5
+        assert json.loads((tmp_path / "config.json").read_text())["control_code"]["scale"] == 1.5
         again = ConditionalBlip.from_pretrained(tmp_path, generation=SHORT)
-        assert again.spec == blip.spec
+        assert again.control_config == blip.control_config
         assert torch.equal(logits(again, code()), logits(blip, code()))
     finally:
         blip.calibrate(1.0, 0.0)
@@ -200,13 +201,13 @@ def test_what_is_saved_is_still_an_instructblip(blip, theirs, tmp_path):
 def test_a_training_step_moves_what_is_trained(stock):
     model = ConditionalBlip.from_pretrained(stock).model.train()
     blip = ConditionalBlip.from_pretrained(stock)
-    inputs = blip.inputs(QUESTIONS[:2])
+    inputs = blip.tokenize(QUESTIONS[:2])
     labels = inputs["input_ids"].clone()
     labels[:, :-2] = -100
     out = model(
         **inputs,
-        pixel_values=blip.pixels(pictures()),
-        guidance=blip.spec.guidance([code(), code()]),
+        pixel_values=blip.pixel_values(pictures()),
+        guidance=blip.control_config.guidance([code(), code()]),
         labels=labels,
     )
     out["loss"].backward()
@@ -217,13 +218,13 @@ def test_a_training_step_moves_what_is_trained(stock):
 
 def test_own_categories_condition_a_stock_checkpoint(stock):
     blip = ConditionalBlip.from_pretrained(stock, categories=[CATEGORIES["faces"]], tokens=2)
-    assert blip.spec.categories == ("faces",)
+    assert blip.control_config.categories == ("faces",)
     assert blip.model.control.tokens.shape[:2] == (1, 2)
 
 
 def test_a_code_of_an_unknown_category_is_answered(blip):
     with pytest.raises(UsageError, match="'logos'"):
-        blip.describe(pictures(1), [ControlCode({"logos": 1.0})])
+        blip.answer(pictures(1), [QUESTIONS[:1]], [ControlCode({"logos": 1.0})])
 
 
 def test_lists_must_match(blip):
@@ -241,7 +242,7 @@ def test_what_is_no_checkpoint_is_answered(tmp_path):
 
 
 def test_the_papers_settings_are_the_preset():
-    options = Generation().options()
+    options = GenerationSettings().to_kwargs()
     assert options["num_beams"] == 5
     assert options["repetition_penalty"] == 1.5
-    assert Generation(sample=True).options()["top_p"] == 0.9
+    assert GenerationSettings(do_sample=True).to_kwargs()["top_p"] == 0.9

@@ -16,7 +16,7 @@ import pytest
 
 from counterveil import reasoning
 from counterveil.categories import ControlCode
-from counterveil.reasoning.base import DESCRIBE
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION
 from tests.reasoning.test_conditional import pictures
 
 WORKERS = Path(__file__).parents[2] / "examples" / "workers"
@@ -96,7 +96,7 @@ def test_a_worker_answers_with_the_papers_settings_whatever_its_library_prints(
     worker, name, said, p_yes
 ):
     made = worker(name, "--caption", "another/model")
-    asked = [[DESCRIBE, "Does the image contain any weapons?"]] * 2
+    asked = [[DESCRIPTION_QUESTION, "Does the image contain any weapons?"]] * 2
     for row, image in zip(
         made.answer(pictures(), asked, [ControlCode({"self_harm": 0.5})] * 2),
         pictures(),

@@ -17,7 +17,7 @@ import pytest
 
 from counterveil import reasoning
 from counterveil.categories import ControlCode
-from counterveil.reasoning.base import DESCRIBE
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION
 from tests.reasoning import tiny_peers
 from tests.reasoning.test_conditional import pictures
 
@@ -46,7 +46,7 @@ def ask(tmp_path, monkeypatch):
         command = [python, str(WORKERS / f"{name}.py"), *models, *options]
         started.append(reasoning.load(f"worker:{shlex.join(command)}"))
         images = [*pictures(), *(np.full((40, 50, 3), grey, np.uint8) for grey in (0, 255))]
-        asked = [[DESCRIBE, QUESTION]] * len(images)
+        asked = [[DESCRIPTION_QUESTION, QUESTION]] * len(images)
         return started[-1].answer(images, asked, [ControlCode({})] * len(images))
 
     yield answers

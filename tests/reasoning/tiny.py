@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
-from counterveil.classifiers._torchvision import import_torchvision
+from counterveil.classifiers.architectures import import_torchvision
 
 import_torchvision()
 

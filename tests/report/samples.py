@@ -30,7 +30,7 @@ FOUND = CounterfactualResult(
 
 
 def category(result: CounterfactualResult = FOUND, **changes: Any) -> CategoryResult:
-    made = CategoryResult("self_harm", 0.97, 0.5, True, result, "Self-harm", "proxy:self_harm")
+    made = CategoryResult("self_harm", 0.97, 0.5, True, result, "Self-harm", "pictograms:self_harm")
     return replace(made, **changes)
 
 
@@ -47,7 +47,7 @@ def record(**changes: Any) -> Record:
         created="2026-01-31T12:00:00.000Z",
         categories=(category(), quiet()),
         outputs=Outputs(VeiledOutput("a.veiled.png", SHA, "black"), Output("a.mask.png", SHA)),
-        models=(ModelInfo("proxy:self_harm", "1", SHA), ModelInfo("python:mine:make")),
+        models=(ModelInfo("pictograms:self_harm", "1", SHA), ModelInfo("python:mine:make")),
         timing_ms={"search": 12.5},
     )
     return replace(made, **changes)
@@ -66,7 +66,7 @@ def animated() -> Record:
 def elsewhere() -> Record:
     """Flagged in the frame that is released for one category, and in another for the other."""
     hidden = CounterfactualResult.not_needed(0.01, target=0.1)
-    bullying = CategoryResult("b", 0.91, 0.5, True, hidden, "Bullying", "proxy:b", 3)
+    bullying = CategoryResult("b", 0.91, 0.5, True, hidden, "Bullying", "pictograms:b", 3)
     source = Source("a.gif", SHA, 40, 30, "GIF", 4, (0, 1, 2, 3), 1)
     return record(source=source, categories=(category(frame=1), bullying))
 

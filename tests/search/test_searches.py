@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from counterveil.errors import UsageError
 from counterveil.fills import fill
-from counterveil.search import SEARCHES, Goal, make
+from counterveil.search import SEARCHES, MaskEvaluator, SearchProblem, make
 from counterveil.search.minimal import close_gaps
-from counterveil.search.trial import Remembered, Trial
-from counterveil.types import Budget
 from tests.search.scores import (
     SAFE,
     Counting,
@@ -22,20 +20,19 @@ from tests.search.scores import (
     needs_all,
     needs_any,
     picture,
-    strips,
     veiled_regions,
 )
 
 BLACK = fill("black")
-BUDGET = Budget()
-GOAL = Goal(threshold=0.5, target=0.2)
+THRESHOLD, TARGET = 0.5, 0.2
 
 
-def run(name, labels, score, importance, *, goal=GOAL, budget=BUDGET, **more):
-    return make(name)(
-        picture(labels), score, labels, np.asarray(importance, float),
-        fill=BLACK, goal=goal, budget=budget, **more,
-    )  # fmt: skip
+def run(name, labels, score, importance, *, target=TARGET, max_evaluations=512, **options):
+    problem = SearchProblem(
+        labels, np.asarray(importance, float), threshold=THRESHOLD, target=target, **options
+    )
+    evaluator = MaskEvaluator(picture(labels), score, BLACK, max_evaluations=max_evaluations)
+    return make(name)(problem, evaluator)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -80,7 +77,7 @@ def test_promises(name, regions, seed, evaluations, most):
     labels = grid(4, 4)
     importance = np.random.default_rng(seed).random(16)
     counting = Counting(needs_all(labels, regions))
-    result = run(name, labels, counting, importance, budget=Budget(most, evaluations))
+    result = run(name, labels, counting, importance, max_regions=most, max_evaluations=evaluations)
     assert result.evaluations == counting.images <= evaluations + 2
     assert len(result.regions) <= most
     assert result.regions_total == 16
@@ -88,10 +85,10 @@ def test_promises(name, regions, seed, evaluations, most):
     if result.outcome == "found":
         again = float(counting(veiled[None])[0])
         assert again == pytest.approx(result.score_after)
-        assert result.score_after < GOAL.threshold
+        assert result.score_after < THRESHOLD
     else:
         assert result.outcome == "not_found"
-        assert result.score_after >= GOAL.target
+        assert result.score_after >= TARGET
 
 
 def test_greedy_is_the_first_prefix_that_flips():
@@ -136,7 +133,7 @@ def test_minimal_recovers_when_regions_only_help_together():
         share = needs_all(labels, [0])(images) + needs_all(labels, [3])(images)
         return np.clip(0.05 + 0.45 * share, 0, 1)
 
-    result = run("minimal", labels, score, np.arange(25.0), budget=Budget(3, 400))
+    result = run("minimal", labels, score, np.arange(25.0), max_regions=3, max_evaluations=400)
     assert result.outcome == "found"
     assert set(result.regions) == {0, 3}
 
@@ -155,7 +152,7 @@ def test_irreducible_means_no_region_can_be_given_back(sets, seed):
     for region in result.regions:
         less = result.mask & (labels != region)
         image = np.where(less[..., None], 0, SAFE).astype(np.uint8)
-        assert score(image[None])[0] >= GOAL.target
+        assert score(image[None])[0] >= TARGET
 
 
 def test_minimal_gives_back_at_finer_granularity():
@@ -175,8 +172,10 @@ def test_whatever_the_budget_what_is_told_of_a_veil_of_pieces_is_so(seed, evalua
     rng = np.random.default_rng(seed)
     counting = Counting(needs_all(fine, rng.choice(64, 6, replace=False)))
     attribution_map = rng.random(fine.shape).astype(np.float32)
-    more = {"budget": Budget(10, evaluations), "finer": fine, "heat": attribution_map}
-    result = run("minimal", coarse, counting, rng.random(4), **more)
+    result = run(
+        "minimal", coarse, counting, rng.random(4), max_evaluations=evaluations,
+        refinement_labels=fine, attribution_map=attribution_map,
+    )  # fmt: skip
     assert result.evaluations == counting.images <= evaluations
     image = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
     assert float(counting(image[None])[0]) == pytest.approx(result.score_after)
@@ -195,17 +194,10 @@ def test_gaps_are_closed_when_giving_back_took_the_budget(evaluations):
     fine = grid(3, 3, side=3)
     fine[4, 4] = 9
     attribution_map = np.where(fine == 9, 0, 1).astype(np.float32)
-    coarse, budget = np.zeros_like(fine), Budget(10, evaluations)
-    score = needs_all(fine, [4])
     result = run(
-        "minimal",
-        coarse,
-        score,
-        [1.0],
-        budget=budget,
-        refinement_labels=fine,
-        attribution_map=attribution_map,
-    )
+        "minimal", np.zeros_like(fine), needs_all(fine, [4]), [1.0], max_evaluations=evaluations,
+        refinement_labels=fine, attribution_map=attribution_map,
+    )  # fmt: skip
     assert result.mask[4, 4]
     assert result.evaluations <= evaluations
 
@@ -217,8 +209,8 @@ def test_the_hottest_pieces_take_the_place_of_a_larger_veil_that_cannot_shrink(t
     coarse = np.where(beside, 0, 1).astype(np.int32)
     attribution_map = np.where(fine == 0, 1, 0.5 * beside).astype(np.float32)
     score = needs_any(fine, [[3, 7], [0]])
-    more = {"finer": fine, "heat": attribution_map if told else None}
-    result = run("minimal", coarse, score, [0.5, 0.2], **more)
+    options = {"refinement_labels": fine, "attribution_map": attribution_map if told else None}
+    result = run("minimal", coarse, score, [0.5, 0.2], **options)
     assert (result.mask == (fine == 0 if told else beside)).all()
     assert result.regions == ((1,) if told else (0,))
     assert result.irreducible
@@ -228,7 +220,7 @@ def test_minimal_settles_for_the_threshold_and_says_so():
     labels = grid(3, 3)
     result = run("minimal", labels, needs_all(labels, [4], low=0.4), np.eye(9)[4])
     assert result.outcome == "found"
-    assert result.target == GOAL.threshold
+    assert result.target == THRESHOLD
     assert result.score_after == pytest.approx(0.4)
 
 
@@ -246,7 +238,7 @@ def test_minimal_is_no_larger_than_greedy_on_every_small_case():
 
 def test_a_goal_that_asks_less_than_a_flip_is_refused():
     with pytest.raises(UsageError, match="target <= threshold"):
-        Goal(threshold=0.5, target=0.6)
+        SearchProblem(grid(1, 1), np.ones(1), threshold=0.5, target=0.6)
 
 
 def test_an_unknown_search_names_the_known_ones():
@@ -262,17 +254,9 @@ def test_what_still_lowers_the_score_is_not_given_back():
         visible = 1 - veiled_regions(images, fine)[:, part]
         return 0.9 * visible.mean(axis=1)
 
-    generous = run(
-        "minimal", coarse, score, [1, 0, 0, 0], refinement_labels=fine, goal=Goal(0.5, 0.3)
-    )
-    strict = run(
-        "minimal",
-        coarse,
-        score,
-        [1, 0, 0, 0],
-        refinement_labels=fine,
-        goal=Goal(0.5, 0.3, slack=0.01),
-    )
+    options = {"refinement_labels": fine, "target": 0.3}
+    generous = run("minimal", coarse, score, [1, 0, 0, 0], **options)
+    strict = run("minimal", coarse, score, [1, 0, 0, 0], max_score_increase=0.01, **options)
     assert generous.mask.sum() < strict.mask.sum()
     assert (strict.mask == np.isin(fine, part)).all()
     assert strict.irreducible
@@ -288,24 +272,3 @@ def test_gaps_smaller_than_a_piece_are_closed():
     assert closed[5:7, 5:7].all()
     assert not closed[8:13, 8:13].any()
     assert (closed >= mask).all()
-
-
-def test_a_set_is_scored_once():
-    labels = strips([2, 2, 2])
-    seen = []
-
-    def score(images):
-        seen.append(len(images))
-        return np.linspace(0.1, 0.2, len(images)) if (images == 0).any() else np.array([0.9])
-
-    trial = Trial(picture(labels), score, fill("black"), evaluations=4)
-    assert trial.unveiled() == 0.9
-    scores = Remembered(trial, labels)
-    sets = np.array([[True, False, False], [False, False, False], [True, False, False]])
-    assert scores(sets).tolist() == [0.1, 0.9, 0.1]
-    assert sum(seen) == 2
-    assert scores.known(sets[0]) == 0.1
-    # Of four that are new, the budget has two: what is told ends before the third.
-    more = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]], bool)
-    assert scores(more).tolist() == [0.1, 0.1, 0.2]
-    assert sum(seen) == trial.evaluations == 4

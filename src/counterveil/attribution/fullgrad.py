@@ -1,4 +1,4 @@
-"""FullGrad: input-gradients and bias-gradients, added up into one map."""
+"""FullGrad: input gradients and bias gradients, summed into one map."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from counterveil.attribution.base import OpenClassifier, TorchAttribution, gradient_of, resized
-from counterveil.attribution.biases import bias_of, has_bias, suspects
+from counterveil.attribution.base import TorchAttribution, gradient_of, resize_maps
 from counterveil.attribution.hooks import borrowed
+from counterveil.attribution.implicit_biases import bias_of, has_bias, nonlinear_layers
 from counterveil.errors import UnsupportedModelError
+from counterveil.types import GradientClassifier
 
-Visit = Callable[[Tensor], None]
-"""Is given one term ``(B, C, h, w)`` of the sum, to keep nothing of and overwrite freely."""
+TermVisitor = Callable[[Tensor], None]
+"""Receives one term ``(B, C, h, w)`` of the sum; may overwrite it, must not keep it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Completeness:
-    """The full-gradient sum against what it adds up to, for each image ``(B,)``.
+    """The full-gradient sum compared with the target, for each image ``(B,)``.
 
     Attributes:
         value: f(x).
-        total: ``x . grad_x f`` plus all bias-gradients; equals ``value`` where f is
-            piecewise linear.
-        magnitude: sum over the layers of their terms' absolute totals; what rounding errors
-            are measured against.
+        total: ``x . grad_x f`` plus all bias gradients; equals ``value`` where f is piecewise
+            linear.
+        magnitude: sum of the absolute totals of all layers, the scale of rounding errors.
     """
 
     value: Tensor
@@ -42,25 +42,24 @@ class Completeness:
 
 
 class FullGrad(TorchAttribution):
-    """Sum over layers and channels of ``psi(bias-gradient)``, plus ``psi(x * grad_x f)``.
+    """Sum over layers and channels of ``psi(bias gradient)``, plus ``psi(x * grad_x f)``.
 
-    ``psi`` is the paper's: absolute value, then min-max over one image's channels and pixels
-    jointly, then bilinear to the input's size. Min-max is one affine map a layer and
-    interpolation is linear, so channels are added up before anything is resized, and layers of
-    one resolution before that resolution is: a handful of one-channel maps are interpolated
-    instead of tens of thousands. One forward, one backward, to the input only.
+    ``psi`` is the paper's: absolute value, min-max over the channels and pixels of one image
+    jointly, bilinear resizing. Min-max is one affine map per layer and interpolation is linear,
+    so channels, and layers of one resolution, are summed before they are resized. It takes one
+    forward, and one backward to the input only.
 
-    Terms with no position (linear layers, 1 x 1 maps) count in the completeness and not in the
-    map, as in the authors' code.
+    Terms without positions (linear layers, 1 x 1 maps) count in the completeness check but not
+    in the map, as in the authors' code.
 
-    pytorch-grad-cam departs: it normalises each channel by itself, which gives a negligible
-    channel a dominant one's weight, and it passes over subclasses of conv and batch norm.
+    pytorch-grad-cam differs: it normalises each channel separately, which gives a negligible
+    channel the weight of a dominant one, and it skips subclasses of conv and batch norm.
 
     Args:
-        batch: most images in one forward and backward.
-        tolerance: largest relative completeness error accepted. The decomposition holds for
-            piecewise-linear networks only; others (ViTs, SiLU or GELU nets, squeeze-excite)
-            are refused by it, whatever their layers are called.
+        batch_size: maximum images in one forward and backward.
+        tolerance: maximum relative completeness error. The decomposition holds for
+            piecewise-linear networks only; the check refuses others (ViTs, SiLU or GELU
+            networks, squeeze-excite), whatever the names of their layers.
 
     References:
         Srinivas and Fleuret, "Full-Gradient Representation for Neural Network Visualization",
@@ -69,11 +68,11 @@ class FullGrad(TorchAttribution):
 
     name: ClassVar[str] = "fullgrad"
 
-    def __init__(self, *, batch: int = 8, tolerance: float = 1e-2) -> None:
-        super().__init__(batch=batch)
+    def __init__(self, *, batch_size: int = 8, tolerance: float = 1e-2) -> None:
+        super().__init__(batch_size=batch_size)
         self.tolerance = tolerance
 
-    def _maps(self, classifier: OpenClassifier, inputs: Tensor) -> Tensor:
+    def _maps(self, classifier: GradientClassifier, inputs: Tensor) -> Tensor:
         maps: dict[tuple[int, ...], Tensor] = {}
 
         def visit(term: Tensor) -> None:
@@ -82,25 +81,25 @@ class FullGrad(TorchAttribution):
             maps[size] = maps[size] + part if size in maps else part
 
         module = classifier.module
-        check = full_gradients(module, inputs, classifier.target, visit)
-        if bool((check.error > self.tolerance).any()):
-            raise UnsupportedModelError(_refusal(module, float(check.error.max())))
+        completeness = full_gradients(module, inputs, classifier.target, visit)
+        if bool((completeness.error > self.tolerance).any()):
+            raise _not_piecewise_linear(module, float(completeness.error.max()))
         size = (inputs.shape[-2], inputs.shape[-1])
-        return torch.stack([resized(part, size) for part in maps.values()]).sum(dim=0)
+        return torch.stack([resize_maps(part, size) for part in maps.values()]).sum(dim=0)
 
 
 def full_gradients(
-    module: nn.Module, inputs: Tensor, target: Callable[[Tensor], Tensor], visit: Visit
+    module: nn.Module, inputs: Tensor, target: Callable[[Tensor], Tensor], visit: TermVisitor
 ) -> Completeness:
     """Visit each spatial term of the full-gradient sum of ``target(module(inputs))``.
 
     Args:
         module: from inputs to logits.
         inputs: ``(B, 3, h, w)``.
-        target: from logits ``(B, C)`` to what is explained ``(B,)``.
+        target: from logits ``(B, C)`` to the scalar to explain ``(B,)``.
         visit: called with ``x * grad_x f`` and with each layer's ``bias * gradient``.
     """
-    terms = _Terms(inputs, visit)
+    terms = _TermAccumulator(inputs, visit)
     layers = [layer for layer in module.modules() if has_bias(layer)]
     with borrowed(module, dict.fromkeys(layers, terms.hook)):
         leaf = inputs.detach().clone().requires_grad_()
@@ -117,7 +116,7 @@ def psi(term: Tensor) -> Tensor:
         term: ``(B, C, h, w)``, overwritten.
 
     Returns:
-        ``(B, h, w)`` in ``[0, C]``; zeros where the term is the same everywhere.
+        ``(B, h, w)`` in ``[0, C]``; zeros where the term is constant.
     """
     magnitude = term.abs_()
     low, high = magnitude.amin((1, 2, 3)), magnitude.amax((1, 2, 3))
@@ -126,10 +125,10 @@ def psi(term: Tensor) -> Tensor:
     return lowered / span[:, None, None]
 
 
-class _Terms:
-    """Takes each gradient as the backward pass makes it, and keeps sums only."""
+class _TermAccumulator:
+    """Takes each gradient when the backward pass computes it, and keeps sums only."""
 
-    def __init__(self, inputs: Tensor, visit: Visit) -> None:
+    def __init__(self, inputs: Tensor, visit: TermVisitor) -> None:
         self.total = inputs.new_zeros(len(inputs))
         self.magnitude = inputs.new_zeros(len(inputs))
         self._visit = visit
@@ -145,9 +144,9 @@ class _Terms:
         part = term.sum(tuple(range(1, term.ndim)))
         if len(part) != len(self.total):
             raise UnsupportedModelError(
-                "fullgrad needs layers that keep images apart; one of this model's folds parts of "
-                "an image into the batch (windowed attention does); use 'gradcam', or "
-                "'occlusion', which serves any model"
+                "fullgrad needs layers that keep images apart; a layer of this model folds parts "
+                "of an image into the batch (windowed attention does); use 'gradcam', or "
+                "'occlusion', which needs scores only"
             )
         self.total += part
         self.magnitude += part.abs()
@@ -155,11 +154,11 @@ class _Terms:
             self._visit(term)
 
 
-def _refusal(module: nn.Module, error: float) -> str:
-    found = suspects(module)
-    cause = f" (it has {', '.join(found)})" if found else ""
-    return (
-        f"fullgrad serves piecewise-linear networks, such as ReLU ConvNets with batch norm; "
-        f"this one's full gradients miss its output by {error:.0%}{cause}; "
-        "use 'gradcam', or 'occlusion', which serves any model"
+def _not_piecewise_linear(module: nn.Module, error: float) -> UnsupportedModelError:
+    layers = nonlinear_layers(module)
+    cause = f" (it has {', '.join(layers)})" if layers else ""
+    return UnsupportedModelError(
+        "fullgrad needs a piecewise-linear network, such as a ReLU ConvNet with batch norm; "
+        f"the full gradients of this model miss its output by {error:.0%}{cause}; "
+        "use 'gradcam', or 'occlusion', which needs scores only"
     )

@@ -1,4 +1,4 @@
-"""A module borrowed: in eval mode, with hooks, and given back as it was found."""
+"""Borrow a module: eval mode and hooks inside a context, everything restored afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], None]
-"""Sees a layer, its positional arguments and its output; changes nothing."""
+"""Called with a layer, its positional arguments and its output; returns nothing."""
 
 _guard = threading.Lock()
 _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
@@ -20,49 +20,51 @@ _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 @contextmanager
 def borrowed(module: nn.Module, hooks: Mapping[nn.Module, Hook] | None = None) -> Iterator[None]:
-    """Inside, ``module`` is in eval mode, gradients flow, and ``hooks`` see its forwards.
+    """Inside, ``module`` is in eval mode, gradients are enabled, and ``hooks`` are registered.
 
-    Hooks, modes and gradient switches are back as found afterwards, on errors too. One thread
-    at a time borrows a module; others wait. A forward that another thread makes meanwhile
-    (scoring does not borrow) is invisible to the hooks.
+    Hooks, modes and gradient switches are restored afterwards, on errors too. One thread at a
+    time borrows a module; others wait. Hooks ignore forwards of other threads, because scoring
+    does not borrow.
 
     Args:
-        module: whose state is borrowed, with all of its layers.
-        hooks: a layer of ``module`` to what is called after each of its forwards.
+        module: the module, with all of its layers.
+        hooks: maps a layer of ``module`` to a function called after each of its forwards.
     """
-    with _lock(module), ExitStack() as stack:
+    with _module_lock(module), ExitStack() as stack:
+        # Not module.eval(): it would not remember which layers were training.
         for layer in [layer for layer in module.modules() if layer.training]:
             stack.callback(setattr, layer, "training", True)
             layer.training = False
         for layer, hook in (hooks or {}).items():
-            stack.callback(layer.register_forward_hook(_only_here(hook)).remove)
+            stack.callback(layer.register_forward_hook(_for_this_thread(hook)).remove)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         yield
 
 
 @contextmanager
-def substituted(evaluations: Mapping[nn.Module, Callable[[], Any]]) -> Iterator[None]:
-    """Inside, each of the layers answers with its substitute instead of computing.
+def substituted(substitutes: Mapping[nn.Module, Callable[[], Any]]) -> Iterator[None]:
+    """Inside, each layer returns the result of its substitute instead of computing.
 
-    Only this thread gets the substitutes; to others the layers compute as ever.
+    Other threads still get the layers' own outputs.
     """
     with ExitStack() as stack:
-        for layer, substitute in evaluations.items():
+        for layer, substitute in substitutes.items():
+            # An instance attribute hides the class's forward; restore one that was there before.
             if "forward" in vars(layer):
                 stack.callback(setattr, layer, "forward", vars(layer)["forward"])
             else:
                 stack.callback(delattr, layer, "forward")
-            layer.forward = _answering(substitute, layer.forward)
+            layer.forward = _substitute_forward(substitute, layer.forward)
         yield
 
 
-def _lock(module: nn.Module) -> threading.RLock:
+def _module_lock(module: nn.Module) -> threading.RLock:
     with _guard:
         return _locks.setdefault(module, threading.RLock())
 
 
-def _only_here(hook: Hook) -> Hook:
+def _for_this_thread(hook: Hook) -> Hook:
     owner = threading.get_ident()
 
     def guarded(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -72,7 +74,9 @@ def _only_here(hook: Hook) -> Hook:
     return guarded
 
 
-def _answering(substitute: Callable[[], Any], original: Callable[..., Any]) -> Callable[..., Any]:
+def _substitute_forward(
+    substitute: Callable[[], Any], original: Callable[..., Any]
+) -> Callable[..., Any]:
     owner = threading.get_ident()
 
     def forward(*args: Any, **kwargs: Any) -> Any:

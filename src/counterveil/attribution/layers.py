@@ -1,4 +1,4 @@
-"""Which layer a class activation map reads, and how its output becomes a map."""
+"""Chooses the layer of a class activation map, and views its output as maps ``(B, C, h, w)``."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ _BLOCK_NORMS = ("layernorm_before", "norm1", "ln_1", "layer_norm1")
 """The norm before a block's attention in transformers, timm, torchvision and CLIP."""
 
 _MOST_PREFIX_TOKENS = 9
-"""One for the class, and registers."""
+"""One class token, and registers."""
 
 
 def find_layer(module: nn.Module, inputs: Tensor, name: str | None = None) -> str:
-    """The name within ``module`` of the layer to read.
+    """The name in ``module`` of the layer to read.
 
-    Asked for none: the last stage of a ResNet (``layer4``, or ``encoder.stages[-1]``); the norm
-    before attention of a transformer's last block, since behind it nothing but the class token
-    reaches the logits; else the last layer to finish, pooling aside, whose output is a map. The
-    last costs one more forward.
+    Without ``name``: the last stage of a ResNet (``layer4``, or ``encoder.stages[-1]``); the
+    norm before attention in a transformer's last block, since behind it only the class token
+    reaches the logits; otherwise the last layer to finish, except pooling, whose output is a
+    map, which takes one more forward.
 
     Raises:
         UsageError: no layer has that name.
-        UnsupportedModelError: no layer gives a map.
+        UnsupportedModelError: no layer outputs a map.
     """
     if name is not None:
-        return _checked(module, name)
-    found = _by_structure(module) or _last_map(module, inputs)
+        return _existing_name(module, name)
+    found = _by_structure(module) or _last_spatial_layer(module, inputs)
     if found is None:
         raise UnsupportedModelError(
-            "no layer of this model gives a map to read; name one with layer=..., "
+            "no layer of this model outputs a map; name one with layer=..., "
             "or use the 'occlusion' attribution"
         )
     return found
 
 
-def tensor_of(output: Any) -> Tensor:
-    """The activation in a layer's output, which may be a tuple that starts with it."""
-    found = output[0] if isinstance(output, tuple) else output
-    if isinstance(found, Tensor):
-        return found
+def output_tensor(output: Any) -> Tensor:
+    """A layer's output, or the first element where the output is a tuple."""
+    tensor = output[0] if isinstance(output, tuple) else output
+    if isinstance(tensor, Tensor):
+        return tensor
     raise UnsupportedModelError(
         f"the layer returns a {type(output).__name__}, not a tensor; name another with "
         "layer=..., or use the 'occlusion' attribution"
@@ -56,10 +56,10 @@ def to_grid(layer: nn.Module, activation: Tensor, size: tuple[int, int]) -> Tens
     """A view of a layer's output as maps ``(B, C, gh, gw)``.
 
     Args:
-        layer: which gave it.
-        activation: ``(B, C, gh, gw)``, as it is; ``(B, gh, gw, C)`` of a layer norm; or tokens
-            ``(B, prefix + gh * gw, C)``, whose class and register tokens are left out.
-        size: of the module's input, ``(h, w)``, whose shape the grid of tokens has.
+        layer: the layer.
+        activation: ``(B, C, gh, gw)``; ``(B, gh, gw, C)`` of a layer norm; or tokens
+            ``(B, prefix + gh * gw, C)``, whose class and register tokens are dropped.
+        size: of the module's input, ``(h, w)``; the grid of tokens has its aspect ratio.
 
     Raises:
         UnsupportedModelError: the output is none of these.
@@ -71,14 +71,15 @@ def to_grid(layer: nn.Module, activation: Tensor, size: tuple[int, int]) -> Tens
         patches = activation[:, -count:].transpose(1, 2)  # (B, C, gh * gw)
         return patches.view(*patches.shape[:2], *grid)
     raise UnsupportedModelError(
-        f"layer {type(layer).__name__} gives {tuple(activation.shape)}, which is no map; name "
-        "another with layer=..., or use the 'occlusion' attribution"
+        f"layer {type(layer).__name__} gives {tuple(activation.shape)}, not a map; name another "
+        "with layer=..., or use the 'occlusion' attribution"
     )
 
 
 def _token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int] | None:
-    """Rows and columns of the patches, in the input's proportions, prefix tokens aside."""
+    """Rows and columns of the patches, without prefix tokens, in the input's aspect ratio."""
     height, width = size
+    # Fewest prefix tokens first; the exact aspect ratio rules out accidental factorisations.
     for count in range(tokens, max(tokens - _MOST_PREFIX_TOKENS - 1, 0), -1):
         rows = round((count * height / width) ** 0.5)
         if rows and count % rows == 0 and rows * width == count // rows * height:
@@ -86,7 +87,7 @@ def _token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int] | None:
     return None
 
 
-def _checked(module: nn.Module, name: str) -> str:
+def _existing_name(module: nn.Module, name: str) -> str:
     names = [known for known, _ in module.named_modules()]
     if name in names and name:
         return name
@@ -109,11 +110,11 @@ def _by_structure(module: nn.Module) -> str | None:
     return norms[-1] if norms else None
 
 
-def _last_map(module: nn.Module, inputs: Tensor) -> str | None:
+def _last_spatial_layer(module: nn.Module, inputs: Tensor) -> str | None:
     last: list[nn.Module] = []
 
     def hook(layer: nn.Module, _: tuple[Any, ...], output: Any) -> None:
-        # Not a pooling layer: where its grid is fixed, it is coarser than what it pools.
+        # Pooling layers are coarser than their input.
         if "Pool" in type(layer).__name__:
             return
         if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-2:].numel() > 1:

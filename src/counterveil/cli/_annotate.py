@@ -16,8 +16,8 @@ def annotate(
     markdown: Path | None = None,
 ) -> None:
     """Ask the annotator about what they have not judged yet, then show what all of them say."""
+    from counterveil.atomic import write_atomic
     from counterveil.errors import UsageError
-    from counterveil.images import write_atomic
     from counterveil.lab.benchmarks import annotation, majority
     from counterveil.lab.benchmarks.judgements import Judgements
     from counterveil.lab.benchmarks.samples import read

@@ -56,7 +56,7 @@ def bench(
     ] = False,
     reasoner: Annotated[
         str, typer.Option(help="Who is measured by the bench reasoning, as blip:REPO.")
-    ] = "proxy:scenes",
+    ] = "pictograms:scenes",
     annotate: Annotated[
         str | None,
         typer.Option(help="Judge --samples in the terminal under this name, into --out as JSONL."),
@@ -195,7 +195,7 @@ def _reasoning(*, quick: bool, device: str, reasoner: str, diagram: str) -> tupl
 
 
 def _write(out: Path, markdown: Path | None, figures: Any, pages: Pages) -> None:
-    from counterveil.images import write_atomic
+    from counterveil.atomic import write_atomic
     from counterveil.lab.benchmarks import results
 
     out.parent.mkdir(parents=True, exist_ok=True)

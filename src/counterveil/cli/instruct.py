@@ -22,7 +22,7 @@ def build(
     out: Annotated[Path, typer.Option(help="Proposals to write or to go on with, FILE.jsonl.")],
     profile: Annotated[
         str, typer.Option(help="Whose categories and questions; a profile or FILE.toml.")
-    ] = "proxy",
+    ] = "pictograms",
     reasoner: Annotated[
         str, typer.Option(help="Who proposes answers, as blip:REPO; nobody: default answers.")
     ] = "",
@@ -31,11 +31,11 @@ def build(
     """Propose an answer to each question on each image; goes on where it stopped."""
     from counterveil import reasoning
     from counterveil.lab.training.reasoner.instruct import build
-    from counterveil.profiles import profile as find
+    from counterveil.profiles import find_profile
 
     made = build(
         data,
-        find(profile).categories,
+        find_profile(profile).categories,
         out,
         reasoner=reasoning.load(reasoner, device=device) if reasoner else None,
         report=lambda line: typer.echo(line, err=True),

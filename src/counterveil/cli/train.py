@@ -144,7 +144,7 @@ def reasoner(
     from counterveil.lab.training.reasoner.lessons import Mix
     from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
     from counterveil.lab.training.reasoner.run import train
-    from counterveil.profiles import profile as find
+    from counterveil.profiles import find_profile
 
     recipe = ReasonerRecipe(
         start=start,
@@ -166,7 +166,7 @@ def reasoner(
         data,
         out,
         recipe,
-        categories=find(profile).categories if profile else None,
+        categories=find_profile(profile).categories if profile else None,
         images=images,
         unreviewed=unreviewed,
         resume=resume,

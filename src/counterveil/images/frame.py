@@ -1,4 +1,4 @@
-"""One frame of an opened file: found, checked, decoded, turned upright."""
+"""One frame of an opened file: checked, decoded, turned upright."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 from PIL.Image import Transpose
 
-from counterveil.errors import ImageBrokenError
-from counterveil.images.codec_errors import FOREIGN_TYPES
-from counterveil.images.colour import Colours, to_rgb
+from counterveil.images.codec_errors import CODEC_ERROR_TYPES, damaged
+from counterveil.images.colour import RgbPixels, to_rgb
 from counterveil.images.limits import Limits
 from counterveil.images.structure import Layout, jpeg
 
-_PLANAR = 284
-_TURNS = MappingProxyType(
+_TAG_PLANAR = 284
+_UPRIGHT = MappingProxyType(
     {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
@@ -27,19 +26,19 @@ _TURNS = MappingProxyType(
         8: Transpose.ROTATE_90,
     }
 )
-"""What undoes each EXIF orientation."""
+"""EXIF orientation -> operation that turns the image upright."""
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """A file whose header has been read and found within limits.
+class OpenedFile:
+    """A file whose header was read and is within the limits.
 
     Attributes:
         image: as Pillow opened it.
         data: the file.
-        format: as ``kinds.kind`` names it.
-        layout: what the walk over its blocks found.
-        limits: what it may cost.
+        format: as ``signatures.detect_format`` names it.
+        layout: result of the structure check.
+        limits: on the cost of the file.
     """
 
     image: Pillow.Image
@@ -49,95 +48,90 @@ class Opened:
     limits: Limits
 
     @property
-    def total(self) -> int:
-        """Frames that the file holds."""
+    def frames(self) -> int:
+        """Number of frames in the file."""
         if self.layout.frames is not None:
             return self.layout.frames
-        return 1 if self._alone else self._promised
+        # A JPEG that ends with its first picture holds one, whatever its index declares.
+        return 1 if self.layout.end == len(self.data) else self._declared_frames
 
     @property
-    def _promised(self) -> int:
+    def _declared_frames(self) -> int:
         frames: int = getattr(self.image, "n_frames", 1)
         return frames
 
-    @property
-    def _alone(self) -> bool:
-        """A JPEG that ends with its first picture, whatever its index says of others."""
-        return self.layout.end == len(self.data)
-
     def notes(self) -> tuple[str, ...]:
-        """What is left out of every frame."""
+        """Notes on what is left out of every frame."""
         notes = []
         end = self.layout.end
-        if self.total < self._promised:
-            notes.append(f"its index promises {self._promised} pictures, and holds {self.total}")
-        elif (
-            end is not None and end < len(self.data) and (self.format != "JPEG" or self.total == 1)
-        ):
-            notes.append(f"{len(self.data) - end} bytes behind the image's end were left out")
+        trailing = 0 if end is None else len(self.data) - end
+        if self.frames < self._declared_frames:
+            notes.append(
+                f"its index declares {self._declared_frames} pictures, the file holds {self.frames}"
+            )
+        elif trailing > 0 and (self.format != "JPEG" or self.frames == 1):
+            notes.append(f"{trailing} bytes behind the image's end were left out")
         if self.image.info.get("icc_profile"):
             notes.append("its colour profile was dropped, not applied")
         return tuple(notes)
 
 
-def frame(opened: Opened, index: int, spent: int) -> Colours:
+def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> RgbPixels:
     """Decode one frame.
 
     Args:
-        opened: the file.
+        file: the opened file.
         index: of the frame, from 0.
-        spent: pixels of the frames decoded before.
+        pixels_before: pixels of the frames decoded before this one.
 
     Raises:
-        ImageTooLargeError: the frame alone is over a limit.
-        ImageBrokenError: part of it is missing, or its colours are not read.
-        Exception: whatever Pillow throws; see ``seam``.
+        ImageTooLargeError: the frame is over a limit.
+        ImageBrokenError: part of the frame is missing, or its colour mode is not supported.
+        Exception: of Pillow; see ``codec_errors``.
     """
-    image = opened.image
+    image = file.image
     image.seek(index)
-    opened.limits.check_size(*image.size)
-    total = spent + image.width * image.height
-    opened.limits.check("total_pixels", total, f"{total} pixels so far")
-    _check_covered(image)
-    turned = _orientation(image)
-    _load(opened)
-    left = _orientation(image)  # Pillow turns TIFF itself
-    upright = image.transpose(_TURNS[left]) if left in _TURNS else image
-    colours = to_rgb(upright, opened.layout.depth)
-    notes = ("turned upright, as its orientation tag asks",) if turned in _TURNS else ()
-    return Colours(colours.pixels, notes + colours.notes)
+    file.limits.check_size(*image.size)  # bomb-page.tif: each page has its own size
+    total = pixels_before + image.width * image.height
+    file.limits.check("total_pixels", total, f"{total} pixels so far")
+    _check_tiff_coverage(image)
+    orientation = _orientation(image)
+    _load(file)
+    remaining = _orientation(image)  # 1 for a TIFF: Pillow turns it while loading
+    upright = image.transpose(_UPRIGHT[remaining]) if remaining in _UPRIGHT else image
+    rgb = to_rgb(upright, file.layout.bit_depth)
+    notes = ("turned upright, as its orientation tag asks",) if orientation in _UPRIGHT else ()
+    return RgbPixels(rgb.pixels, notes + rgb.notes)
 
 
-def _load(opened: Opened) -> None:
-    image = opened.image
-    if opened.format != "JPEG":
+def _load(file: OpenedFile) -> None:
+    image = file.image
+    if file.format != "JPEG":
         image.load()
         return
-    # Each picture of a file has scans of its own: they are counted before the codec runs them.
+    # Each picture of a JPEG file has scans of its own: count them before the codec runs them.
     offset = getattr(image, "offset", 0)
-    found = jpeg.walk(opened.data, offset, opened.limits)
+    segments = jpeg.read_segments(file.data, offset, file.limits)
     image.load()
-    jpeg.check_complete(opened.data, offset, image, found)
+    jpeg.check_complete(file.data, offset, image, segments)
 
 
 def _orientation(image: Pillow.Image) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except FOREIGN_TYPES:  # the pixels are no worse for it
+    except CODEC_ERROR_TYPES:  # damaged EXIF data do not harm the pixels
         return 1
     return value if isinstance(value, int) else 1
 
 
-def _check_covered(image: Pillow.Image) -> None:
-    """Raise where the pieces of a TIFF do not cover it: Pillow leaves the rest black."""
+def _check_tiff_coverage(image: Pillow.Image) -> None:
+    """missing-strips.tif: Pillow leaves pixels black that no strip or tile covers."""
     tags = getattr(image, "tag_v2", None)
     if tags is None:
         return
     extents = [tile[1] for tile in getattr(image, "tile", [])]
     covered = sum((right - left) * (low - top) for left, top, right, low in extents)
-    planes = len(image.getbands()) if tags.get(_PLANAR) == 2 and len(extents) > 1 else 1
+    planes = len(image.getbands()) if tags.get(_TAG_PLANAR) == 2 and len(extents) > 1 else 1
     needed = image.width * image.height * planes
     if covered < needed:
-        raise ImageBrokenError(
-            f"its pieces cover {covered} of {needed} pixels; ask for an intact copy"
-        )
+        raise damaged(f"its strips or tiles cover {covered} of {needed} pixels")

@@ -1,23 +1,29 @@
-"""One category's counterfactual on one image."""
+"""Step 2: find, for each flagged category, the smallest mask that flips its classifier."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from counterveil.attribution import Attribution
-from counterveil.classifiers.wrapped import Wrapped
-from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
+from counterveil.config import Config
+from counterveil.pipeline.components import (
+    CategoryClassifier,
+    Components,
+    NamedMethod,
+    mask_evaluator,
+)
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.search import Goal
+from counterveil.search.problem import SearchProblem
 from counterveil.segmentation import region_scores
 from counterveil.types import (
     AttributionMap,
     Classifier,
+    GradientClassifier,
     Image,
     Images,
     Labels,
-    Masks,
-    MaskScoreFunction,
+    ModelInfo,
     Scores,
     SearchResult,
 )
@@ -25,19 +31,19 @@ from counterveil.types import (
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """How one category's veil came about.
+    """Counterfactual of one category on one image.
 
     Attributes:
-        counterfactual: what the search found.
-        attribution_map: the attribution map.
-        labels: the regions.
-        refinement_labels: the partition the veil was given back by; the regions where there is none.
-        attribution: name of the method that made the map.
-        evaluations: images scored, the attribution's included.
-        warnings: what the reader should know.
+        result: what the search found.
+        attribution_map: ``(H, W)``.
+        labels: the regions, ``(H, W)``.
+        refinement_labels: cells by which the mask was reduced; the regions if there are none.
+        attribution: name of the attribution method.
+        evaluations: images scored by the search and by an attribution that scores.
+        warnings: sentences for the record.
     """
 
-    counterfactual: SearchResult
+    result: SearchResult
     attribution_map: AttributionMap
     labels: Labels
     refinement_labels: Labels
@@ -46,118 +52,163 @@ class Explanation:
     warnings: tuple[str, ...] = ()
 
 
-class Counted(Wrapped):
-    """A classifier that counts the images it scored; a search may call it as a score."""
+def explain(
+    image: Image,
+    flagged: Sequence[CategoryClassifier],
+    components: Components,
+    config: Config,
+    stopwatch: Stopwatch,
+) -> dict[str, Explanation]:
+    """Explain each flagged category.
+
+    Args:
+        image: ``(H, W, 3)``, at the resolution of the search.
+        flagged: the categories to explain.
+        components: attribution, segmentation, search, fill.
+        config: target and limits of the search.
+        stopwatch: measures the stages.
+
+    Returns:
+        By category key, in the order of ``flagged``.
+
+    References:
+        Bethany et al., AAAI 2024, "Counterfactual Subobject Explanations for Obfuscation":
+        attribution, segmentation, region scores (Definition 1), search.
+    """
+    segmenter = _Segmenter(image, components, stopwatch)
+    return {
+        each.category.key: _explain_category(each, image, segmenter, components, config, stopwatch)
+        for each in flagged
+    }
+
+
+def _explain_category(
+    category_classifier: CategoryClassifier,
+    image: Image,
+    segmenter: _Segmenter,
+    components: Components,
+    config: Config,
+    stopwatch: Stopwatch,
+) -> Explanation:
+    classifier = category_classifier.classifier
+    threshold = category_classifier.category.threshold
+    chosen, warnings = _choose_attribution(category_classifier, components, config)
+    counter = CountingClassifier(classifier)
+    attribution_map, labels = _attribute(
+        chosen, classifier, counter, image, segmenter, components, config, stopwatch
+    )
+    refinement_labels = segmenter.refinement_labels()
+    problem = SearchProblem(
+        labels,
+        region_scores(attribution_map, labels),
+        threshold=threshold,
+        target=min(threshold, config.target),
+        max_regions=config.max_regions,
+        max_score_increase=config.max_score_increase,
+        refinement_labels=refinement_labels,
+        attribution_map=attribution_map,
+    )
+    evaluator = mask_evaluator(
+        classifier, image, components.fill, max_evaluations=config.max_evaluations
+    )
+    with stopwatch("search"):
+        result = components.search.method(problem, evaluator)
+    return Explanation(
+        result,
+        attribution_map,
+        labels,
+        labels if refinement_labels is None else refinement_labels,
+        chosen.name,
+        counter.images + evaluator.evaluations,
+        warnings,
+    )
+
+
+def _choose_attribution(
+    category_classifier: CategoryClassifier, components: Components, config: Config
+) -> tuple[NamedMethod[Attribution], tuple[str, ...]]:
+    """The attribution method, and warnings where it is not the configured one."""
+    key = category_classifier.category.key
+    chosen, warnings = components.attribution, []
+    has_gradients = isinstance(category_classifier.classifier, GradientClassifier)
+    if chosen.method.needs_gradients and not has_gradients:
+        chosen = components.black_box_attribution
+        warnings.append(
+            f"{key}: the classifier gives no gradients, so {chosen.name} ranked the regions "
+            f"instead of {components.attribution.name}"
+        )
+    if config.guided_segmentation and chosen.method.needs_regions:
+        warnings.append(
+            f"{key}: {chosen.name} needs the regions first, so it did not guide the segmentation"
+        )
+    return chosen, tuple(warnings)
+
+
+def _attribute(
+    chosen: NamedMethod[Attribution],
+    classifier: Classifier,
+    counter: CountingClassifier,
+    image: Image,
+    segmenter: _Segmenter,
+    components: Components,
+    config: Config,
+    stopwatch: Stopwatch,
+) -> tuple[AttributionMap, Labels]:
+    """Attribution map and regions. Which comes first depends on the attribution method."""
+    method = chosen.method
+    scored = classifier if method.needs_gradients else counter
+    if method.needs_regions:
+        labels = segmenter.labels()
+        with stopwatch("attribution"):
+            return method(scored, image, labels=labels, fill=components.fill), labels
+    with stopwatch("attribution"):
+        attribution_map = method(scored, image)
+    guidance = attribution_map if config.guided_segmentation else None
+    return attribution_map, segmenter.labels(guidance)
+
+
+class CountingClassifier:
+    """Counts the images that an attribution scores; gradients are not counted."""
 
     def __init__(self, classifier: Classifier) -> None:
-        super().__init__(classifier)
+        self._classifier = classifier
         self.images = 0
+
+    @property
+    def info(self) -> ModelInfo:
+        """As the classifier's."""
+        return self._classifier.info
 
     def score(self, images: Images) -> Scores:
         """As the classifier scores."""
         self.images += len(images)
-        return super().score(images)
-
-    __call__ = score
-
-    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
-        """Likewise counted."""
-        veiled = super().score_masked(image, paint)
-        if veiled is None:
-            return None
-
-        def counted(masks: Masks) -> Scores:
-            self.images += len(masks)
-            return veiled(masks)
-
-        return counted
+        return self._classifier.score(images)
 
 
-class Explainer:
-    """Explains one image; what categories share (the partition) is made once."""
+@dataclass
+class _Segmenter:
+    """Segments one image; categories share the unguided regions and the refinement cells."""
 
-    def __init__(
-        self, image: Image, methods: Components, settings: Settings, stopwatch: Stopwatch
-    ) -> None:
-        self._image = image
-        self._methods = methods
-        self._settings = settings
-        self._stopwatch = stopwatch
-        self._labels: Labels | None = None
-        self._finer: Labels | None = None
+    image: Image
+    components: Components
+    stopwatch: Stopwatch
+    _cache: dict[str, Labels] = field(default_factory=dict)
 
-    def explain(self, watch: CategoryClassifier) -> Explanation:
-        """Find what to veil for one category."""
-        counted = Counted(watch.classifier)
-        chosen, warnings = self._choose(watch)
-        attribution_map, labels = self._heat_and_labels(chosen, counted)
-        refinement_labels = self._finer_labels()
-        threshold = watch.category.threshold
-        with self._stopwatch("search"):
-            counterfactual = self._methods.search.method(
-                self._image,
-                counted,
-                labels,
-                region_scores(attribution_map, labels),
-                fill=self._methods.fill,
-                goal=Goal(threshold, min(threshold, self._settings.target), self._settings.slack),
-                budget=self._settings.budget,
-                refinement_labels=refinement_labels,
-                attribution_map=attribution_map,
-            )
-        return Explanation(
-            counterfactual,
-            attribution_map,
-            labels,
-            labels if refinement_labels is None else refinement_labels,
-            chosen.name,
-            counted.images,
-            warnings,
-        )
-
-    def _choose(self, watch: CategoryClassifier) -> tuple[Named[Attribution], tuple[str, ...]]:
-        """A black box gets the attribution that asks for scores only, and the record says so."""
-        chosen, said = self._methods.attribution, []
-        if not (chosen.method.needs_regions or hasattr(watch.classifier, "module")):
-            chosen = self._methods.black_box
-            said.append(
-                f"{watch.category.key}: the classifier only scores, so its regions were ranked by "
-                f"{chosen.name} instead of {self._methods.attribution.name}"
-            )
-        if self._settings.guided and chosen.method.needs_regions:
-            said.append(
-                f"{watch.category.key}: {chosen.name} needs the regions first, so it did not guide "
-                "them"
-            )
-        return chosen, tuple(said)
-
-    def _heat_and_labels(
-        self, chosen: Named[Attribution], counted: Counted
-    ) -> tuple[AttributionMap, Labels]:
-        if chosen.method.needs_regions:
-            labels = self._partition(None)
-            with self._stopwatch("attribution"):
-                return (
-                    chosen.method(counted, self._image, labels=labels, fill=self._methods.fill),
-                    labels,
-                )
-        with self._stopwatch("attribution"):
-            attribution_map = chosen.method(counted, self._image)
-        return attribution_map, self._partition(attribution_map if self._settings.guided else None)
-
-    def _partition(self, guidance: AttributionMap | None) -> Labels:
-        if guidance is None and self._labels is not None:
-            return self._labels
-        with self._stopwatch("regions"):
-            labels = self._methods.segmentation.method(self._image, guidance=guidance)
+    def labels(self, guidance: AttributionMap | None = None) -> Labels:
+        """Regions; with guidance they belong to one category and are not shared."""
+        if guidance is None and "regions" in self._cache:
+            return self._cache["regions"]
+        with self.stopwatch("regions"):
+            labels = self.components.segmentation.method(self.image, guidance=guidance)
         if guidance is None:
-            self._labels = labels
+            self._cache["regions"] = labels
         return labels
 
-    def _finer_labels(self) -> Labels | None:
-        if self._methods.refinement_labels is None:
+    def refinement_labels(self) -> Labels | None:
+        """Small cells; ``None`` if the search keeps whole regions."""
+        if self.components.refinement is None:
             return None
-        if self._finer is None:
-            with self._stopwatch("regions"):
-                self._finer = self._methods.refinement_labels(self._image)
-        return self._finer
+        if "refinement" not in self._cache:
+            with self.stopwatch("regions"):
+                self._cache["refinement"] = self.components.refinement(self.image)
+        return self._cache["refinement"]

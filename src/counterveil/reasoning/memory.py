@@ -1,76 +1,65 @@
-"""How much memory a reasoner's weights need, computed from its configuration alone."""
+"""Memory of a reasoner's weights, computed from its configuration alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
-from counterveil.reasoning.ciit import ConditionalInstructBlip
+from counterveil.reasoning.instructblip import ConditionalInstructBlip
 
-from transformers import (  # isort: skip  (after torchvision, which ciit imports)
+from transformers import (  # isort: skip  (after torchvision, which instructblip imports)
     InstructBlipConfig,
     InstructBlipQFormerConfig,
     InstructBlipVisionConfig,
     LlamaConfig,
 )
 
-BITS: Mapping[str, float] = {"bf16": 16.0, "8-bit": 8.0, "4-bit": 4.0}
-"""Of each weight of a linear layer; bitsandbytes' scales come on top."""
-_SCALE = {"bf16": 0.0, "8-bit": 0.0, "4-bit": 32 / 64}
-"""Bits a weight for the scales: one float32 for 64 weights in 4-bit; a row's is nothing in 8."""
-_GIB = 2**30
+# Bits per weight of a linear layer as bitsandbytes stores it. 4-bit adds one float32 scale per 64
+# weights; 8-bit adds one per row, which is negligible.
+_LINEAR_BITS = {"bf16": 16.0, "8-bit": 8.0, "4-bit": 4.0 + 32 / 64}
+_OTHER_BITS = 16.0
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Weights of a model.
+class WeightMemory:
+    """Size of a model's weights.
 
     Attributes:
-        parameters: how many.
-        gib: of each precision, in GiB; activations and the cache of a generation come on top.
+        parameters: number of parameters.
+        gib: GiB for each precision, without activations and the key-value cache.
     """
 
     parameters: int
     gib: Mapping[str, float]
 
 
-def vicuna(size: str) -> InstructBlipConfig:
-    """InstructBLIP with Vicuna ``7b`` or ``13b``, as Salesforce released them."""
-    shape: dict[str, Any] = {
-        "7b": {
-            "hidden_size": 4096,
-            "intermediate_size": 11008,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-        },
-        "13b": {
-            "hidden_size": 5120,
-            "intermediate_size": 13824,
-            "num_hidden_layers": 40,
-            "num_attention_heads": 40,
-        },
-    }[size]
+def vicuna_config(size: str) -> InstructBlipConfig:
+    """Configuration of InstructBLIP with Vicuna ``7b`` or ``13b``, as Salesforce released it."""
+    hidden, intermediate, layers = {"7b": (4096, 11008, 32), "13b": (5120, 13824, 40)}[size]
+    llama = LlamaConfig(
+        vocab_size=32001,
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=layers,  # as many as layers, in both sizes
+    )
     return InstructBlipConfig(
         vision_config=InstructBlipVisionConfig().to_dict(),
         qformer_config=InstructBlipQFormerConfig(vocab_size=30523).to_dict(),
-        text_config=LlamaConfig(vocab_size=32001, **shape).to_dict(),
+        text_config=llama.to_dict(),
         num_query_tokens=32,
         image_token_index=32000,
     )
 
 
-def memory(config: InstructBlipConfig) -> Memory:
-    """The weights of a configuration, without making them.
-
-    Linear layers are quantised, as bitsandbytes does it, but for the one that gives the logits;
-    everything else stays in bf16.
-    """
+def weight_memory(config: InstructBlipConfig) -> WeightMemory:
+    """Compute the memory of the weights without allocating them."""
     with torch.device("meta"):
         model = ConditionalInstructBlip(config)
+    # bitsandbytes quantises every linear layer but the output layer; the rest stays in bf16.
     head = model.language_model.get_output_embeddings()
     linear = sum(
         module.weight.numel()
@@ -78,8 +67,8 @@ def memory(config: InstructBlipConfig) -> Memory:
         if isinstance(module, nn.Linear) and module is not head
     )
     total = sum(parameter.numel() for parameter in model.parameters())
-    bits = {
-        name: linear * (BITS[name] + _SCALE[name]) + (total - linear) * BITS["bf16"]
-        for name in BITS
+    gib = {
+        name: (linear * bits + (total - linear) * _OTHER_BITS) / 8 / 2**30
+        for name, bits in _LINEAR_BITS.items()
     }
-    return Memory(total, {name: value / 8 / _GIB for name, value in bits.items()})
+    return WeightMemory(total, gib)

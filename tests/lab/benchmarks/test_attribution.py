@@ -113,7 +113,7 @@ def test_imputed_pixels_are_the_mean_of_their_neighbours():
 
 
 def theirs():
-    from counterveil.classifiers._torchvision import import_torchvision
+    from counterveil.classifiers.architectures import import_torchvision
 
     import_torchvision()  # before pytorch-grad-cam, which imports it too
     return pytest.importorskip("pytorch_grad_cam.metrics.road")

@@ -11,7 +11,7 @@ from counterveil.lab.benchmarks.cse import beside
 from counterveil.lab.benchmarks.interval import estimate, ratio
 from counterveil.lab.benchmarks.overlap import overlap
 from counterveil.lab.benchmarks.results import to_json, to_markdown
-from counterveil.lab.benchmarks.traced import Traced
+from counterveil.lab.benchmarks.traced import trace
 from counterveil.types import ModelInfo
 
 
@@ -134,6 +134,7 @@ class Bright:
 
     info = ModelInfo("bright")
     module = "inner"
+    to_input = target = staticmethod(lambda given: given)
 
     def score(self, images):
         return (images > 0).mean(axis=(1, 2, 3))
@@ -141,7 +142,7 @@ class Bright:
 
 def test_a_trace_keeps_each_smaller_flip_and_when_its_batch_was_done():
     image = np.full((4, 5, 3), 255, np.uint8)
-    traced = Traced(Bright(), 0.5)
+    traced = trace(Bright(), 0.5)
     assert traced.module == "inner"
     traced.score(image[None])
     veiled = traced.score_masked(image, np.zeros_like(image))

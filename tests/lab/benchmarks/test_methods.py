@@ -53,12 +53,12 @@ def test_a_quick_bench_leaves_out_what_takes_a_thousand_images():
 
 def test_rivals_have_their_authors_settings():
     csra = ROWS["CSRA as published"].parts(Reds())
-    assert (csra.segmentation.method.segments, csra.segmentation.method.compactness) == (30, 50)
+    assert (csra.segmentation.method.n_segments, csra.segmentation.method.compactness) == (30, 50)
     assert (csra.search.method.regions, csra.attribution.name) == (8, "gradcam")
     assert ROWS["CSRA as published, 10 regions"].parts(Reds()).search.method.regions == 10
     sedc = ROWS["SEDC as published, blur"].parts(Reds())
     cut = sedc.segmentation.method
-    assert (cut.kernel, cut.reach, cut.ratio) == (4, 200, 0.2)
+    assert (cut.kernel_size, cut.max_dist, cut.ratio) == (4, 200, 0.2)
     assert sedc.fill == BLUR
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from counterveil.lab.benchmarks import reasoning as measure
-from counterveil.reasoning.base import DESCRIBE, OPEN, Answered
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION, OPEN_QUESTIONS, QuestionAnswer
 from counterveil.types import ModelInfo
 
 COUNT = 48
@@ -21,7 +21,7 @@ class Knows:
     """Tells the truth of scenes that it recognises by their pixels; sure to a degree."""
 
     info = ModelInfo("python:tests:knows", "1")
-    knows = None
+    supported_categories = None
 
     def __init__(self, drawn, sure=0.97):
         self._answers = {scene.pixels.tobytes(): scene.answers for scene in drawn}
@@ -34,24 +34,25 @@ class Knows:
     def _one(self, image, question, code):
         for answer in self._answers.get(image.tobytes(), ()):
             if answer.question == question:
-                p = None if question in OPEN else self._sure if answer.yes else 1 - self._sure
-                return Answered(question, answer.answer, p)
-        return Answered(question, "No.", 1 - self._sure)
+                p = self._sure if answer.yes else 1 - self._sure
+                p = None if question in OPEN_QUESTIONS else p
+                return QuestionAnswer(question, answer.answer, p)
+        return QuestionAnswer(question, "No.", 1 - self._sure)
 
 
 class Parrot(Knows):
     """Says what the code says, whatever the image shows."""
 
     def _one(self, image, question, code):
-        if question in OPEN:
-            return Answered(question, "The image shows an empty place.", None)
+        if question in OPEN_QUESTIONS:
+            return QuestionAnswer(question, "The image shows an empty place.", None)
         flagged = {q.text for key, q in measure.QUESTIONS if code.guidance.get(key, 0) > 0}
-        return Answered(question, "", 0.9 if question in flagged else 0.1)
+        return QuestionAnswer(question, "", 0.9 if question in flagged else 0.1)
 
 
 class Silent(Knows):
     def _one(self, image, question, code):
-        return Answered(question, "", None, "refused")
+        return QuestionAnswer(question, "", None, "refused")
 
 
 def asked(reasoner, drawn, at=0):
@@ -219,7 +220,7 @@ def test_words_to_judge_are_each_conditions_and_every_answer(drawn):
 
 
 def test_the_description_is_among_the_open_questions():
-    assert DESCRIBE in OPEN
+    assert DESCRIPTION_QUESTION in OPEN_QUESTIONS
 
 
 def test_nobody_is_asked_where_nothing_was_answered_yes(drawn):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterveil.classifiers.architectures import build
+from counterveil.classifiers.architectures import build_network
 from counterveil.lab.training.calibration import MOST, shift, shifted
 
 
@@ -37,7 +37,7 @@ def test_it_never_goes_further_than_it_may():
 
 def test_weights_are_shifted_by_as_much_and_nothing_else_changes():
     torch.manual_seed(0)
-    module = build("slim").eval()
+    module = build_network("slim").eval()
     pixels = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         before = module(pixels)

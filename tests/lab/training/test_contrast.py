@@ -14,7 +14,8 @@ from counterveil.lab.training.reasoner.contrast import Matcher, teach_queries
 from counterveil.lab.training.reasoner.examples import scene_examples
 from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
 from counterveil.lab.training.reasoner.run import train
-from counterveil.reasoning import ConditionalBlip, Generation
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import GenerationSettings
 from tests.lab.training.test_data import scene_folder
 
 
@@ -73,7 +74,8 @@ def test_the_small_one_is_made_from_end_to_end_and_fits_into_a_package(scenes, t
     assert (tmp_path / "model.safetensors").stat().st_size < 25e6
     assert (tmp_path / "README.md").is_file()
     assert json.loads((tmp_path / "metrics.json").read_text())["recipe"]["queries"] == 2
-    again = ConditionalBlip.from_pretrained(tmp_path, generation=Generation(beams=1, length=3))
+    short = GenerationSettings(num_beams=1, max_new_tokens=3)
+    again = ConditionalBlip.from_pretrained(tmp_path, generation=short)
     image = np.zeros((64, 64, 3), np.uint8)
     assert again.model.dtype == torch.float32
     assert 0 <= again.answer([image], [["Is it?"]], [ControlCode({})])[0][0].p_yes <= 1

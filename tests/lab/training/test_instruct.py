@@ -22,7 +22,7 @@ from counterveil.lab.training.reasoner.instruct import (
     pending,
     reviews_of,
 )
-from counterveil.reasoning.base import OPEN, Answered
+from counterveil.reasoning.interfaces import OPEN_QUESTIONS, QuestionAnswer
 from counterveil.types import ModelInfo
 
 ONE = (CATEGORIES["self_harm"],)
@@ -33,7 +33,7 @@ class Says:
     """Proposes yes where an image is dark; silent on what it is told to be silent on."""
 
     info = ModelInfo("python:tests:says", "1")
-    knows = ()
+    supported_categories = ()
 
     def __init__(self, silent=()):
         self._silent = silent
@@ -45,11 +45,11 @@ class Says:
 
     def _one(self, image, question):
         if question in self._silent:
-            return Answered(question, "", None, "refused")
-        if question in OPEN:
-            return Answered(question, "The image shows a plain area.", None)
+            return QuestionAnswer(question, "", None, "refused")
+        if question in OPEN_QUESTIONS:
+            return QuestionAnswer(question, "The image shows a plain area.", None)
         dark = image.mean() < 100
-        return Answered(question, "Yes, it is dark." if dark else "No.", float(dark))
+        return QuestionAnswer(question, "Yes, it is dark." if dark else "No.", float(dark))
 
 
 @pytest.fixture

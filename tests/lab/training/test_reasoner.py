@@ -28,15 +28,16 @@ from counterveil.lab.training.reasoner.language import teach_language, told
 from counterveil.lab.training.reasoner.lessons import Collator, Lessons, Mix, code_of
 from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
 from counterveil.lab.training.reasoner.run import train
-from counterveil.reasoning import ConditionalBlip, Generation
-from counterveil.reasoning.ciit import IGNORED
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.instructblip import IGNORE_INDEX
+from counterveil.reasoning.options import GenerationSettings
 from tests.lab.training.test_data import scene_folder
 from tests.reasoning import tiny
 
 ZERO2 = Path(__file__).parents[3] / "examples" / "deepspeed" / "zero2.json"
 
 KINDS_IN_ORDER = tuple(KINDS)
-SHORT = Generation(beams=1, length=4)
+SHORT = GenerationSettings(num_beams=1, max_new_tokens=4)
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +131,13 @@ def test_only_answers_are_learnt(scenes, blip):
     batch = Collator(blip)([lessons[i] for i in range(4)])
     tokenizer = blip.processor.tokenizer
     assert batch["pixel_values"].shape == (4, 3, small.SIDE, small.SIDE)
-    assert batch["owners"].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
+    assert batch["image_index"].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
     assert batch["guidance"].shape == (16, len(PAPER))
     pairs = [pair for i in range(4) for pair in lessons[i].pairs]
     for row, labels, (question, answer) in zip(
         batch["input_ids"], batch["labels"], pairs, strict=True
     ):
-        learnt = labels[labels != IGNORED]
+        learnt = labels[labels != IGNORE_INDEX]
         assert learnt[-1] == tokenizer.eos_token_id
         assert tokenizer.decode(learnt, skip_special_tokens=True) == answer
         assert tokenizer.unk_token_id not in row.tolist()
@@ -177,7 +178,7 @@ def test_what_is_told_stands_where_the_image_will_be(blip):
     ids, labels = told(blip, 8, np.random.default_rng(0))
     queries = blip.model.config.num_query_tokens
     assert ids.shape == labels.shape
-    assert (labels[:, :queries] == IGNORED).all()
+    assert (labels[:, :queries] == IGNORE_INDEX).all()
     names = blip.processor.tokenizer.convert_tokens_to_ids(list(small.names()))
     assert set(ids[:, :queries].unique().tolist()) <= {*names, blip.model.config.image_token_index}
 
@@ -209,7 +210,7 @@ def test_a_stock_checkpoint_is_trained_saved_and_reloads_to_the_same(scenes, sto
         assert words in card
     assert str(stock.parent) not in card
     assert any("eval_loss" in row for row in metrics["history"])
-    assert after.spec.scale == pytest.approx(metrics["scale"])
+    assert after.control_config.scale == pytest.approx(metrics["scale"])
     assert json.loads((tmp_path / "out" / "config.json").read_text()).get("use_cache", True)
     again = ConditionalBlip.from_pretrained(tmp_path / "out", generation=SHORT)
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
@@ -342,7 +343,7 @@ def test_a_reasoner_is_conditioned_on_categories_of_ones_own(stock, tmp_path):
     assert result.exit_code == 0, result.output
     assert "left out" in result.output and "train/logos/0.png" in result.output
     made = ConditionalBlip.from_pretrained(tmp_path / "made", generation=SHORT)
-    assert made.knows == ("logos",)
+    assert made.supported_categories == ("logos",)
     assert float(made.model.control.prompt.detach().abs().sum()) > 0, "its code was learnt"
     again = [word if word != str(stock) else str(tmp_path / "made") for word in asked]
     other = CliRunner().invoke(app, [*again, "--profile", "proxy"])
@@ -393,7 +394,8 @@ def test_two_processes_train_and_one_writes(scenes, stock, tmp_path, monkeypatch
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stderr.count("P(yes) calibrated") == 1
-    assert ConditionalBlip.from_pretrained(tmp_path / "made", generation=SHORT).knows == PAPER
+    made = ConditionalBlip.from_pretrained(tmp_path / "made", generation=SHORT)
+    assert made.supported_categories == PAPER
     assert (tmp_path / "made" / "README.md").is_file()
 
 

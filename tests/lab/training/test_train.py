@@ -163,19 +163,19 @@ def test_things_are_learnt_to_be_named(tmp_path, precision):
 
 
 def test_heads_that_are_thrown_away_leave_no_hook():
-    from counterveil.classifiers.architectures import build, stages
+    from counterveil.classifiers.architectures import build_network, last_stages
 
-    module = build("slim")
+    module = build_network("slim")
     namer = Namer(module, things(8), passes=1, batch=8, rate=1e-3, seed=0)
-    assert all(stage._forward_hooks for stage in stages(module))
+    assert all(stage._forward_hooks for stage in last_stages(module))
     namer._tapped.release()
-    assert not any(stage._forward_hooks for stage in stages(module))
+    assert not any(stage._forward_hooks for stage in last_stages(module))
 
 
 def test_the_pointer_wants_what_is_visible():
-    from counterveil.classifiers.architectures import build
+    from counterveil.classifiers.architectures import build_network
 
-    module = build("slim")
+    module = build_network("slim")
     pointer = Pointer(module, (64, 64))
     images, wanted = torch.rand(2, 3, 64, 64), torch.zeros(2, 64, 64)
     wanted[0, :32] = 1

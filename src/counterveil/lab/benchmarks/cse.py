@@ -14,7 +14,7 @@ from counterveil.lab.benchmarks.methods import Method
 from counterveil.lab.benchmarks.optimum import Optimum
 from counterveil.lab.benchmarks.overlap import overlap
 from counterveil.lab.benchmarks.subjects import Case, flagged
-from counterveil.lab.benchmarks.traced import Traced
+from counterveil.lab.benchmarks.traced import trace
 from counterveil.pipeline import CategoryClassifier, Components, Named, Pipeline
 from counterveil.pipeline.explain import Explainer, Explanation
 from counterveil.pipeline.job import Job
@@ -54,7 +54,7 @@ def explain(
             _warm_up(case, parts, method, watch)
             warm = True
         start = time.perf_counter()
-        traced = Traced(watch.classifier, watch.category.threshold)
+        traced = trace(watch.classifier, watch.category.threshold)
         watched = replace(watch, classifier=traced)
         if method.objects:
             explanation = _released(case, parts, method, watched)

@@ -15,16 +15,16 @@ from counterveil import attribution, profiles, search, segmentation
 from counterveil.attribution import Attribution
 from counterveil.fills import Fill, fill
 from counterveil.pipeline import Components, Named, Settings
-from counterveil.types import Budget, Classifier, Image
+from counterveil.types import Budget, Classifier, GradientClassifier, Image
 
 Options = Mapping[str, Any]
 BLACK = fill("black")
 TARGET = profiles.PROFILES["proxy"].settings.target
 """What the default settings ask for; a mere flip is 0.5."""
-PAPER_BASS: Options = MappingProxyType({"start": 12})
+PAPER_BASS: Options = MappingProxyType({"initial_count": 12})
 """Found on validation scenes: from 12 regions, the greedy search finds more counterfactuals among
 its ten than from 16, the default."""
-CSRA_SLIC: Options = MappingProxyType({"segments": 30, "compactness": 50})
+CSRA_SLIC: Options = MappingProxyType({"n_segments": 30, "compactness": 50})
 SECOND_STAGE = ("layer2", "network.resnet.encoder.stages.1")
 """Names of a ResNet's second stage: torchvision's, and the proxies'."""
 
@@ -87,16 +87,11 @@ class Method:
         )
 
     def _attribution(self, classifier: Classifier) -> Attribution:
-        inside = {name for name, _ in getattr(classifier, "module", _Nothing).named_modules()}
+        inside = set()
+        if isinstance(classifier, GradientClassifier):
+            inside = {name for name, _ in classifier.module.named_modules()}
         layer = next((name for name in self.layers if name in inside), None)
         return attribution.make(self.attribution, **({} if layer is None else {"layer": layer}))
-
-
-class _Nothing:
-    @staticmethod
-    def named_modules() -> list[tuple[str, object]]:
-        """Of a classifier that cannot be looked into."""
-        return []
 
 
 PAPER = Method("FullGrad + BASS + greedy (the paper)")

@@ -11,7 +11,7 @@ import numpy as np
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER, ControlCode
 from counterveil.lab.benchmarks.interval import Estimate, estimate
 from counterveil.lab.scenes import CATEGORY_KEYS, KINDS, Scene, draw_scene
-from counterveil.reasoning.base import Answered, Reasoner
+from counterveil.reasoning.interfaces import QuestionAnswer, Reasoner
 from counterveil.types import Image, Mask
 
 Step = Callable[[], None]
@@ -130,7 +130,7 @@ def _answers(
     fine = [question.text for _, question in QUESTIONS]
     images, codes = [scene.pixels for scene, _ in asked], [code for _, code in asked]
     answers = reasoner.answer(images, [fine] * len(asked), codes, text=False)
-    words: list[list[Answered]] = [[] for _ in asked]
+    words: list[list[QuestionAnswer]] = [[] for _ in asked]
     if texts:
         words = reasoner.answer(images, [generic] * len(asked), codes)
     return [
@@ -329,5 +329,5 @@ def to_judge(by_condition: Mapping[str, Sequence[Said]], count: int) -> Iterator
         }
 
 
-def _values(answers: Sequence[Answered]) -> np.ndarray:
+def _values(answers: Sequence[QuestionAnswer]) -> np.ndarray:
     return np.array([np.nan if a.p_yes is None else a.p_yes for a in answers])

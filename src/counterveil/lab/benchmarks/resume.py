@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from counterveil.atomic import write_atomic
 from counterveil.errors import UsageError
-from counterveil.images import write_atomic
 
 
 class Saved:

@@ -16,7 +16,7 @@ from counterveil.images import load
 from counterveil.lab.scenes import draw_scene
 from counterveil.pipeline import CategoryClassifier, Settings
 from counterveil.pipeline.scale import shrink
-from counterveil.types import Image, Mask
+from counterveil.types import GradientClassifier, Image, Mask
 
 MASKS = "masks"
 """Folder beside the classes of an ImageFolder that holds no images but masks."""
@@ -107,7 +107,7 @@ class Folder:
         self.name, self.spec = folder.resolve().name, spec
         category = Category("unsafe", "Unsafe", classifier=spec)
         self.watch = CategoryClassifier(category, classifiers.load(spec, device=device))
-        self.opened = hasattr(self.watch.classifier, "module")
+        self.opened = isinstance(self.watch.classifier, GradientClassifier)
         self.read = 0
         self._left = self._flagged()
         self._known: list[Case] = []

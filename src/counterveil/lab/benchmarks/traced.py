@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from counterveil.classifiers.wrapped import Wrapped
+from counterveil.classifiers.checked import CheckedClassifier, GradientAccess
 from counterveil.fills import composite
-from counterveil.types import Classifier, Image, Images, Masks, MaskScoreFunction, Scores
+from counterveil.types import (
+    Classifier,
+    GradientClassifier,
+    Image,
+    Images,
+    Masks,
+    MaskScoreFunction,
+    Scores,
+)
 
 
-class Traced(Wrapped):
+class Traced(CheckedClassifier):
     """A classifier that watches one search.
 
     Args:
@@ -50,3 +58,13 @@ class Traced(Wrapped):
             return scores
 
         return watched
+
+
+class TracedGradientClassifier(GradientAccess, Traced):
+    """A traced classifier that gradient attributions can explain."""
+
+
+def trace(classifier: Classifier, threshold: float) -> Traced:
+    """The classifier, traced; still a ``GradientClassifier`` where it was one."""
+    kind = TracedGradientClassifier if isinstance(classifier, GradientClassifier) else Traced
+    return kind(classifier, threshold)

@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from counterveil import __version__
-from counterveil.classifiers.base import InputSpec
-from counterveil.images import write_atomic
+from counterveil.atomic import write_atomic
+from counterveil.classifiers.torch_classifier import InputSpec
 from counterveil.lab.training.classifier import Recipe
 
 

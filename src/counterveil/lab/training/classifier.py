@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.architectures import build
-from counterveil.classifiers.base import InputSpec, TorchClassifier
-from counterveil.classifiers.resnet import from_file
+from counterveil.classifiers.architectures import build_network, import_torchvision
+from counterveil.classifiers.checkpoints import load_file
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.errors import ModelError, UsageError
 from counterveil.lab.training.data import Arrays
 from counterveil.lab.training.grounds import Grounds
@@ -157,7 +156,7 @@ class Trainer:
         """The averaged weights as a classifier."""
         module = self.average.module if self.recipe.average else self.module
         return TorchClassifier(
-            module, info=ModelInfo("training"), spec=self.spec, device=self.recipe.device
+            module, info=ModelInfo("training"), input_spec=self.spec, device=self.recipe.device
         )
 
     def resume(self) -> bool:
@@ -299,11 +298,11 @@ def start(recipe: Recipe, report: Callable[[str], None]) -> nn.Module:
     Raises:
         ModelError: the weights to start from cannot be had.
     """
-    module = build(recipe.architecture)
+    module = build_network(recipe.architecture)
     if recipe.start == "imagenet":
         _imagenet(module, recipe.architecture, report)
     elif recipe.start != "none":
-        before = from_file(Path(recipe.start), name=recipe.start).module
+        before = load_file(Path(recipe.start), name=recipe.start).module
         module.load_state_dict(before.state_dict())
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

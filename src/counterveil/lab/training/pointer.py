@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counterveil.classifiers.architectures import stages
+from counterveil.classifiers.architectures import last_stages
 
 FULL = 0.25
 """Share of a place that must be unsafe for it to count in full."""
@@ -46,7 +46,7 @@ class Tapped(Tap):
     def __init__(self, module: nn.Module, size: tuple[int, int], *, outputs: int = 1) -> None:
         super().__init__()
         self._maps: list[Tensor] = []
-        self._hooks = [stage.register_forward_hook(self._keep) for stage in stages(module)]
+        self._hooks = [stage.register_forward_hook(self._keep) for stage in last_stages(module)]
         training = module.training
         with torch.no_grad():
             self.watch(module.eval(), torch.zeros(1, 3, *size, device=_device(module)))

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from counterveil.classifiers.base import TorchClassifier
-from counterveil.classifiers.resnet import from_file
+from counterveil.classifiers.checkpoints import load_file
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.lab.training import card
 from counterveil.lab.training.bar import bar
 from counterveil.lab.training.calibration import shift, shifted
@@ -73,7 +73,7 @@ def _write(
     """Write the best weights, their score set right; returns by how much."""
     trainer.module.load_state_dict(trainer.best)
     classifier = TorchClassifier(
-        trainer.module, info=ModelInfo("training"), spec=trainer.spec, device=recipe.device
+        trainer.module, info=ModelInfo("training"), input_spec=trainer.spec, device=recipe.device
     )
     by = shift(scores(classifier, validation), validation.unsafe, misses=recipe.misses)
     card.write_weights(
@@ -90,7 +90,7 @@ def _metrics(
     out: Path, recipe: Recipe, arrays: dict[SplitName, Arrays], trainer: Trainer
 ) -> dict[str, Any]:
     """Of the file that was written, not of what was meant to be written."""
-    classifier = from_file(out, name=out.name, device=recipe.device)
+    classifier = load_file(out, name=out.name, device=recipe.device)
     test = arrays["test"]
     return {
         "recipe": asdict(recipe),

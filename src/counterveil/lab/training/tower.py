@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterveil.classifiers import proxy
+from counterveil.classifiers import pictograms
 from counterveil.lab.training.pointer import Tap
-from counterveil.reasoning.stem import Stem
+from counterveil.reasoning.modules import ConvPatchEmbedding
 
 _SLIM = "network.resnet."
 """Where a shipped classifier keeps what a stem has."""
@@ -67,7 +67,7 @@ def initialise(tower: nn.Module, *, seed: int) -> None:
                 parameter.normal_(0, fan**-0.5, generator=generator)
 
 
-def start_stem(stem: Stem, keys: Sequence[str]) -> None:
+def start_stem(stem: ConvPatchEmbedding, keys: Sequence[str]) -> None:
     """Start a stem from the mean of shipped classifiers, as large towers come pretrained.
 
     They were tuned from one network, so that their mean is a network, too.
@@ -75,7 +75,7 @@ def start_stem(stem: Stem, keys: Sequence[str]) -> None:
     References:
         Wortsman et al., "Model soups", 2022.
     """
-    states = [proxy.load(key).module.state_dict() for key in keys]
+    states = [pictograms.load(key).module.state_dict() for key in keys]
     wanted = stem.network.state_dict()
     means = {
         name: torch.stack([state[_SLIM + name].double() for state in states]).mean(0).to(old.dtype)

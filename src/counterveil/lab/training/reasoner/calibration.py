@@ -63,7 +63,7 @@ def ask(
     for start in range(0, len(examples), BATCH):
         batch = examples[start : start + BATCH]
         asked = [[a for a in example.truth.answers if a.yes is not None] for example in batch]
-        codes = [code_of(e.truth.flagged, blip.spec.categories, mix, rng) for e in batch]
+        codes = [code_of(e.truth.flagged, blip.control_config.categories, mix, rng) for e in batch]
         answered = blip.answer(
             [load(example.image)[0].pixels for example in batch],
             [[answer.question for answer in answers] for answers in asked],

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from counterveil import __version__
-from counterveil.images import write_atomic
+from counterveil.atomic import write_atomic
 from counterveil.lab.training.reasoner.examples import Example
 from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
 

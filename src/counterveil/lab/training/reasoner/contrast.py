@@ -170,12 +170,12 @@ def _prompt(
     questions = [asked[int(rng.integers(len(asked)))] for _ in shown]
     instruction = blip.processor.qformer_tokenizer(questions, padding=True, return_tensors="pt")
     with torch.no_grad():
-        patches = blip.model.see(blip.pixels([one.image for one in shown]))
+        patches = blip.model.encode_image(blip.pixel_values([one.image for one in shown]))
     side = round((patches.shape[1] - 1) ** 0.5)
     things = torch.stack([torch.from_numpy(one.things).float() for one in shown])
     covered = functional.adaptive_avg_pool2d(things[:, None], side).flatten(1) > _COVERED
     ground = torch.from_numpy(rng.random(covered.shape) < share)
     around = functional.pad((covered | ground).long(), (1, 0), value=1)  # the class token first
     ids, mask = instruction["input_ids"], instruction["attention_mask"]
-    prompt: Tensor = blip.model.prompt(patches, ids, mask, around=around)
+    prompt: Tensor = blip.model.image_prompt(patches, ids, mask, patch_mask=around)
     return prompt

@@ -22,7 +22,7 @@ from counterveil.images import load as load_image
 from counterveil.lab.scenes.truth import Answer
 from counterveil.lab.training.data import image_folder
 from counterveil.lab.training.reasoner.examples import Example, Truth
-from counterveil.reasoning.base import OPEN, Reasoner
+from counterveil.reasoning.interfaces import OPEN_QUESTIONS, Reasoner
 from counterveil.types import Image
 
 SAFE = "safe"
@@ -210,13 +210,13 @@ def _asked(
     """A model's words where it gave some, the defaults where it gave none."""
     open_ones = [Proposal(q.key, q.text, "", None, "") for q in GENERIC_QUESTIONS]
     asked = [*open_ones, *defaults]
-    known = reasoner.knows
+    known = reasoner.supported_categories
     code = ControlCode({key: 1.0 for key in flagged if known is None or key in known})
     answered = reasoner.answer([image], [[proposal.question for proposal in asked]], [code])[0]
     found = []
     for proposal, answer in zip(asked, answered, strict=True):
         if answer.text:
-            yes = None if proposal.question in OPEN else answer.yes
+            yes = None if proposal.question in OPEN_QUESTIONS else answer.yes
             proposal = replace(proposal, answer=answer.text, yes=yes, source=reasoner.info.name)
         if proposal.answer:
             found.append(proposal)

@@ -20,9 +20,9 @@ from counterveil.lab.scenes import KINDS
 from counterveil.lab.scenes.clutter import CAPTIONS
 from counterveil.lab.scenes.truth import answers
 from counterveil.lab.training.reasoner.small import name_of
-from counterveil.reasoning.ciit import IGNORED
 from counterveil.reasoning.conditional import ConditionalBlip
-from counterveil.reasoning.prompts import TEMPLATE
+from counterveil.reasoning.instructblip import IGNORE_INDEX
+from counterveil.reasoning.prompts import QUESTION_TEMPLATE
 
 _REPORTS = 10
 
@@ -51,13 +51,13 @@ def teach_language(
         with precision():
             logits = language(input_ids=ids, attention_mask=(ids != _pad(blip)).long()).logits
         wanted, guessed = labels[:, 1:].reshape(-1), logits[:, :-1].flatten(0, 1).float()
-        loss = functional.cross_entropy(guessed, wanted, ignore_index=IGNORED)
+        loss = functional.cross_entropy(guessed, wanted, ignore_index=IGNORE_INDEX)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(language.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        right.append((guessed.argmax(1) == wanted)[wanted != IGNORED])
+        right.append((guessed.argmax(1) == wanted)[wanted != IGNORE_INDEX])
         step()
         if at % max(1, steps // _REPORTS) == 0:
             share = float(torch.cat(right).float().mean())
@@ -69,7 +69,8 @@ def teach_language(
 def told(blip: ConditionalBlip, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Ids ``(count, n)`` of what was told, asked and answered, and what of it is to be learnt."""
     rows = [_one(blip, rng) for _ in range(count)]
-    return pad([ids for ids, _ in rows], _pad(blip)), pad([labels for _, labels in rows], IGNORED)
+    labels = pad([labels for _, labels in rows], IGNORE_INDEX)
+    return pad([ids for ids, _ in rows], _pad(blip)), labels
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
@@ -81,7 +82,7 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
 def answer_ids(blip: ConditionalBlip, question: str, answer: str) -> tuple[list[int], list[int]]:
     """Ids of a question as it is asked, and of its answer with the end of the text."""
     tokenizer = blip.processor.tokenizer
-    asked = tokenizer(TEMPLATE.format(question=question))["input_ids"]
+    asked = tokenizer(QUESTION_TEMPLATE.format(question=question))["input_ids"]
     said = tokenizer(answer, add_special_tokens=False)["input_ids"]
     return asked, [*said, tokenizer.eos_token_id]
 
@@ -100,7 +101,7 @@ def _one(blip: ConditionalBlip, rng: np.random.Generator) -> tuple[list[int], li
     told[places] = tokenizer.convert_tokens_to_ids(names)
     asked, said = answer_ids(blip, chosen.question, chosen.answer)
     ids = [*map(int, told), *asked, *said]
-    return ids, [*[IGNORED] * (len(ids) - len(said)), *said]
+    return ids, [*[IGNORE_INDEX] * (len(ids) - len(said)), *said]
 
 
 def _pad(blip: ConditionalBlip) -> int:

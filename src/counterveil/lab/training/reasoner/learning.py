@@ -13,7 +13,7 @@ from counterveil.lab.training.bar import Bar, bar
 from counterveil.lab.training.reasoner.examples import Example
 from counterveil.lab.training.reasoner.lessons import Collator, Lessons
 from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
-from counterveil.reasoning import ConditionalBlip
+from counterveil.reasoning.conditional import ConditionalBlip
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from counterveil.images import load
 from counterveil.lab.training.grounds import Grounds
 from counterveil.lab.training.reasoner.examples import Example
 from counterveil.lab.training.reasoner.language import answer_ids, pad
-from counterveil.reasoning.ciit import IGNORED
 from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.instructblip import IGNORE_INDEX
 from counterveil.types import Image
 
 
@@ -64,7 +64,7 @@ class Lessons(Dataset):
     def __init__(
         self, examples: Sequence[Example], blip: ConditionalBlip, mix: Mix, *, seed: int
     ) -> None:
-        self._examples, self._spec, self._mix, self._seed = examples, blip.spec, mix, seed
+        self._examples, self._spec, self._mix, self._seed = examples, blip.control_config, mix, seed
         self._grounds: dict[tuple[int, int], Grounds] = {}
         self.epoch = 0
 
@@ -136,12 +136,12 @@ class Collator:
         rows = [(i, *pair) for i, one in enumerate(lessons) for pair in one.pairs]
         owners = torch.tensor([i for i, _, _ in rows])
         # Left where it is: Trainer pins it and moves it to the device of each process.
-        pixels = self.blip.prepare([self._lit(lesson.image) for lesson in lessons])
+        pixels = self.blip.preprocess([self._lit(lesson.image) for lesson in lessons])
         guidance = torch.stack([lesson.guidance for lesson in lessons])[owners]
         return {
             **self._text([(question, answer) for _, question, answer in rows]),
             "pixel_values": pixels,
-            "owners": owners,
+            "image_index": owners,
             "guidance": guidance,
         }
 
@@ -150,7 +150,7 @@ class Collator:
         image = [config.image_token_index] * config.num_query_tokens
         parts = [answer_ids(self.blip, *pair) for pair in pairs]
         ids = [[*image, *asked, *said] for asked, said in parts]
-        labels = [[*[IGNORED] * (len(image) + len(asked)), *said] for asked, said in parts]
+        labels = [[*[IGNORE_INDEX] * (len(image) + len(asked)), *said] for asked, said in parts]
         instruction = processor.qformer_tokenizer(
             [question for question, _ in pairs], padding=True, truncation=True, return_tensors="pt"
         )
@@ -159,7 +159,7 @@ class Collator:
         return {
             "input_ids": input_ids,
             "attention_mask": (torch.arange(input_ids.shape[1]) < lengths[:, None]).long(),
-            "labels": pad(labels, IGNORED),
+            "labels": pad(labels, IGNORE_INDEX),
             "qformer_input_ids": instruction["input_ids"],
             "qformer_attention_mask": instruction["attention_mask"],
         }

@@ -24,8 +24,8 @@ from counterveil.lab.training.reasoner.language import teach_language
 from counterveil.lab.training.reasoner.learning import Learnt, instruct
 from counterveil.lab.training.reasoner.recipe import SMALL, ReasonerRecipe
 from counterveil.lab.training.tower import tap_tower
-from counterveil.reasoning import ConditionalBlip
-from counterveil.reasoning.proxy import GENERATION
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import GREEDY
 
 Report = Callable[[str], None]
 VALIDATION = 1000
@@ -83,12 +83,12 @@ def check_keys(examples: dict[str, list[Example]], blip: ConditionalBlip) -> Non
         UsageError: names the categories, and what to do.
     """
     flagged = {key for some in examples.values() for one in some for key in one.truth.flagged}
-    unknown = sorted(flagged - set(blip.spec.categories))
+    unknown = sorted(flagged - set(blip.control_config.categories))
     if unknown:
         raise UsageError(
             f"images are unsafe in {', '.join(unknown)}, and the model is conditioned on "
-            f"{', '.join(blip.spec.categories)} alone; name the profile that holds all of them "
-            "(--profile), and start from a checkpoint that is not conditioned yet"
+            f"{', '.join(blip.supported_categories)} alone; name the profile that holds all of them"
+            " (--profile), and start from a checkpoint that is not conditioned yet"
         )
 
 
@@ -110,11 +110,12 @@ def _start(
         )
         if recipe.seeing:
             _see_more(blip, data, out / "start", recipe, resume=resume, report=report)
-    wanted = blip.spec.categories if categories is None else tuple(c.key for c in categories)
-    if wanted != blip.spec.categories:
+    wanted = blip.supported_categories if categories is None else tuple(c.key for c in categories)
+    if wanted != blip.control_config.categories:
         raise UsageError(
-            f"{recipe.start} is conditioned on {', '.join(blip.spec.categories)} already, and the "
-            f"profile on {', '.join(wanted)}; leave --profile out, or start from a stock checkpoint"
+            f"{recipe.start} is conditioned on {', '.join(blip.supported_categories)} already, "
+            f"and the profile on {', '.join(wanted)}; leave --profile out, or start from a stock "
+            "checkpoint"
         )
     return blip
 
@@ -144,7 +145,7 @@ def _finish(
     blip.save_pretrained(out)
     metrics = card.metrics(examples, recipe, learnt.history, small=half, scale=scale, shift=shift)
     metrics["test"] = asked.measures() if len(asked.odds) else {}
-    card.write(out, metrics, categories=blip.spec.categories)
+    card.write(out, metrics, categories=blip.control_config.categories)
 
 
 def _examples(
@@ -178,7 +179,7 @@ def _small(
 ) -> ConditionalBlip:
     """The small one, able to see and to speak; kept beside the result, to resume from."""
     if resume and (start / "config.json").is_file():
-        return ConditionalBlip.from_pretrained(start, generation=GENERATION)
+        return ConditionalBlip.from_pretrained(start, generation=GREEDY)
     blip = small.new(seed=recipe.seed)
     with bar("language") as shown:
         shown.total(recipe.language)
@@ -225,7 +226,7 @@ def _see_more(
     if not small.is_small(blip) or not data.is_dir():
         raise UsageError("only a small reasoner learns to see, on scenes; leave --seeing out")
     if resume and (start / "config.json").is_file():
-        before = ConditionalBlip.from_pretrained(start, generation=GENERATION)
+        before = ConditionalBlip.from_pretrained(start, generation=GREEDY)
         tower.load_state_dict(before.model.vision_model.state_dict())
         return
     tower.requires_grad_(True)

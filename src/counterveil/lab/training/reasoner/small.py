@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
-from counterveil.classifiers.base import InputSpec
+from counterveil.classifiers.torch_classifier import InputSpec
 from counterveil.lab.scenes import KINDS
 from counterveil.lab.scenes.clutter import CAPTIONS as CLUTTER
 from counterveil.lab.training.tower import initialise, start_stem
-from counterveil.reasoning.ciit import ConditionalInstructBlip
-from counterveil.reasoning.conditional import ConditionalBlip, condition
-from counterveil.reasoning.prompts import TEMPLATE
-from counterveil.reasoning.proxy import GENERATION
-from counterveil.reasoning.stem import Stem, StemSpec
+from counterveil.reasoning.conditional import ConditionalBlip, add_control_prior
+from counterveil.reasoning.instructblip import ConditionalInstructBlip
+from counterveil.reasoning.modules import ConvPatchEmbedding, PatchEmbeddingConfig
+from counterveil.reasoning.options import GREEDY
+from counterveil.reasoning.prompts import QUESTION_TEMPLATE
 from counterveil.types import ModelInfo
 
-from transformers import (  # isort: skip  (after torchvision, which ciit imports)
+from transformers import (  # isort: skip  (after torchvision, which instructblip imports)
     BlipImageProcessor,
     InstructBlipConfig,
     InstructBlipProcessor,
@@ -90,20 +91,20 @@ def new(*, seed: int = 0) -> ConditionalBlip:
         ).to_dict(),
         num_query_tokens=QUERIES,
         image_token_index=text.convert_tokens_to_ids("<image>"),
-        stem=StemSpec().to_dict(),
+        patch_embedding=asdict(PatchEmbeddingConfig()),
     )
     model = ConditionalInstructBlip(config)
     initialise(model.vision_model, seed=seed)
     start_stem(model.vision_model.embeddings.patch_embedding, PAPER)
     with torch.no_grad():
         model.query_tokens.normal_(0, 0.5)
-    condition(model, processor, [CATEGORIES[key] for key in PAPER], tokens=2)
-    return ConditionalBlip(model, processor, info=ModelInfo("small"), generation=GENERATION)
+    add_control_prior(model, processor, [CATEGORIES[key] for key in PAPER], tokens=2)
+    return ConditionalBlip(model, processor, info=ModelInfo("small"), generation=GREEDY)
 
 
 def is_small(blip: ConditionalBlip) -> bool:
     """Whether it was made by :func:`new`, however often it was taught since."""
-    return isinstance(blip.model.vision_model.embeddings.patch_embedding, Stem)
+    return isinstance(blip.model.vision_model.embeddings.patch_embedding, ConvPatchEmbedding)
 
 
 def _tokenizer(
@@ -133,7 +134,8 @@ def _tokenizer(
 
 def _words(*, lower: bool) -> list[str]:
     """Every word that a question or an answer about a scene can hold."""
-    texts = [TEMPLATE.format(question=""), "Yes, the image shows No. The image shows an empty"]
+    texts = [QUESTION_TEMPLATE.format(question="")]
+    texts += ["Yes, the image shows No. The image shows an empty"]
     texts += ["place. and Somebody is There are no people in the image. standing by a person"]
     texts += [f"{count} people" for count in range(10)]
     texts += [*CLUTTER, *(question.text for question in GENERIC_QUESTIONS)]

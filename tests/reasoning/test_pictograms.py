@@ -1,0 +1,76 @@
+"""The shipped reasoner on scenes that it has never seen."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import counterveil
+from counterveil.errors import UsageError
+from counterveil.images import encode_png
+from counterveil.lab.benchmarks import reasoning as measure
+from counterveil.lab.benchmarks.reasoning import CONDITIONS
+from counterveil.lab.scenes import draw_scene
+from counterveil.reasoning import load
+
+RIGHT, _, NONE, WRONG = CONDITIONS
+
+
+@pytest.fixture(scope="module")
+def reasoner():
+    return load("pictograms:scenes")
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return measure.scenes(16, seed=77)
+
+
+def asked(reasoner, scenes, condition, *, texts=False):
+    said = measure.ask(reasoner, scenes, [condition], texts=texts, step=lambda: None)
+    return said[condition.name]
+
+
+def test_it_is_small_and_tells_what_it_is():
+    folder = files("counterveil") / "weights" / "reasoner"
+    sizes = [file.stat().st_size for file in Path(str(folder)).rglob("*") if file.is_file()]
+    assert sum(sizes) < 25e6
+    assert "pictograms" in (folder / "README.md").read_text()
+
+
+def test_there_is_only_the_one():
+    with pytest.raises(UsageError, match="use pictograms:scenes"):
+        load("pictograms:photographs")
+
+
+def test_it_describes_and_answers_rightly(reasoner, scenes):
+    said = asked(reasoner, scenes, RIGHT, texts=True)
+    assert np.mean([row.mean for row in measure.coarse(said).values()]) > 0.85
+    assert measure.fine(said)["mean"].mean > 0.85
+
+
+def test_a_wrong_code_is_not_parroted(reasoner, scenes):
+    wolf = measure.wolf(asked(reasoner, scenes, WRONG))
+    assert np.mean([row.mean for row in wolf.values()]) > 0.9
+
+
+def test_it_looks_where_it_is_told_nothing(reasoner, scenes):
+    assert measure.fine(asked(reasoner, scenes, NONE))["mean"].mean > 0.8
+
+
+def test_a_veil_takes_its_yes_away(reasoner, scenes):
+    said = asked(reasoner, scenes, RIGHT)
+    gone = measure.grounding(reasoner, said, lambda scene: scene.mask(), step=lambda: None)
+    assert gone.mean > 0.85
+
+
+def test_the_proxy_profile_tells_why(reasoner):
+    scene = draw_scene(5, 1, split="test", category="cyberbullying", kind="unsafe")
+    record = counterveil.from_profile("proxy").examine(encode_png(scene.pixels)).record
+    assert record.rationale is not None
+    assert record.rationale.model == "pictograms:scenes"
+    assert len(record.rationale.answers) == 9
+    assert "yes" in record.rationale.text

@@ -18,8 +18,17 @@ from typing import Any
 import counterveil
 from counterveil import types
 
-NOT_LIBRARY = ("cli", "lab", "service")
-"""Subpackages that are commands and experiments: no part of the Python interface."""
+NOT_LIBRARY = (
+    "atomic",
+    "cli",
+    "lab",
+    "progress",
+    "record_schema",
+    "registry",
+    "serialization",
+    "service",
+)
+"""Commands, experiments and helpers: no part of the Python interface."""
 
 TYPE_ALIASES = tuple(
     name

@@ -98,12 +98,13 @@ def cli_page() -> str:
 
 
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
-    inner = getattr(command, "commands", None)
-    if inner is None:
+    """A command, or all commands below a group; groups may import theirs when they are asked."""
+    if not hasattr(command, "list_commands"):
         yield name, command
         return
-    for key in inner:
-        yield from _commands(inner[key], f"{name} {key}")
+    context = command.context_class(command)
+    for key in command.list_commands(context):
+        yield from _commands(command.get_command(context, key), f"{name} {key}")
 
 
 def _unwrapped(text: str | None) -> str:

@@ -36,8 +36,7 @@ from counterveil import search
 from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.torch_classifier import IMAGENET_MEAN, IMAGENET_STD
 from counterveil.fills import fill
-from counterveil.search.trial import Goal
-from counterveil.types import Budget, Images, Scores
+from counterveil.types import Images, Scores
 from measuring import emit, machine
 
 GRID = 4
@@ -205,16 +204,14 @@ ITERTOOLS = SimpleNamespace(powerset=_powerset)
 """``more_itertools``, as far as the authors use it."""
 
 
-def ours(name: str, case: Case, budget: Budget, **options: Any) -> Answer:
-    found = search.make(name, **options)(
-        case.image,
-        case.score,
-        case.labels,
-        case.importance,
-        fill=fill("black"),
-        goal=Goal(),
-        budget=budget,
+def ours(
+    name: str, case: Case, max_regions: int, max_evaluations: int, **options: Any
+) -> Answer:
+    problem = search.SearchProblem(case.labels, case.importance, max_regions=max_regions)
+    evaluator = search.MaskEvaluator(
+        case.image, case.score, fill("black"), max_evaluations=max_evaluations
     )
+    found = search.make(name, **options)(problem, evaluator)
     return Answer(found.outcome == "found", frozenset(found.regions), found.evaluations)
 
 
@@ -250,21 +247,20 @@ def main() -> None:
         parser.error("name a clone: --sedc, --csra or --reference")
     if asked.sedc:
         source = _source("ADMAntwerp/ImageCounterfactualExplanations", asked.sedc)
-        budget = Budget(regions=REGIONS, evaluations=MOST)
         for name, title in {"sedc": "SEDC", "sedc_t": "SEDC-T", "sedc_t2": "SEDC-T2"}.items():
             theirs = sedc(asked.sedc, name)
-            own = partial(ours, "sedc", budget=budget)
+            own = partial(ours, "sedc", max_regions=REGIONS, max_evaluations=MOST)
             compare(title, source, theirs, own, asked.cases, 224)
     if asked.csra:
         source, count = _source("SecureAIAutonomyLab/uGuard", asked.csra), 6
-        budget = Budget(regions=count, evaluations=1 << count)
-        own = partial(ours, "csra", budget=budget, regions=count)
+        most = 1 << count
+        own = partial(ours, "csra", max_regions=count, max_evaluations=most, regions=count)
         title = f"CSRA, of {count} regions"
         compare(title, source, csra(asked.csra, count), own, asked.cases, 299)
     if asked.reference:
         source, deepest = _source("BrandonWherry/ConditionalVLM", asked.reference), 6
-        budget = Budget(regions=deepest, evaluations=1 << deepest)
-        own = partial(ours, "reference", budget=budget, grown=1)
+        most = 1 << deepest
+        own = partial(ours, "reference", max_regions=deepest, max_evaluations=most, dilation=1)
         title = f"published code, to depth {deepest}"
         theirs = reference(asked.reference, deepest)
         compare(title, source, theirs, own, asked.cases, 224)

@@ -26,7 +26,7 @@ from counterveil.pipeline import CategoryClassifier, Components, Named, Settings
 from counterveil.pipeline.explain import Explainer, Explanation
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.segmentation import region_scores
-from counterveil.types import Budget, Images, ModelInfo, Scores
+from counterveil.types import Images, ModelInfo, Scores
 from loglog import plot
 from measuring import emit, in_turn, machine, ratios, spread
 
@@ -82,7 +82,7 @@ def methods(name: str) -> Components:
 def measure(depth: int, edge: int, layers: int, rounds: int) -> dict[str, float]:
     """Whole counterfactuals at one depth; the median seconds of each search."""
     image, watch = make(depth, edge, layers)
-    settings = Settings(target=0.5, budget=Budget(evaluations=1 << (depth + 1)))
+    settings = Settings(target=0.5, max_evaluations=1 << (depth + 1))
     found: dict[str, Explanation] = {}
 
     def whole(name: str) -> Callable[[], None]:

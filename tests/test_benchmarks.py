@@ -132,10 +132,9 @@ def test_functions_are_cut_out_of_a_file_that_can_be_neither_imported_nor_parsed
 
 def test_a_disagreement_with_the_authors_is_told(shared, capsys):
     beside = shared("rivals_vs_authors")
-    budget = beside.Budget(regions=beside.REGIONS, evaluations=64)
 
     def own(case):
-        return beside.ours("greedy", case, budget)
+        return beside.ours("greedy", case, max_regions=beside.REGIONS, max_evaluations=64)
 
     def fewer(case):
         right = own(case)

@@ -1,4 +1,4 @@
-"""Any image-text-to-text model: InstructBLIP by itself, and one that is chatted with."""
+"""Image-text-to-text models of the hub: unconditioned InstructBLIP and a chat model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def reasoner(request):
     return reasoning.load(f"hf:{request.getfixturevalue(request.param)}")
 
 
-def test_every_question_is_answered_in_order(reasoner):
+def test_answers_follow_the_order_of_questions(reasoner):
     answers = reasoner.answer(pictures(), ASKED, [code(), OFF])
     assert [[a.question for a in row] for row in answers] == ASKED
     assert answers[0][0].p_yes is None
@@ -40,7 +40,7 @@ def test_every_question_is_answered_in_order(reasoner):
     assert len(reasoner.info.sha256) == 64
 
 
-def test_p_yes_alone_is_the_same_and_does_not_depend_on_the_batch(reasoner):
+def test_p_yes_does_not_depend_on_text_or_batch(reasoner):
     both = reasoner.answer(pictures(), ASKED, [OFF, OFF])
     quick = reasoner.answer(pictures(), ASKED, [OFF, OFF], text=False)
     alone = reasoner.answer(pictures()[1:], ASKED[1:], [OFF], text=False)
@@ -52,7 +52,7 @@ def test_p_yes_alone_is_the_same_and_does_not_depend_on_the_batch(reasoner):
         assert a.p_yes == pytest.approx(b.p_yes, abs=1e-4)
 
 
-def test_instructblip_by_itself_says_what_its_own_forward_says(stock):
+def test_unconditioned_p_yes_equals_the_stock_forward_pass(stock):
     reasoner = HubReasoner(Checkpoint.resolve("hf", str(stock)))
     answered = reasoner.answer(pictures()[:1], [QUESTIONS[:1]], [OFF], text=False)[0][0]
     model = tiny.InstructBlipForConditionalGeneration.from_pretrained(stock).eval()
@@ -65,7 +65,7 @@ def test_instructblip_by_itself_says_what_its_own_forward_says(stock):
     assert answered.p_yes == pytest.approx(float(wanted), abs=1e-5)
 
 
-def test_the_code_reaches_a_model_that_is_chatted_with(chat):
+def test_chat_models_receive_the_control_code(chat):
     reasoner = HubReasoner(Checkpoint.resolve("hf", str(chat)))
 
     def p_yes(control):
@@ -75,7 +75,7 @@ def test_the_code_reaches_a_model_that_is_chatted_with(chat):
     assert not torch.allclose(p_yes(OFF), p_yes(code()), atol=1e-4)
 
 
-def test_what_is_not_there_is_told():
+def test_missing_models_and_schemes_are_reported():
     with pytest.raises(ModelError, match="cannot be loaded"):
         reasoning.load("hf:/nowhere/at/all")
     with pytest.raises(UsageError, match="must name"):

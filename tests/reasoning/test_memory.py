@@ -1,4 +1,4 @@
-"""Memory from configurations: held against a model that really is there, and known sizes."""
+"""Computed weight memory, compared with loaded models and released sizes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from counterveil.reasoning.memory import vicuna_config, weight_memory
 from tests.reasoning import tiny
 
 
-def test_a_tiny_model_needs_what_it_is_computed_to_need(tmp_path):
+def test_weight_memory_matches_a_loaded_model(tmp_path):
     blip = ConditionalBlip.from_pretrained(tiny.save(tmp_path))
     needs = weight_memory(blip.model.config)
     count = sum(parameter.numel() for parameter in blip.model.parameters())
@@ -20,8 +20,8 @@ def test_a_tiny_model_needs_what_it_is_computed_to_need(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "name"), [("", "bf16"), ("8", "8-bit"), ("4", "4-bit")])
-def test_a_quantised_model_needs_what_it_is_computed_to_need(tmp_path, options, name):
-    """As transformers counts what bitsandbytes made of it, and the scales, which it leaves out."""
+def test_weight_memory_matches_a_quantised_model(tmp_path, options, name):
+    """Compares with the footprint that transformers reports, plus the scales that it omits."""
     pytest.importorskip("bitsandbytes")
     quantise = f"&quantise={options}" if options else ""
     model = reasoning.load(
@@ -36,7 +36,7 @@ def test_a_quantised_model_needs_what_it_is_computed_to_need(tmp_path, options, 
 @pytest.mark.parametrize(
     ("size", "parameters", "bf16"), [("7b", 7.91e9, 14.7), ("13b", 14.19e9, 26.4)]
 )
-def test_vicuna_is_as_large_as_it_was_released(size, parameters, bf16):
+def test_vicuna_has_the_released_size(size, parameters, bf16):
     needs = weight_memory(vicuna_config(size))
     assert needs.parameters == pytest.approx(parameters, rel=0.005)
     assert needs.gib["bf16"] == pytest.approx(bf16, rel=0.01)

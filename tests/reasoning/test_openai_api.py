@@ -1,4 +1,4 @@
-"""The chat client and our own route, over real HTTP, with the official client in between."""
+"""Chat client and served route over real HTTP, with the official ``openai`` client."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def url(blip):
 
 @contextmanager
 def answering(*replies, wait=0.0, port=0):
-    """A server that gives canned replies, or what a function makes of the request, in order, then
-    the last again; keeps what it got."""
+    """A server that sends the given replies in order (the last one repeatedly) and records
+    requests; a reply may be a function of the request."""
     got = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -105,7 +105,7 @@ def ask(url, questions=("Is it red?",), control=OFF, settings=QUICK):
     return reasoner.answer(pictures(1), [list(questions)], [control])[0]
 
 
-def test_our_route_answers_as_the_reasoner_does(blip, url):
+def test_route_answers_like_the_reasoner(blip, url):
     asked, codes = [[DESCRIPTION_QUESTION, *QUESTIONS], QUESTIONS[:2]], [code(0.7), OFF]
     here = blip.answer(pictures(), asked, codes)
     there = ChatReasoner(url, "tiny", settings=QUICK).answer(pictures(), asked, codes)
@@ -116,7 +116,7 @@ def test_our_route_answers_as_the_reasoner_does(blip, url):
         assert theirs.yes == mine.yes
 
 
-def test_the_official_client_is_served(url):
+def test_official_client_is_served(url):
     client = openai.OpenAI(base_url=url, api_key="none")
     assert [model.id for model in client.models.list()]
     image = data_url(pictures(1)[0], 100)
@@ -144,7 +144,7 @@ def test_the_official_client_is_served(url):
         ([{"type": "image_url", "image_url": "data:"}, {"type": "text"}], "malformed"),
     ],
 )  # fmt: skip
-def test_what_the_route_cannot_use_is_refused_in_words(url, content, words):
+def test_invalid_requests_are_refused_with_a_reason(url, content, words):
     client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
     with pytest.raises(openai.BadRequestError, match=words):
         client.chat.completions.create(
@@ -152,13 +152,13 @@ def test_what_the_route_cannot_use_is_refused_in_words(url, content, words):
         )
 
 
-def test_a_code_that_the_model_does_not_know_is_refused_with_the_reason(url):
+def test_unsupported_category_is_refused_with_a_reason(url):
     answered = ask(url, control=ControlCode({"unheard_of": 1.0}))[0]
     assert answered.p_yes is None
     assert "unheard_of" in answered.reason
 
 
-def test_p_yes_comes_from_the_log_probabilities_of_the_verdict():
+def test_p_yes_comes_from_log_probabilities():
     tops = [{"token": "yes", "logprob": np.log(0.6)}, {"token": "no", "logprob": np.log(0.2)},
             {"token": "maybe", "logprob": np.log(0.2)}]  # fmt: skip
     words = ['{"answer', '": "', "yes", '", "explanation": "yes no"}']
@@ -168,7 +168,7 @@ def test_p_yes_comes_from_the_log_probabilities_of_the_verdict():
         assert ask(url)[0].p_yes == pytest.approx(0.75)
 
 
-def test_without_log_probabilities_it_is_what_the_server_said():
+def test_without_log_probabilities_p_yes_is_0_or_1():
     with answering(verdict("no")) as (url, got):
         answered = ask(url)[0]
     assert (answered.p_yes, answered.text) == (0.0, "No. A square.")
@@ -203,7 +203,7 @@ def test_without_log_probabilities_it_is_what_the_server_said():
         ((200, {"choices": "none"}), "malformed"),
     ],
 )  # fmt: skip
-def test_anything_but_an_answer_is_no_answer(reply, words):
+def test_invalid_replies_give_a_reason_and_no_p_yes(reply, words):
     with answering(reply) as (url, _):
         answered = ask(url)[0]
     assert answered.p_yes is None
@@ -228,13 +228,13 @@ def test_anything_but_an_answer_is_no_answer(reply, words):
         ("Yes: no people, but a weapon.", 1.0, "Yes. no people, but a weapon."),
     ],
 )
-def test_an_answer_in_another_dress_is_understood(content, p_yes, text):
+def test_answers_in_other_formats_are_parsed(content, p_yes, text):
     with answering(said(content)) as (url, _):
         answered = ask(url)[0]
     assert (answered.p_yes, answered.text, answered.reason) == (p_yes, text, "")
 
 
-def test_a_bare_word_has_a_probability_too():
+def test_p_yes_of_an_answer_without_json():
     tops = [{"token": " Yes", "logprob": np.log(0.3)}, {"token": "No", "logprob": np.log(0.1)}]
     content = [{"token": " Yes", "logprob": 0.0, "top_logprobs": tops}]
     with answering(said("Yes", logprobs={"content": content})) as (url, _):
@@ -254,7 +254,7 @@ def test_a_bare_word_has_a_probability_too():
         ("...", "not a sentence"),
     ],
 )
-def test_what_describes_nothing_is_no_description(content, words):
+def test_refusals_and_json_are_no_descriptions(content, words):
     with answering(said(content)) as (url, _):
         answered = ask(url, (DESCRIPTION_QUESTION,))[0]
     assert (answered.text, answered.p_yes) == ("", None)
@@ -269,13 +269,13 @@ def test_what_describes_nothing_is_no_description(content, words):
         ("I can't see any weapons, only a cup.", "I can't see any weapons, only a cup."),
     ],
 )
-def test_what_describes_is_a_description(content, text):
+def test_descriptions_are_kept(content, text):
     with answering(said(content)) as (url, _):
         assert ask(url, (DESCRIPTION_QUESTION,))[0].text == text
 
 
 def lacking(*names, words="{name} is not supported", status=400):
-    """A server that refuses options, and names them or does not."""
+    """A server that rejects options; ``words`` is its message."""
 
     def reply(body):
         for name in names:
@@ -296,7 +296,7 @@ def lacking(*names, words="{name} is not supported", status=400):
         (("temperature",), set()),
     ],
 )
-def test_what_a_server_lacks_is_asked_of_it_once(names, left, words):
+def test_unsupported_options_are_dropped_once(names, left, words):
     settings = ChatSettings(retries=0, concurrency=1)
     with answering(lacking(*names, words=words)) as (url, got):
         answers = ask(url, ("A?", "B?"), settings=settings)
@@ -308,8 +308,8 @@ def test_what_a_server_lacks_is_asked_of_it_once(names, left, words):
     assert asked.count("B") == 1, "what was learnt is remembered"
 
 
-def test_what_it_lacks_is_kept_apart_from_what_it_refuses():
-    """An image that is refused costs no option, once all of them are known to be taken."""
+def test_rejected_images_do_not_drop_options():
+    """Once all options were accepted, a rejected image drops none."""
     refused = (400, {"error": {"message": "the image is not allowed"}})
     settings = ChatSettings(retries=0, concurrency=1)
     with answering(verdict(), refused, verdict()) as (url, got):
@@ -320,13 +320,13 @@ def test_what_it_lacks_is_kept_apart_from_what_it_refuses():
     assert "logprobs" in got[2]
 
 
-def test_a_request_that_nothing_helps_tells_what_was_said_first():
+def test_first_error_is_reported_if_dropping_options_fails():
     replies = [(400, {"error": {"message": message}}) for message in ("first", "last")]
     with answering(*replies) as (url, _):
         assert "first" in ask(url)[0].reason
 
 
-def test_a_server_that_hangs_costs_its_time_out_a_few_times_only():
+def test_circuit_opens_after_repeated_timeouts():
     settings = ChatSettings(timeout=0.2, retries=3, concurrency=2, failures=3, rest=60)
     with answering(verdict(), wait=5.0) as (url, got):
         reasoner = ChatReasoner(url, "m", settings=settings, key="k")
@@ -340,7 +340,7 @@ def test_a_server_that_hangs_costs_its_time_out_a_few_times_only():
     assert took < 3
 
 
-def test_a_server_that_comes_back_is_asked_again():
+def test_circuit_closes_when_the_server_recovers():
     settings = ChatSettings(timeout=1, retries=0, failures=2, rest=0.2)
     port = free_port()
     reasoner = ChatReasoner(f"http://127.0.0.1:{port}/v1", "m", settings=settings, key="k")
@@ -353,26 +353,26 @@ def test_a_server_that_comes_back_is_asked_again():
     assert [answered.p_yes for answered in row] == [1.0, 1.0, 1.0]
 
 
-def test_a_server_that_is_not_there_is_no_answer():
+def test_connection_errors_give_no_answer():
     answered = ask(f"http://127.0.0.1:{free_port()}/v1")[0]
     assert answered.p_yes is None
     assert "APIConnectionError" in answered.reason
 
 
-def test_a_server_that_is_too_slow_is_no_answer():
+def test_timeouts_give_no_answer():
     with answering(verdict(), wait=1.0) as (url, _):
         answered = ask(url, settings=ChatSettings(timeout=0.2, retries=0))[0]
     assert "APITimeoutError" in answered.reason
 
 
-def test_a_busy_server_is_asked_again():
+def test_busy_servers_are_retried():
     busy = (429, {"error": {"message": "slow down"}})
     with answering(busy, verdict()) as (url, got):
         assert ask(url, settings=ChatSettings(retries=2))[0].yes
     assert len(got) == 2
 
 
-def test_one_failure_loses_no_other_answer():
+def test_one_failure_keeps_the_other_answers():
     broken = (500, {"error": {"message": "broken"}})
     settings = ChatSettings(retries=0, concurrency=1)
     with answering(broken, verdict()) as (url, _):
@@ -381,14 +381,14 @@ def test_one_failure_loses_no_other_answer():
     assert [answered.question for answered in answers] == ["A?", "B?", "C?"]
 
 
-def test_a_description_is_asked_for_as_it_is():
+def test_open_questions_are_sent_unchanged():
     with answering(said("A red square.")) as (url, got):
         answered = ask(url, (DESCRIPTION_QUESTION,))[0]
     assert answered.text == "A red square."
     assert "response_format" not in got[0]
 
 
-def test_images_are_sent_at_the_size_asked_for():
+def test_images_are_shrunk_to_the_longest_side():
     image = np.zeros((300, 900, 3), np.uint8)
     raw = base64.b64decode(data_url(image, 90).partition(",")[2])
     assert load(raw)[0].pixels.shape == (30, 90, 3)
@@ -396,7 +396,7 @@ def test_images_are_sent_at_the_size_asked_for():
     assert load(raw)[0].pixels.shape == (300, 900, 3)
 
 
-def test_the_prior_in_words_tells_what_flagged_and_that_it_may_be_wrong():
+def test_system_prompt_names_flagged_categories():
     text = system_prompt(ControlCode({"self_harm": 0.97, "cyberbullying": 0.0}))
     assert "Self-harm 97%" in text
     assert "sometimes wrong" in text
@@ -404,7 +404,7 @@ def test_the_prior_in_words_tells_what_flagged_and_that_it_may_be_wrong():
     assert "Classifiers" not in system_prompt(OFF)
 
 
-def test_a_spec_names_url_model_and_settings():
+def test_spec_sets_url_model_and_settings():
     reasoner = reasoning.load("chat:http://localhost:1/v1#org/model:7b@512")
     assert reasoner.info.name == "chat:localhost#org/model:7b"
     assert reasoner.settings.side == 512
@@ -413,8 +413,8 @@ def test_a_spec_names_url_model_and_settings():
     assert reasoning.load(spec).settings == ChatSettings(512, 7.5, 0, 2, 50)
 
 
-def test_nothing_secret_of_a_url_is_told():
-    """Names reach records, reports and statements of reasons."""
+def test_secrets_of_a_url_are_never_recorded():
+    """Model names appear in records, reports and statements of reasons."""
     refused = (401, {"error": {"message": "Incorrect API key provided: k-secret"}})
     with answering(verdict(), refused) as (url, got):
         port = url.split(":")[2].split("/")[0]
@@ -431,7 +431,7 @@ def test_nothing_secret_of_a_url_is_told():
 @pytest.mark.parametrize(
     "spec", ["chat:localhost#m", "chat:http://localhost/v1", "chat:", "chat:http://#m"]
 )
-def test_a_spec_without_url_or_model_is_refused(spec):
+def test_spec_without_url_or_model_is_refused(spec):
     with pytest.raises(UsageError, match="must read chat:URL#MODEL"):
         reasoning.load(spec)
 
@@ -448,6 +448,6 @@ def test_a_spec_without_url_or_model_is_refused(spec):
         ("side=1&side=2", "given twice"),
     ],
 )
-def test_an_option_that_is_none_is_refused(options, words):
+def test_invalid_options_are_refused(options, words):
     with pytest.raises(UsageError, match=words):
         reasoning.load(f"chat:http://localhost:1/v1#m?{options}")

@@ -1,4 +1,4 @@
-"""Options of the specs blip: and hf:, precision, generation; what can be loaded on a CPU is."""
+"""Options of the specs blip: and hf:, on models loaded on the CPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def stock(tmp_path_factory):
 
 
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
-def test_a_model_is_loaded_in_bfloat16_and_answers_about_the_same(stock, scheme):
+def test_bfloat16_gives_similar_answers(stock, scheme):
     whole = reasoning.load(f"{scheme}:{stock}?generation=greedy")
     half = reasoning.load(f"{scheme}:{stock}?dtype=bfloat16&generation=greedy")
     assert half.model.dtype == torch.bfloat16
@@ -51,7 +51,7 @@ def test_a_model_is_loaded_in_bfloat16_and_answers_about_the_same(stock, scheme)
     ],
 )
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
-def test_an_option_that_is_none_is_refused(stock, scheme, options, words):
+def test_invalid_options_are_refused(stock, scheme, options, words):
     with pytest.raises(UsageError, match=words):
         reasoning.load(f"{scheme}:{stock}?{options}")
 
@@ -59,13 +59,13 @@ def test_an_option_that_is_none_is_refused(stock, scheme, options, words):
 @pytest.mark.parametrize(
     ("options", "package"), [("quantise=4", "bitsandbytes"), ("device_map=auto", "accelerate")]
 )
-def test_without_the_extra_it_is_named(stock, monkeypatch, options, package):
+def test_missing_extra_is_named(stock, monkeypatch, options, package):
     monkeypatch.setattr(model_options, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=rf"{package}: pip install .*\[quantise\]"):
         reasoning.load(f"blip:{stock}?{options}")
 
 
-def test_a_quantised_model_is_put_where_it_belongs_when_it_is_loaded(monkeypatch):
+def test_quantised_models_get_a_device_map(monkeypatch):
     monkeypatch.setattr(model_options, "find_spec", lambda name: True)
     options = ModelOptions(dtype="bfloat16", quantise=4).from_pretrained_kwargs()
     assert options["quantization_config"].load_in_4bit
@@ -79,8 +79,8 @@ def test_a_quantised_model_is_put_where_it_belongs_when_it_is_loaded(monkeypatch
 
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
 @pytest.mark.parametrize(("bits", "layer"), [(8, "Linear8bitLt"), (4, "Linear4bit")])
-def test_a_quantised_model_answers_about_the_same(tmp_path, scheme, bits, layer):
-    """By bitsandbytes itself, which computes on CPUs, too; its 4-bit kernels need some width."""
+def test_quantised_models_give_similar_answers(tmp_path, scheme, bits, layer):
+    """Runs bitsandbytes on the CPU; its 4-bit kernels need a minimum width."""
     pytest.importorskip("bitsandbytes")
     folder = tiny.save(tmp_path, **tiny.WIDE)
     whole = reasoning.load(f"{scheme}:{folder}?generation=greedy")
@@ -98,8 +98,8 @@ def test_a_quantised_model_answers_about_the_same(tmp_path, scheme, bits, layer)
 
 
 @pytest.mark.parametrize("scheme", ["blip", "hf"])
-def test_a_quantised_model_is_never_moved(stock, monkeypatch, scheme):
-    """transformers refuses ``.to`` on one; a stand-in for the quantiser refuses it, too."""
+def test_quantised_models_are_never_moved(stock, monkeypatch, scheme):
+    """transformers refuses ``.to`` on quantised models; the fake quantiser does too."""
     monkeypatch.setattr(model_options, "find_spec", lambda name: True)
     seen = {}
     load = precision_checkpoint().load
@@ -129,7 +129,7 @@ def precision_checkpoint():
     return Checkpoint
 
 
-def test_each_baseline_has_the_papers_settings():
+def test_presets_have_the_papers_settings():
     options = {name: preset.to_kwargs() for name, preset in GENERATION_PRESETS.items()}
     assert options["instructblip"] == options["paper"]
     assert (options["paper"]["num_beams"], options["paper"]["max_new_tokens"]) == (5, 512)
@@ -139,8 +139,8 @@ def test_each_baseline_has_the_papers_settings():
     assert options["ofa"]["no_repeat_ngram_size"] == 3
 
 
-def test_instructblip_by_itself_is_asked_with_the_papers_settings(stock, tmp_path):
-    """Beams and all; the probability is of the first token, whatever the beams do after it."""
+def test_unconditioned_instructblip_uses_the_papers_settings(stock, tmp_path):
+    """P(yes) is of the first token and does not depend on the beams."""
     baseline = reasoning.load(f"hf:{stock}")
     assert baseline.generation == GENERATION_PRESETS["paper"]
     assert reasoning.load(f"hf:{tiny.save_chat(tmp_path)}").generation.num_beams == 1
@@ -159,8 +159,8 @@ def test_instructblip_by_itself_is_asked_with_the_papers_settings(stock, tmp_pat
         assert answered.text == wanted.strip()
 
 
-def test_the_whole_is_uploaded_by_the_hubs_own_interface(stock, monkeypatch):
-    """The hub's client is replaced, with its signatures; transformers' own code runs."""
+def test_push_to_hub_uploads_model_and_processor(stock, monkeypatch):
+    """The hub client is a mock with the real signatures; the code of transformers runs."""
     from unittest.mock import create_autospec
 
     import huggingface_hub

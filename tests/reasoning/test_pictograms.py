@@ -1,4 +1,4 @@
-"""The shipped reasoner on scenes that it has never seen."""
+"""The shipped reasoner on scenes that are not in its training data."""
 
 from __future__ import annotations
 
@@ -34,40 +34,40 @@ def asked(reasoner, scenes, condition, *, texts=False):
     return said[condition.name]
 
 
-def test_it_is_small_and_tells_what_it_is():
+def test_shipped_weights_are_small_and_documented():
     folder = files("counterveil") / "weights" / "reasoner"
     sizes = [file.stat().st_size for file in Path(str(folder)).rglob("*") if file.is_file()]
     assert sum(sizes) < 25e6
     assert "pictograms" in (folder / "README.md").read_text()
 
 
-def test_there_is_only_the_one():
+def test_other_names_are_refused():
     with pytest.raises(UsageError, match="use pictograms:scenes"):
         load("pictograms:photographs")
 
 
-def test_it_describes_and_answers_rightly(reasoner, scenes):
+def test_answers_are_accurate_with_the_right_code(reasoner, scenes):
     said = asked(reasoner, scenes, RIGHT, texts=True)
     assert np.mean([row.mean for row in measure.coarse(said).values()]) > 0.85
     assert measure.fine(said)["mean"].mean > 0.85
 
 
-def test_a_wrong_code_is_not_parroted(reasoner, scenes):
+def test_wrong_codes_do_not_change_the_answers(reasoner, scenes):
     wolf = measure.wolf(asked(reasoner, scenes, WRONG))
     assert np.mean([row.mean for row in wolf.values()]) > 0.9
 
 
-def test_it_looks_where_it_is_told_nothing(reasoner, scenes):
+def test_answers_are_accurate_without_a_code(reasoner, scenes):
     assert measure.fine(asked(reasoner, scenes, NONE))["mean"].mean > 0.8
 
 
-def test_a_veil_takes_its_yes_away(reasoner, scenes):
+def test_veiling_turns_yes_into_no(reasoner, scenes):
     said = asked(reasoner, scenes, RIGHT)
     gone = measure.grounding(reasoner, said, lambda scene: scene.mask(), step=lambda: None)
     assert gone.mean > 0.85
 
 
-def test_the_proxy_profile_tells_why(reasoner):
+def test_profile_writes_a_rationale(reasoner):
     scene = draw_scene(5, 1, split="test", category="cyberbullying", kind="unsafe")
     record = counterveil.from_profile("proxy").examine(encode_png(scene.pixels)).record
     assert record.rationale is not None

@@ -1,4 +1,4 @@
-"""A reasoner in a process of its own: real processes, well behaved and not."""
+"""Reasoners in separate processes, with well-behaved and failing programs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ask(made, *questions, code=None):
     return made.answer(pictures(1), [list(questions)], [code or ControlCode({})])[0]
 
 
-def test_answers_come_in_order_with_what_is_known_of_their_certainty(good):
+def test_answers_follow_the_order_with_p_yes_if_known(good):
     happening, sure, plain, odd = ask(good, DESCRIPTION_QUESTION, "Sure?", "Plain?", "Odd?")
     assert (happening.text, happening.p_yes) == ("50 by 40", None)
     assert (sure.p_yes, plain.p_yes) == (0.75, 0.0)
@@ -54,7 +54,7 @@ def test_answers_come_in_order_with_what_is_known_of_their_certainty(good):
     assert "neither yes nor no" in odd.reason
 
 
-def test_the_code_is_told_and_one_program_serves_many_images(good):
+def test_one_program_answers_many_images_with_their_codes(good):
     assert "0.5" in ask(good, "Code?", code=ControlCode({"self_harm": 0.5}))[0].text
     rows = good.answer(pictures(), [["Sure?"], []], [ControlCode({})] * 2)
     assert [len(row) for row in rows] == [1, 0]
@@ -70,20 +70,20 @@ def test_the_code_is_told_and_one_program_serves_many_images(good):
         ('input(); print(\'{"answers": [{"text": "yes", "p_yes": 7}]}\', flush=True)', "7"),
     ],
 )
-def test_a_program_that_fails_gives_no_answer_and_the_reason(tmp_path, program, words):
+def test_failing_programs_give_a_reason(tmp_path, program, words):
     [answered] = ask(worker(tmp_path, program), "Sure?")
     assert answered.p_yes is None
     assert answered.text == ""
     assert words in answered.reason
 
 
-def test_a_program_that_hangs_is_stopped(tmp_path):
+def test_hanging_programs_are_stopped(tmp_path):
     hangs = worker(tmp_path, "import time; time.sleep(60)", timeout=0.3)
     assert "no answer in 0.3 s" in ask(hangs, "Sure?")[0].reason
 
 
-def test_a_program_that_does_not_even_read_is_stopped(tmp_path):
-    """An image that is larger than the pipe: writing it must not outlast the time-out."""
+def test_programs_that_do_not_read_are_stopped(tmp_path):
+    """The image exceeds the pipe buffer: writing it must not outlast the timeout."""
     hangs = worker(tmp_path, "import time; time.sleep(60)", timeout=0.5)
     image = np.random.default_rng(0).integers(0, 255, (500, 500, 3)).astype(np.uint8)
     started = time.monotonic()
@@ -92,8 +92,8 @@ def test_a_program_that_does_not_even_read_is_stopped(tmp_path):
     assert time.monotonic() - started < 10
 
 
-def test_what_the_program_started_ends_with_it(tmp_path):
-    """A child that inherits the pipe would keep the writing thread waiting."""
+def test_child_processes_are_stopped(tmp_path):
+    """A surviving child that inherits the pipe would block the writing thread."""
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input(); input()'])"
     hangs = worker(tmp_path, child, timeout=1.0)
     image = np.random.default_rng(0).integers(0, 255, (500, 500, 3)).astype(np.uint8)
@@ -102,7 +102,7 @@ def test_what_the_program_started_ends_with_it(tmp_path):
     assert time.monotonic() - started < 10
 
 
-def test_a_refusal_is_no_answer(tmp_path):
+def test_refusals_are_no_answers(tmp_path):
     said = "I'm sorry, but I cannot help with that."
     program = f"""
 import json, sys
@@ -124,11 +124,11 @@ for line in sys.stdin:
         ("python3.8 -c 'print(5)'", "worker:python3.8"),
     ],
 )
-def test_records_are_told_the_program_alone(command, name):
+def test_records_name_only_the_program(command, name):
     assert reasoning.load(f"worker:{command}").info.name == name
 
 
-def test_after_a_failure_it_is_started_anew(tmp_path):
+def test_failed_programs_are_restarted(tmp_path):
     once = worker(tmp_path, GOOD + "    break\n")
     assert ask(once, "Sure?")[0].yes
     assert ask(once, "Sure?")[0].p_yes is None
@@ -136,7 +136,7 @@ def test_after_a_failure_it_is_started_anew(tmp_path):
     once.close()
 
 
-def test_a_spec_names_a_command():
+def test_spec_needs_a_command():
     with pytest.raises(UsageError, match="must name a command"):
         reasoning.load("worker:")
     with pytest.raises(ModelError, match="cannot be started"):

@@ -30,7 +30,7 @@ def run(
     Exit status: 0 all inputs were processed; 1 some input failed (its record says why, and the
     other inputs were processed); 2 usage error.
     """
-    from counterveil.cli.progress import progress
+    from counterveil.progress import track
     from counterveil.inputs import find_inputs
     from counterveil.outputs import ResultFolder
     from counterveil.profiles import load
@@ -38,7 +38,7 @@ def run(
     inputs = find_inputs(paths, exclude=out)
     pipeline = load(profile, **options)
     with ResultFolder(out) as folder:
-        for item in progress(inputs, "veiling"):
+        for item in track(inputs, "veiling"):
             examination = pipeline.examine(item.path, name=item.name, output_name=item.output_name)
             record = folder.add(examination)
             if json_lines:

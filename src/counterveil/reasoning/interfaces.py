@@ -123,14 +123,13 @@ def ask_with_grounding(
     if reasoner.supported_categories is not None:
         supported = reasoner.supported_categories
         code = ControlCode({key: g for key, g in code.guidance.items() if key in supported})
-    [[described, *originals]] = reasoner.answer(
-        [image], [[DESCRIPTION_QUESTION, *questions]], [code]
-    )
+    answers = reasoner.answer([image], [[DESCRIPTION_QUESTION, *questions]], [code])[0]
+    described, originals = answers[0], answers[1:]
     repeated = [answer.question for answer in originals if answer.yes]
     p_yes_veiled: dict[str, float | None] = {}
     if veiled is not None and repeated:
         # Same code as before, so that only the veil can change an answer.
-        [answers] = reasoner.answer([veiled], [repeated], [code], text=False)
+        answers = reasoner.answer([veiled], [repeated], [code], text=False)[0]
         p_yes_veiled = {answer.question: answer.p_yes for answer in answers}
     return ReasonerResponse(
         described.text,

@@ -76,7 +76,7 @@ class SearchProblem:
     def found(
         self, scorer: RegionScorer, regions: RegionSet, depth: int, *, target: float | None = None
     ) -> SearchResult:
-        """The result where a scored set of regions is below ``target`` (``None``: the problem's)."""
+        """The result where a scored set of regions is below ``target``."""
         target = self.target if target is None else target
         return self.result(
             "found", scorer.evaluator, scorer.masks(regions[None])[0], regions, scorer[regions],
@@ -84,7 +84,7 @@ class SearchProblem:
         )  # fmt: skip
 
     def not_found(self, scorer: RegionScorer, best: RegionSet | None, depth: int) -> SearchResult:
-        """The result without a flip; ``best`` is the lowest attempt, ``None`` where none was made."""
+        """The result without a flip; ``best`` is the best attempt, if any was made."""
         best = np.zeros(self.regions_total, bool) if best is None else best
         mask = scorer.masks(best[None])[0]
         return self.result("not_found", scorer.evaluator, mask, best, scorer[best], depth=depth)
@@ -101,7 +101,7 @@ class SearchProblem:
         irreducible: bool = False,
         target: float | None = None,
     ) -> SearchResult:
-        """The result for a mask; ``regions`` are those it veils and ``score`` is the score under it."""
+        """The result for a mask that veils ``regions``; ``score`` is the score under it."""
         return SearchResult(
             outcome=outcome,
             mask=mask,

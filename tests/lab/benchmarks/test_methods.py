@@ -12,8 +12,7 @@ from counterveil.fills import fill
 from counterveil.lab.benchmarks import cse
 from counterveil.lab.benchmarks.methods import BLUR, DEFAULT, MEAN, RELEASED, SECOND_STAGE, tables
 from counterveil.lab.benchmarks.optimum import Optimum
-from counterveil.search import Goal, make
-from counterveil.types import Budget
+from counterveil.search import MaskEvaluator, SearchProblem, make
 from tests.lab.benchmarks.boxes import Reds, case, picture, watch
 from tests.search.scores import Counting, grid, needs_any
 
@@ -147,9 +146,8 @@ def test_the_gap_is_area_above_the_least_area():
     spent = counting.images
     assert optimum.area(classifier, image, labels, black, 0.5) == pytest.approx(1 / 9)
     assert counting.images == spent, "looked for twice"
-    greedy = make("greedy")(
-        image, counting, labels, -np.arange(9.0), fill=black, goal=Goal(), budget=Budget()
-    )
+    problem = SearchProblem(labels, -np.arange(9.0))
+    greedy = make("greedy")(problem, MaskEvaluator(image, counting, black))
     assert greedy.area_fraction / (1 / 9) - 1 == pytest.approx(2.0)
 
 

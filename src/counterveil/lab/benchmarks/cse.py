@@ -19,7 +19,7 @@ from counterveil.pipeline import CategoryClassifier, Components, Named, Pipeline
 from counterveil.pipeline.explain import Explainer, Explanation
 from counterveil.pipeline.job import Job
 from counterveil.pipeline.timing import Stopwatch
-from counterveil.types import Budget, Mask
+from counterveil.types import Mask
 
 __all__ = ["EDGES", "Case", "Measure", "beside", "explain", "flagged", "release", "summary"]
 
@@ -76,7 +76,7 @@ def explain(
 
 def _warm_up(case: Case, parts: Components, method: Method, watch: CategoryClassifier) -> None:
     cheap = replace(parts, search=Named("greedy", search.make("greedy")))
-    settings = replace(method.settings, budget=Budget(1, 2))
+    settings = replace(method.settings, max_regions=1, max_evaluations=2)
     Explainer(case.image, cheap, settings, Stopwatch()).explain(watch)
 
 

@@ -15,16 +15,16 @@ from counterveil import attribution, profiles, search, segmentation
 from counterveil.attribution import Attribution
 from counterveil.fills import Fill, fill
 from counterveil.pipeline import Components, Named, Settings
-from counterveil.types import Budget, Classifier, GradientClassifier, Image
+from counterveil.types import Classifier, Image
 
 Options = Mapping[str, Any]
 BLACK = fill("black")
 TARGET = profiles.PROFILES["proxy"].settings.target
 """What the default settings ask for; a mere flip is 0.5."""
-PAPER_BASS: Options = MappingProxyType({"initial_count": 12})
+PAPER_BASS: Options = MappingProxyType({"start": 12})
 """Found on validation scenes: from 12 regions, the greedy search finds more counterfactuals among
 its ten than from 16, the default."""
-CSRA_SLIC: Options = MappingProxyType({"n_segments": 30, "compactness": 50})
+CSRA_SLIC: Options = MappingProxyType({"segments": 30, "compactness": 50})
 SECOND_STAGE = ("layer2", "network.resnet.encoder.stages.1")
 """Names of a ResNet's second stage: torchvision's, and the proxies'."""
 
@@ -67,8 +67,9 @@ class Method:
     @property
     def settings(self) -> Settings:
         """How far it goes; the paper's ten regions."""
-        budget = Budget(evaluations=self.evaluations)
-        return Settings(target=self.target, budget=budget, objects=self.objects)
+        return Settings(
+            target=self.target, max_evaluations=self.evaluations, objects=self.objects
+        )
 
     def parts(self, classifier: Classifier) -> Components:
         """What the pipeline is handed."""
@@ -87,11 +88,16 @@ class Method:
         )
 
     def _attribution(self, classifier: Classifier) -> Attribution:
-        inside = set()
-        if isinstance(classifier, GradientClassifier):
-            inside = {name for name, _ in classifier.module.named_modules()}
+        inside = {name for name, _ in getattr(classifier, "module", _Nothing).named_modules()}
         layer = next((name for name in self.layers if name in inside), None)
         return attribution.make(self.attribution, **({} if layer is None else {"layer": layer}))
+
+
+class _Nothing:
+    @staticmethod
+    def named_modules() -> list[tuple[str, object]]:
+        """Of a classifier that cannot be looked into."""
+        return []
 
 
 PAPER = Method("FullGrad + BASS + greedy (the paper)")
@@ -150,7 +156,7 @@ def searches() -> tuple[Method, ...]:
             name="published code as published",
             attribution="gradcam",
             layers=SECOND_STAGE,
-            options={"grown": 1},
+            options={"dilation": 1},
         ),
     )
 

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 
 from counterveil.fills import Fill
-from counterveil.search import Goal, make
-from counterveil.search.exhaustive import MOST
-from counterveil.types import Budget, Classifier, Image, Labels
+from counterveil.search import MaskEvaluator, SearchProblem, make
+from counterveil.search.rivals.exhaustive import MAX_REGIONS
+from counterveil.types import Classifier, Image, Labels
 
 
 class Optimum:
@@ -21,7 +21,7 @@ class Optimum:
     """
 
     def __init__(self, *, evaluations: int, regions: int = 10) -> None:
-        self._budget = Budget(regions, evaluations)
+        self._max_regions, self._max_evaluations = regions, evaluations
         self._known: dict[str, float | None] = {}
 
     def area(
@@ -36,7 +36,7 @@ class Optimum:
             fill: what hides a region.
             target: the score to stay below.
         """
-        if int(labels.max()) >= MOST:
+        if int(labels.max()) >= MAX_REGIONS:
             return None
         what = (classifier.info.name, classifier.info.sha256, fill.name, target)
         digest = hashlib.sha256(repr(what).encode() + image.tobytes() + labels.tobytes())
@@ -48,13 +48,15 @@ class Optimum:
     def _search(
         self, classifier: Classifier, image: Image, labels: Labels, fill: Fill, target: float
     ) -> float | None:
-        found = make("exhaustive")(
-            image,
-            classifier.score,
+        problem = SearchProblem(
             labels,
             np.zeros(int(labels.max()) + 1),
-            fill=fill,
-            goal=Goal(threshold=target, target=target),
-            budget=self._budget,
+            threshold=target,
+            target=target,
+            max_regions=self._max_regions,
         )
+        evaluator = MaskEvaluator(
+            image, classifier.score, fill, max_evaluations=self._max_evaluations
+        )
+        found = make("exhaustive")(problem, evaluator)
         return found.area_fraction if found.outcome == "found" else None

@@ -1,12 +1,12 @@
 """Tiny checkpoints of OFA and mPLUG in ModelScope's own layout, with weights from a seed.
 
-    PYTHON tests/reasoning/tiny_peers.py ofa FOLDER
+    PYTHON tests/reasoning/tiny_baselines.py ofa FOLDER
 
-PYTHON is the interpreter of the peer's own environment: the model is built by the library's
-classes and written the way that its loaders read it. FOLDER gets ``vqa`` and ``caption``. What
-they say is known beforehand. OFA says yes until something keeps it from repeating itself, and
-captions by the image; mPLUG says yes, and captions with words of which each is a little less
-likely than the one before. Their own settings are not the paper's.
+PYTHON is the interpreter of the baseline's environment: the library's classes build the model and
+write it in their own layout. FOLDER gets ``vqa`` and ``caption``. Their answers are known: OFA
+repeats yes unless repetition is blocked, and its captions depend on the image; mPLUG repeats yes,
+and its captions use words of decreasing probability. Their default settings differ from the
+paper's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WORDS = ("yes", "no", "red", "blue", "square", "green")
 
 
 def configure(folder: Path, task: str, **model: object) -> None:
-    """What the library reads first: which model, which pipeline."""
+    """Write the file that names the model and the pipeline."""
     folder.mkdir(parents=True)
     read = {"framework": "pytorch", "task": task, "model": model, "pipeline": {"type": task}}
     (folder / "configuration.json").write_text(json.dumps(read))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -139,6 +138,7 @@ def _folder(data: Path, classifier: str, device: str) -> Folder:
 def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, Pages, Saved]:
     from counterveil.lab.benchmarks import bench_cse, results
     from counterveil.lab.benchmarks.resume import Saved
+    from counterveil.progress import progress_bar
 
     size = bench_cse.QUICK if asked.quick else bench_cse.FULL
     if asked.scenes is not None:
@@ -146,7 +146,7 @@ def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, Pages, Saved]:
     size = bench_cse.only(size, asked.parts)
     heading = bench_cse.heading(size, sam=asked.sam, folder=folder)
     saved = Saved(asked.partial, heading, resume=asked.resume)
-    with _bar(bench_cse.steps(size, sam=asked.sam, folder=folder)) as step:
+    with progress_bar(bench_cse.steps(size, sam=asked.sam, folder=folder)) as step:
         figures = bench_cse.run(
             size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
         )
@@ -175,19 +175,21 @@ def _attribution(
 ) -> tuple[Any, Pages, Saved]:
     from counterveil.lab.benchmarks import bench_attribution, results_attribution
     from counterveil.lab.benchmarks.resume import Saved
+    from counterveil.progress import progress_bar
 
     size = bench_attribution.QUICK if quick else bench_attribution.FULL
     saved = Saved(partial, bench_attribution.heading(size), resume=resume)
-    with _bar(bench_attribution.steps(size)) as step:
+    with progress_bar(bench_attribution.steps(size)) as step:
         figures = bench_attribution.run(size, device=device, step=step, saved=saved)
     return figures, {".md": results_attribution.to_markdown(figures, quick=quick)}, saved
 
 
 def _reasoning(*, quick: bool, device: str, reasoner: str, diagram: str) -> tuple[Any, Pages]:
     from counterveil.lab.benchmarks import bench_reasoning, results_reasoning
+    from counterveil.progress import progress_bar
 
     size = bench_reasoning.QUICK if quick else bench_reasoning.FULL
-    with _bar(bench_reasoning.steps(size)) as step:
+    with progress_bar(bench_reasoning.steps(size)) as step:
         figures = bench_reasoning.run(size, reasoner=reasoner, device=device, step=step)
     drawn = results_reasoning.reliability(figures["calibration"]["bins"])
     page = results_reasoning.to_markdown(figures, quick=quick, diagram=diagram)
@@ -205,14 +207,3 @@ def _write(out: Path, markdown: Path | None, figures: Any, pages: Pages) -> None
             data = page.encode() if isinstance(page, str) else page
             write_atomic(markdown.with_suffix(suffix), data)
     typer.echo(pages[".md"])
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring", total=total)
-        yield lambda: bar.advance(task)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from counterveil.errors import UsageError
-from counterveil.lab.scenes import KINDS, coco, draw_scene
+from counterveil.lab.scenes import OBJECT_KINDS, coco, draw_scene
 from counterveil.lab.training.data import ANY, SPLITS, decode, find
 
 
@@ -128,9 +128,9 @@ def test_scenes_are_decoded_with_what_is_on_them(tmp_path):
         scene = next(s for s in coco.load(tmp_path) if s.image == item.path)
         assert arrays.unsafe[number] == any(scene.labels.values())
         assert ((arrays.objects[number] > 0) == arrays.objects[number].astype(bool)).all()
-        kinds = {list(KINDS)[a["category_id"] - 1] for a in scene.annotations}
-        shown = {list(KINDS)[k - 1] for k in np.unique(arrays.kinds[number]) if k}
+        kinds = {list(OBJECT_KINDS)[a["category_id"] - 1] for a in scene.annotations}
+        shown = {list(OBJECT_KINDS)[k - 1] for k in np.unique(arrays.kinds[number]) if k}
         assert shown == kinds
-        unsafe = np.isin(arrays.kinds[number], [i + 1 for i, k in enumerate(KINDS.values())
+        unsafe = np.isin(arrays.kinds[number], [i + 1 for i, k in enumerate(OBJECT_KINDS.values())
                                                 if k.unsafe])  # fmt: skip
         assert (unsafe == (arrays.objects[number] > 0)).all()

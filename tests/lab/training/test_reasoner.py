@@ -18,8 +18,7 @@ from counterveil.categories import GENERIC_QUESTIONS, PAPER, ControlCode
 from counterveil.cli import app
 from counterveil.errors import UsageError
 from counterveil.images import load
-from counterveil.lab.scenes import KINDS
-from counterveil.lab.scenes.truth import answers
+from counterveil.lab.scenes import reference_answers
 from counterveil.lab.training.reasoner import small
 from counterveil.lab.training.reasoner.calibration import fit
 from counterveil.lab.training.reasoner.card import digest
@@ -110,7 +109,7 @@ def test_on_other_grounds_things_stay_and_nothing_else_is_told(scenes, blip):
         assert things.mean() > 0.9 or (now.image != before).any()
         told = dict(now.pairs)
         names = [KINDS_IN_ORDER[a["category_id"] - 1] for a in example.scene.annotations]
-        assert told == {a.question: a.answer for a in answers(names, 0, ())}
+        assert told == {a.question: a.answer for a in reference_answers(names, 0, ())}
     assert any(example.scene.bystanders for example in examples)
     again = Lessons(examples, blip, Mix(questions=11, veiled=0, grounds=1), seed=0)
     assert (again[3].image == lessons[3].image).all()

@@ -10,7 +10,7 @@ import numpy as np
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER, ControlCode
 from counterveil.lab.benchmarks.interval import Estimate, estimate
-from counterveil.lab.scenes import CATEGORY_KEYS, KINDS, Scene, draw_scene
+from counterveil.lab.scenes import CATEGORY_KEYS, OBJECT_KINDS, Scene, draw_scene
 from counterveil.reasoning.interfaces import QuestionAnswer, Reasoner
 from counterveil.types import Image, Mask
 
@@ -157,7 +157,7 @@ def judged(texts: Sequence[str]) -> set[str]:
     """
     text = " ".join(texts).lower()
     found: set[str] = set()
-    phrases = [(p, k) for k in KINDS.values() for p in (k.phrase, k.person) if p]
+    phrases = [(p, k) for k in OBJECT_KINDS.values() for p in (k.caption, k.activity) if p]
     for phrase, kind in sorted(phrases, key=lambda pair: -len(pair[0])):
         if phrase in text:
             text = text.replace(phrase, "·")

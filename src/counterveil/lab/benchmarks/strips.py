@@ -12,7 +12,7 @@ from scipy.ndimage import binary_dilation
 from counterveil.images import decode_clean, encode_png, load
 from counterveil.lab.benchmarks.subjects import Case, Scenes
 from counterveil.pipeline import Pipeline
-from counterveil.report.pictures import heat_png, regions_png
+from counterveil.report.pictures import heatmap_png, regions_png
 from counterveil.types import Image, Mask
 
 COLUMNS = ("safe part", "attribution", "regions", "veiled")
@@ -72,7 +72,7 @@ def panels(pipeline: Pipeline, case: Case) -> tuple[Image, Image, Image, Image]:
     explanations = list(examination.explanations.values())
     veiled = decode_clean(examination.veiled)
     mask = load(examination.mask)[0].pixels[..., 0] > 127
-    attribution_map = heat_png([explanation.attribution_map for explanation in explanations])
+    attribution_map = heatmap_png([explanation.attribution_map for explanation in explanations])
     regions = regions_png(explanations[0].labels, mask)
     return (
         safe_part(case.image, case.truth),

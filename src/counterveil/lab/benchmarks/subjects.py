@@ -50,7 +50,7 @@ def flagged(
     """Unsafe scenes of a category that its classifier flags, until there are ``count``."""
     key, found, index = watch.category.key, 0, 0
     while found < count:
-        scene = draw_scene(seed, index, split=split, category=key, kind="unsafe", edge=edge)
+        scene = draw_scene(seed, index, split=split, category=key, kind="unsafe", position=edge)
         if watch.classifier.score(scene.pixels[None])[0] >= watch.category.threshold:
             yield Case(scene.pixels, scene.mask(key), index)
             found += 1

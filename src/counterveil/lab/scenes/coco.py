@@ -31,17 +31,13 @@ _CATEGORY_IDS = {name: number for number, name in enumerate(OBJECT_KINDS, 1)}
 class SceneFile:
     """One scene of a folder.
 
+    The attributes without an explanation are those of :class:`Scene`.
+
     Attributes:
         image: path of the image.
         mask: path of the mask; 255 = pixel of an unsafe object.
-        split: ``train``, ``validation`` or ``test``.
-        category: category of the labelled objects.
-        kind: ``unsafe``, ``safe`` or ``lookalike``.
-        labels: whether it is unsafe, by category.
         annotations: its COCO annotations.
         answers: its reference answers, as dictionaries.
-        bystanders: number of clothed people that belong to no category.
-        distractors: captions of the unlabelled objects.
     """
 
     image: Path
@@ -59,35 +55,22 @@ class SceneFile:
 def write_scene(
     scene: Scene, folder: Path, number: int
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Write the image and the mask of a scene.
-
-    Args:
-        scene: the scene.
-        folder: a folder with the subfolders ``images`` and ``masks``.
-        number: COCO image id, and name of the files.
+    """Write image and mask into the subfolders ``images`` and ``masks`` of ``folder``.
 
     Returns:
-        The COCO image and its annotations, the latter without ids.
+        The COCO image, whose id is ``number``, and its annotations, which still lack ids.
     """
     name = f"{number:06d}.png"
     (folder / "images" / name).write_bytes(encode_png(scene.pixels, compress_level=1))
     (folder / "masks" / name).write_bytes(encode_mask(scene.mask()))
     height, width = scene.pixels.shape[:2]
     image = {
-        "id": number,
-        "file_name": name,
-        "height": height,
-        "width": width,
-        "split": scene.split,
-        "category": scene.category,
-        "kind": scene.kind,
-        "labels": scene.labels,
-        "seed": scene.seed,
-        "index": scene.index,
+        "id": number, "file_name": name, "height": height, "width": width, "split": scene.split,
+        "category": scene.category, "kind": scene.kind, "labels": scene.labels,
+        "seed": scene.seed, "index": scene.index,
         "answers": [asdict(answer) for answer in scene.answers],
-        "bystanders": scene.bystanders,
-        "clutter": list(scene.distractors),
-    }
+        "bystanders": scene.bystanders, "clutter": list(scene.distractors),
+    }  # fmt: skip
     return image, [_annotation(item, number) for item in scene.objects]
 
 
@@ -124,13 +107,8 @@ def write_manifest(
         },
         "licenses": [{"id": 1, "name": "Apache-2.0"}],
         "categories": [
-            {
-                "id": _CATEGORY_IDS[kind.name],
-                "name": kind.name,
-                "supercategory": kind.category,
-                "unsafe": kind.unsafe,
-            }
-            for kind in OBJECT_KINDS.values()
+            {"id": number, "name": k.name, "supercategory": k.category, "unsafe": k.unsafe}
+            for number, k in enumerate(OBJECT_KINDS.values(), 1)
         ],
         "images": images,
         "annotations": annotations,
@@ -158,14 +136,10 @@ def load(folder: Path | str) -> tuple[SceneFile, ...]:
         SceneFile(
             image=folder / "images" / image["file_name"],
             mask=folder / "masks" / image["file_name"],
-            split=image["split"],
-            category=image["category"],
-            kind=image["kind"],
-            labels=image["labels"],
-            annotations=tuple(by_image.get(image["id"], [])),
+            annotations=tuple(by_image.get(image["id"], ())),
             answers=tuple(image["answers"]),
-            bystanders=image["bystanders"],
             distractors=tuple(image["clutter"]),
+            **{name: image[name] for name in ("split", "category", "kind", "labels", "bystanders")},
         )
         for image in manifest["images"]
     )

@@ -266,7 +266,7 @@ def _mark(item: Item, objects: np.ndarray, kinds: np.ndarray) -> None:
     """Write an item's things into its maps."""
     number = 0
     for thing in item.things:
-        mask = coco.from_run_lengths(thing.size, list(thing.counts)).astype(np.uint8) * 255
+        mask = coco.decode_rle(thing.size, list(thing.counts)).astype(np.uint8) * 255
         inside = _squash(mask, *objects.shape) > 127
         kinds[inside] = thing.kind
         if thing.unsafe:

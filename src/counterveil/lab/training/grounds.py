@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter
 from scipy.ndimage import binary_dilation
 
-from counterveil.lab.scenes.backgrounds import crop
+from counterveil.lab.scenes.backgrounds import photograph_crop
 
 _PHOTOGRAPHS = (
     *("chelsea", "coffee", "brick", "moon", "coins"),
@@ -59,7 +59,7 @@ class Grounds:
 def _photograph(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A part of a photograph, of any scale, as nobody has seen it."""
     name = _PHOTOGRAPHS[int(rng.integers(len(_PHOTOGRAPHS)))]
-    ground = crop(rng, height, width, name, part=float(rng.uniform(0.15, 1.0)))
+    ground = photograph_crop(rng, height, width, name, max_fraction=float(rng.uniform(0.15, 1.0)))
     ground = np.rot90(ground, int(rng.integers(4))) if height == width else ground
     ground = ground[..., rng.permutation(3)]
     if rng.random() < 0.4:

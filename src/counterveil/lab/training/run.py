@@ -10,11 +10,11 @@ from typing import Any
 from counterveil.classifiers.checkpoints import load_file
 from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.lab.training import card
-from counterveil.lab.training.bar import bar
 from counterveil.lab.training.calibration import shift, shifted
 from counterveil.lab.training.classifier import Recipe, Trainer
 from counterveil.lab.training.data import SPLITS, Arrays, Source, SplitName, decode, find
 from counterveil.lab.training.metrics import accuracy_by_group, scores, veiled_safe
+from counterveil.progress import progress_bar
 from counterveil.types import ModelInfo
 
 Report = Callable[[str], None]
@@ -44,19 +44,19 @@ def train(
     if not source.kinds:
         recipe = replace(recipe, naming=0, grounds=0.0)
     arrays = {split: _decoded(source, split, size, report) for split in SPLITS}
-    with bar("training") as shown:
+    with progress_bar(description="training") as step:
         trainer = Trainer(
             recipe,
             arrays["train"],
             arrays["validation"],
             checkpoint=out.with_suffix(".checkpoint"),
             report=report,
-            step=shown.step,
+            step=step,
         )
         if resume and trainer.resume():
             report(f"resumed after epoch {trainer.progress.epoch}")
         naming = trainer.namer.steps if trainer.namer else 0
-        shown.total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
+        step.set_total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
         trainer.run()
     by = _write(out, trainer, arrays["validation"], recipe, source)
     recipe = replace(recipe, start=Path(recipe.start).name)
@@ -103,6 +103,5 @@ def _metrics(
 
 def _decoded(source: Source, split: SplitName, size: int, report: Report) -> Arrays:
     items = source.items[split]
-    with bar(f"reading {split}") as shown:
-        shown.total(len(items))
-        return decode(items, size, size, warn=report, step=shown.step)
+    with progress_bar(len(items), f"reading {split}") as step:
+        return decode(items, size, size, warn=report, step=step)

@@ -13,9 +13,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def cached_njit(function: F) -> F:
     """Compiles a function on its first call and keeps the machine code on disk.
 
-    The code is kept beside the source or, if that folder is read-only, in the user's cache folder
-    (``NUMBA_CACHE_DIR`` overrides both). If neither can be written, each process compiles again.
-    The compiled function releases the interpreter lock, so threads run in parallel.
+    That is beside the source or in the user's cache folder; ``NUMBA_CACHE_DIR`` overrides both.
+    If neither can be written, each process compiles again. Threads run compiled code in parallel.
     """
     # A kernel must not call a kernel of another file: numba checks only the file of the caller
     # when it decides whether cached code is out of date.

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterveil.images import load
-from counterveil.lab.scenes import KINDS
+from counterveil.lab.scenes import OBJECT_KINDS
 from counterveil.lab.training.reasoner.examples import Example
 from counterveil.lab.training.reasoner.small import name_of, names
 from counterveil.reasoning.conditional import ConditionalBlip
@@ -109,7 +109,7 @@ def teach_queries(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
-        hits.append(((logits > 0) == (wanted > 0))[:, : len(KINDS)].all(dim=1))
+        hits.append(((logits > 0) == (wanted > 0))[:, : len(OBJECT_KINDS)].all(dim=1))
         step()
         if at % max(1, steps // _REPORTS) == 0:
             share = float(torch.cat(hits).float().mean())

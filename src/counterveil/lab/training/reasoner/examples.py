@@ -12,8 +12,7 @@ from scipy.ndimage import binary_dilation
 
 from counterveil.errors import ImageError
 from counterveil.images import load
-from counterveil.lab.scenes import KINDS, coco
-from counterveil.lab.scenes.truth import Answer, answers
+from counterveil.lab.scenes import OBJECT_KINDS, ReferenceAnswer, coco, reference_answers
 from counterveil.types import Mask
 
 _MARGIN = 6
@@ -30,7 +29,7 @@ class Truth:
         things: what is in sight, as kinds and captions call it, where it is a scene.
     """
 
-    answers: tuple[Answer, ...]
+    answers: tuple[ReferenceAnswer, ...]
     flagged: tuple[str, ...]
     things: tuple[str, ...] = ()
 
@@ -70,7 +69,7 @@ class Example:
     def alone(self) -> Example:
         """The same things with nobody and nothing around them, as on another ground."""
         assert self.scene is not None
-        scene = replace(self.scene, bystanders=0, clutter=())
+        scene = replace(self.scene, bystanders=0, distractors=())
         return replace(self, truth=scene_truth(scene, scene.annotations), scene=scene)
 
     def things(self, shape: tuple[int, int]) -> Mask:
@@ -108,20 +107,20 @@ def readable(
 def scene_truth(scene: coco.SceneFile, things: Any) -> Truth:
     """What is true of a scene in which only these things are seen."""
     names = [_NAMES[thing["category_id"]] for thing in things]
-    flagged = {KINDS[name].category for name in names if KINDS[name].unsafe}
+    flagged = {OBJECT_KINDS[name].category for name in names if OBJECT_KINDS[name].unsafe}
     return Truth(
-        answers(names, scene.bystanders, scene.clutter),
+        reference_answers(names, scene.bystanders, scene.distractors),
         tuple(key for key in scene.labels if key in flagged),
-        (*names, *scene.clutter, *["a person"] * scene.bystanders),
+        (*names, *scene.distractors, *["a person"] * scene.bystanders),
     )
 
 
-_NAMES = dict(enumerate(KINDS, 1))
+_NAMES = dict(enumerate(OBJECT_KINDS, 1))
 
 
 def _mask(thing: Mapping[str, Any]) -> Mask:
     coded = thing["segmentation"]
-    return coco.from_run_lengths(tuple(coded["size"]), list(coded["counts"]))
+    return coco.decode_rle(tuple(coded["size"]), list(coded["counts"]))
 
 
 def _shown(thing: Mapping[str, Any], veil: Mask) -> bool:

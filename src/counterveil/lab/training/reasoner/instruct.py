@@ -19,7 +19,7 @@ from typing import IO, Any
 from counterveil.categories import GENERIC_QUESTIONS, Category, ControlCode
 from counterveil.errors import ImageError, UsageError
 from counterveil.images import load as load_image
-from counterveil.lab.scenes.truth import Answer
+from counterveil.lab.scenes import ReferenceAnswer
 from counterveil.lab.training.data import image_folder
 from counterveil.lab.training.reasoner.examples import Example, Truth
 from counterveil.reasoning.interfaces import OPEN_QUESTIONS, Reasoner
@@ -186,7 +186,9 @@ def examples(file: Path, folder: Path, *, unreviewed: bool = False) -> tuple[Exa
             review = judged.get((entry.image, proposal.key))
             said: Review | Proposal | None = review or (proposal if unreviewed else None)
             if said is not None:
-                answers.append(Answer(proposal.key, proposal.question, said.answer, said.yes))
+                answers.append(
+                    ReferenceAnswer(proposal.key, proposal.question, said.answer, said.yes)
+                )
         if answers:
             truth = Truth(tuple(answers), entry.flagged)
             found.append(Example(folder / entry.image, entry.split, truth))

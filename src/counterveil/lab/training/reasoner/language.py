@@ -16,9 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from counterveil.lab.scenes import KINDS
-from counterveil.lab.scenes.clutter import CAPTIONS
-from counterveil.lab.scenes.truth import answers
+from counterveil.lab.scenes import DISTRACTORS, OBJECT_KINDS, reference_answers
 from counterveil.lab.training.reasoner.small import name_of
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.instructblip import IGNORE_INDEX
@@ -88,13 +86,16 @@ def answer_ids(blip: ConditionalBlip, question: str, answer: str) -> tuple[list[
 
 
 def _one(blip: ConditionalBlip, rng: np.random.Generator) -> tuple[list[int], list[int]]:
-    kinds = [str(name) for name in rng.choice(list(KINDS), int(rng.integers(0, 5)))]
-    clutter = [str(name) for name in rng.choice(CAPTIONS, int(rng.integers(0, 5)))]
+    kinds = [str(name) for name in rng.choice(list(OBJECT_KINDS), int(rng.integers(0, 5)))]
+    clutter = [str(name) for name in rng.choice(DISTRACTORS, int(rng.integers(0, 5)))]
     bystanders = int(rng.choice([0, 0, 1, 2, 3]))
-    known = answers(kinds, bystanders, clutter)
+    known = reference_answers(kinds, bystanders, clutter)
     chosen = known[int(rng.integers(len(known)))]
     tokenizer, config = blip.processor.tokenizer, blip.model.config
-    kinds, clutter = sorted(kinds, key=list(KINDS).index), sorted(clutter, key=CAPTIONS.index)
+    kinds, clutter = (
+        sorted(kinds, key=list(OBJECT_KINDS).index),
+        sorted(clutter, key=DISTRACTORS.index),
+    )
     names = [name_of(thing) for thing in [*kinds, *clutter, *["a person"] * bystanders]]
     told = np.full(config.num_query_tokens, config.image_token_index)
     places = np.sort(rng.permutation(len(told))[: len(names)])

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from counterveil.lab.training.bar import Bar, bar
 from counterveil.lab.training.reasoner.examples import Example
 from counterveil.lab.training.reasoner.lessons import Collator, Lessons
 from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
@@ -43,14 +42,14 @@ def instruct(
 
     lessons = Lessons(examples["train"], blip, recipe.mix, seed=recipe.seed)
     freeze(blip.model)
-    with bar("training") as shown:
+    with progress_bar(description="training") as step:
         trainer = Trainer(
             model=blip.model,
             args=_arguments(out, recipe, len(lessons)),
             train_dataset=lessons,
             eval_dataset=Lessons(examples["validation"], blip, recipe.mix, seed=recipe.seed + 1),
             data_collator=Collator(blip, gain=recipe.gain),
-            callbacks=[_watch(lessons, shown, report)],
+            callbacks=[_watch(lessons, step, report)],
         )
         trainer.remove_callback(PrinterCallback)  # it tells on stdout what is reported already
         found = sorted((out / "checkpoints").glob("checkpoint-*"))
@@ -97,18 +96,18 @@ def _arguments(out: Path, recipe: ReasonerRecipe, images: int) -> Any:
     return arguments
 
 
-def _watch(lessons: Lessons, shown: Bar, report: Callable[[str], None]) -> Any:
+def _watch(lessons: Lessons, step: ProgressBar, report: Callable[[str], None]) -> Any:
     from transformers import TrainerCallback
 
     class CategoryClassifier(TrainerCallback):  # type: ignore[misc]
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            shown.total(state.max_steps, done=state.global_step)
+            step.set_total(state.max_steps, completed=state.global_step)
 
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             lessons.epoch = round(state.epoch or 0)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            shown.step()
+            step()
 
         def on_log(
             self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from counterveil.categories import Category
 from counterveil.errors import UsageError
-from counterveil.lab.training.bar import bar
 from counterveil.lab.training.data import ANY, decode, find
 from counterveil.lab.training.naming import Namer
 from counterveil.lab.training.reasoner import card, small
@@ -133,13 +132,11 @@ def _finish(
     if half:
         blip.model.half().float()
     validation, test = examples["validation"], examples["test"][:TESTED]
-    with bar("calibrating") as shown:
-        shown.total(len(validation))
-        scale, shift = calibrate(blip, validation, recipe.mix, seed=recipe.seed, step=shown.step)
+    with progress_bar(len(validation), "calibrating") as step:
+        scale, shift = calibrate(blip, validation, recipe.mix, seed=recipe.seed, step=step)
     report(f"P(yes) calibrated: scale {scale:.3f}, shift {shift:.3f}")
-    with bar("testing") as shown:
-        shown.total(len(test))
-        asked = ask(blip, test, recipe.mix, seed=recipe.seed + 1, step=shown.step)
+    with progress_bar(len(test), "testing") as step:
+        asked = ask(blip, test, recipe.mix, seed=recipe.seed + 1, step=step)
     if half:
         blip.model.half()
     blip.save_pretrained(out)
@@ -157,9 +154,8 @@ def _examples(
         found = instruct_data.examples(data, images or data.parent, unreviewed=unreviewed)
     else:
         found = scene_examples(data)
-    with bar("reading") as shown:
-        shown.total(len(found))
-        for example in readable(found, report=report, step=shown.step):
+    with progress_bar(len(found), "reading") as step:
+        for example in readable(found, report=report, step=step):
             examples[example.split].append(example)
     for split in ("train", "validation"):
         if not examples[split]:
@@ -181,8 +177,7 @@ def _small(
     if resume and (start / "config.json").is_file():
         return ConditionalBlip.from_pretrained(start, generation=GREEDY)
     blip = small.new(seed=recipe.seed)
-    with bar("language") as shown:
-        shown.total(recipe.language)
+    with progress_bar(recipe.language, "language") as step:
         teach_language(
             blip,
             steps=recipe.language,
@@ -191,12 +186,11 @@ def _small(
             seed=recipe.seed,
             precision=recipe.autocast,
             report=report,
-            step=shown.step,
+            step=step,
         )
     full = max(1, recipe.naming // 4)
     _teach_tower(blip, data, recipe, passes=recipe.naming, full=full, rate=1e-3, report=report)
-    with bar("queries") as shown:
-        shown.total(recipe.queries)
+    with progress_bar(recipe.queries, "queries") as step:
         teach_queries(
             blip,
             examples,
@@ -206,7 +200,7 @@ def _small(
             seed=recipe.seed,
             precision=recipe.autocast,
             report=report,
-            step=shown.step,
+            step=step,
         )
     blip.save_pretrained(start)
     return blip

@@ -10,8 +10,6 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
 from counterveil.classifiers.torch_classifier import InputSpec
-from counterveil.lab.scenes import KINDS
-from counterveil.lab.scenes.clutter import CAPTIONS as CLUTTER
 from counterveil.lab.training.tower import initialise, start_stem
 from counterveil.reasoning.conditional import ConditionalBlip, add_control_prior
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
@@ -35,7 +33,7 @@ SIDE, PATCH, QUERIES = 224, 16, 24
 
 def names() -> tuple[str, ...]:
     """A word for each thing that can be seen, for the language model's first lessons."""
-    return tuple(name_of(thing) for thing in (*KINDS, *CLUTTER, "a person"))
+    return tuple(name_of(thing) for thing in (*OBJECT_KINDS, *DISTRACTORS, "a person"))
 
 
 def name_of(thing: str) -> str:
@@ -138,9 +136,9 @@ def _words(*, lower: bool) -> list[str]:
     texts += ["Yes, the image shows No. The image shows an empty"]
     texts += ["place. and Somebody is There are no people in the image. standing by a person"]
     texts += [f"{count} people" for count in range(10)]
-    texts += [*CLUTTER, *(question.text for question in GENERIC_QUESTIONS)]
-    for kind in KINDS.values():
-        texts += [kind.phrase, kind.person]
+    texts += [*DISTRACTORS, *(question.text for question in GENERIC_QUESTIONS)]
+    for kind in OBJECT_KINDS.values():
+        texts += [kind.caption, kind.activity]
     for key in PAPER:
         texts += [CATEGORIES[key].title, *(q.text for q in CATEGORIES[key].questions)]
     splitter = pre_tokenizers.Whitespace()

@@ -1,4 +1,4 @@
-"""One image under masks, composited where the classifier computes."""
+"""Scores of one image under masks, composited on the classifier's device."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from counterveil.errors import ModelError
 from counterveil.fills import fill
 from counterveil.images import encode_png
 from counterveil.lab.scenes import draw_scene
-from counterveil.pipeline.explain import Counted
-from counterveil.profiles import Overrides
+from counterveil.pipeline.components import mask_evaluator
 from counterveil.types import ModelInfo
 from tests.attribution import nets
 
 
 @pytest.fixture(autouse=True)
 def on_a_device(monkeypatch):
-    """As on a device, on the CPU."""
-    monkeypatch.setattr(TorchClassifier, "under", TorchClassifier._score_masked)
+    """Composites on the CPU as on another device."""
+    monkeypatch.setattr(TorchClassifier, "score_masked", TorchClassifier._score_masked)
 
 
 def masks(image, count):
@@ -32,11 +31,11 @@ def masks(image, count):
 
 @pytest.mark.parametrize("name", ["black", "#30a0f0", "blur"])
 @pytest.mark.parametrize("shape", [(64, 64), (97, 50)], ids=["as it is", "squashed"])
-def test_scores_are_those_of_images_composited_before(name, shape):
+def test_scores_equal_those_of_images_composited_on_the_cpu(name, shape):
     torch.manual_seed(0)
-    classifier = nets.classifier(nets.shaken(nets.plain_convnet()))
+    classifier = nets.classifier(nets.randomised(nets.convnet()))
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
-    some = masks(image, 2 * classifier.batch + 1)
+    some = masks(image, 2 * classifier.batch_size + 1)
     veil = fill(name)
     scores = classifier.score_masked(image, veil.painted(image))(some)
     assert scores.dtype == np.float64
@@ -46,12 +45,12 @@ def test_scores_are_those_of_images_composited_before(name, shape):
     assert len(classifier.score_masked(image, veil.painted(image))(some[:0])) == 0
 
 
-def test_each_image_counts():
-    counted = Counted(nets.classifier(nets.plain_convnet()))
-    image = nets.picture()
-    counted.score_masked(image, np.zeros_like(image))(masks(image, 5))
-    counted(image[None])
-    assert counted.images == 6
+def test_masked_images_are_counted():
+    classifier, image = nets.classifier(nets.convnet()), nets.random_image()
+    evaluator = mask_evaluator(classifier, image, fill("black"), max_evaluations=9)
+    assert len(evaluator.score(masks(image, 5))) == 5
+    assert evaluator.score_before == classifier.score(image[None])[0]
+    assert evaluator.evaluations == 6
 
 
 class Broken:
@@ -64,35 +63,34 @@ class Broken:
         return lambda masks: np.full(len(masks), np.nan)
 
 
-def test_what_is_no_probability_is_refused_here_too():
-    image = nets.picture()
+def test_masked_scores_are_validated():
+    image = nets.random_image()
     with pytest.raises(ModelError, match="'broken' gave nan"):
         checked(Broken()).score_masked(image, image)(masks(image, 2))
 
 
-def test_who_only_scores_is_given_images():
-    image = nets.picture()
+def test_a_black_box_scores_no_masks():
+    image = nets.random_image()
     assert checked(nets.BlackBox()).score_masked(image, image) is None
-    assert Counted(nets.BlackBox()).score_masked(image, image) is None
 
 
 @pytest.mark.parametrize("both", [False, True], ids=["one category", "two categories"])
-def test_the_pipeline_comes_to_the_same(monkeypatch, both):
+def test_the_pipeline_gives_the_same_result(monkeypatch, both):
     scenes = [
         draw_scene(4711, 0, split="test", category=key, kind="unsafe").pixels
         for key in ("sexually_explicit", "self_harm")
     ]
     data = encode_png(np.concatenate(scenes, axis=1) if both else scenes[0])
-    pipeline = counterveil.from_profile("proxy", overrides=Overrides(reasoner=""))
+    pipeline = counterveil.load("pictograms", reasoner="")
     asked = []
     monkeypatch.setattr(
         TorchClassifier,
-        "under",
+        "score_masked",
         lambda self, image, paint: asked.append(1) or self._score_masked(image, paint),
     )
     on_a_device = pipeline.examine(data)
     assert len(asked) >= 1 + both
-    monkeypatch.setattr(TorchClassifier, "under", lambda self, image, paint: None)
+    monkeypatch.setattr(TorchClassifier, "score_masked", lambda self, image, paint: None)
     here = pipeline.examine(data)
     assert here.explanations
     assert on_a_device.mask == here.mask
@@ -105,8 +103,8 @@ def test_the_pipeline_comes_to_the_same(monkeypatch, both):
             assert one.counterfactual.evaluations == other.counterfactual.evaluations
 
 
-def test_the_cpu_leaves_it_to_numpy(monkeypatch):
+def test_the_cpu_composites_with_numpy(monkeypatch):
     monkeypatch.undo()
-    image = nets.picture()
-    assert nets.classifier(nets.plain_convnet()).score_masked(image, image) is None
+    image = nets.random_image()
+    assert nets.classifier(nets.convnet()).score_masked(image, image) is None
     assert classifiers.load("pictograms:self_harm").score_masked(image, image) is None

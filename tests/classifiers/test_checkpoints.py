@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from counterveil.classifiers import load
-from counterveil.classifiers.architectures import build
-from counterveil.classifiers.resnet import read_metadata
+from counterveil.classifiers.architectures import build_network
+from counterveil.classifiers.checkpoints import read_metadata
 from counterveil.errors import ModelError
 
 IMAGES = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype(np.uint8)
@@ -22,7 +22,7 @@ IMAGES = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype(np.uin
 def paper():
     """As the paper trains it: torchvision's ResNet-50, two outputs."""
     torch.manual_seed(0)
-    module = build("resnet50").eval()
+    module = build_network("resnet50").eval()
     torch.nn.init.normal_(module.fc.weight, std=0.5)
     return module
 
@@ -39,7 +39,7 @@ def direct(module):
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pth"])
-def test_a_plain_resnet50_is_read(paper, tmp_path, suffix):
+def test_loads_a_torchvision_resnet50(paper, tmp_path, suffix):
     path = tmp_path / f"weights{suffix}"
     if suffix == ".safetensors":
         save_file(paper.state_dict(), path)
@@ -70,15 +70,15 @@ def test_code_in_a_pickle_is_not_run(tmp_path):
         (b"\x08" + b"\0" * 7 + b"{}      ", "resnet50"),
     ],
 )
-def test_what_is_no_weights_file_is_answered(tmp_path, content, word):
+def test_a_file_that_is_not_safetensors_is_a_model_error(tmp_path, content, word):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=word):
         load(f"resnet50:{path}")
 
 
-def test_weights_of_another_network_are_answered(tmp_path):
-    save_file(build("resnet18").state_dict(), tmp_path / "w.safetensors")
+def test_weights_of_another_architecture_are_a_model_error(tmp_path):
+    save_file(build_network("resnet18").state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="resnet50"):
         load(f"resnet50:{tmp_path / 'w.safetensors'}")
 
@@ -92,18 +92,18 @@ def test_weights_of_another_network_are_answered(tmp_path):
         json.dumps({"architecture": "slim", "classes": "many"}),
     ],
 )
-def test_damaged_metadata_is_answered(tmp_path, metadata):
+def test_damaged_metadata_is_a_model_error(tmp_path, metadata):
     path = tmp_path / "w.safetensors"
-    save_file(build("slim").state_dict(), path, {"counterveil": metadata})
+    save_file(build_network("slim").state_dict(), path, {"counterveil": metadata})
     with pytest.raises(ModelError):
         load(f"resnet50:{path}")
 
 
-def test_a_missing_file_is_answered(tmp_path):
+def test_a_missing_file_is_a_model_error(tmp_path):
     with pytest.raises(ModelError, match="check the path"):
         load(f"resnet50:{tmp_path / 'none.safetensors'}")
 
 
-def test_metadata_of_strangers_is_none(tmp_path):
+def test_metadata_of_other_origin_is_ignored(tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "w.safetensors", {"format": "pt"})
     assert read_metadata(tmp_path / "w.safetensors") == {}

@@ -1,4 +1,4 @@
-"""Scenes on disk, as COCO's own tools read them."""
+"""Folders of scenes, as we and as COCO's own tools read them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     return out
 
 
-def test_a_folder_is_read_as_it_was_drawn(folder):
+def test_loading_a_folder_returns_the_drawn_scenes(folder):
     scenes = coco.load(folder)
     assert [scene.split for scene in scenes] == [SHARES[n % 10] for n in range(20)]
     for number, file in enumerate(scenes):
@@ -40,25 +40,24 @@ def test_a_folder_is_read_as_it_was_drawn(folder):
         assert [a["answer"] for a in file.answers] == [a.answer for a in scene.answers]
 
 
-def test_coco_reads_it(folder):
-    theirs = COCO(str(folder / coco.MANIFEST))
-    assert len(theirs.getImgIds()) == 20
+def test_pycocotools_reads_the_annotations(folder):
+    api = COCO(str(folder / coco.MANIFEST))
+    assert len(api.getImgIds()) == 20
     for file in coco.load(folder):
         number = int(file.image.stem)
-        for annotation in theirs.loadAnns(theirs.getAnnIds(imgIds=[number])):
-            mask = theirs.annToMask(annotation).astype(bool)
+        for annotation in api.loadAnns(api.getAnnIds(imgIds=[number])):
+            mask = api.annToMask(annotation).astype(bool)
             assert mask.sum() == annotation["area"]
-            run_lengths = annotation["segmentation"]
-            ours = coco.from_run_lengths(tuple(run_lengths["size"]), run_lengths["counts"])
-            assert (mask == ours).all()
+            rle = annotation["segmentation"]
+            assert (mask == coco.decode_rle(tuple(rle["size"]), rle["counts"])).all()
             x, y, w, h = annotation["bbox"]
             assert mask[y : y + h, x : x + w].sum() == mask.sum()
 
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
-def test_run_lengths_are_cocos(mask):
-    counts = coco.run_lengths(mask)
-    assert (coco.from_run_lengths(mask.shape, counts) == mask).all()
+def test_run_lengths_round_trip_and_match_pycocotools(mask):
+    counts = coco.encode_rle(mask)
+    assert (coco.decode_rle(mask.shape, counts) == mask).all()
     packed = coco_mask.frPyObjects({"size": list(mask.shape), "counts": counts}, *mask.shape)
     assert (coco_mask.decode(packed).astype(bool) == mask).all()
 
@@ -69,7 +68,7 @@ def test_an_unfinished_folder_is_refused(tmp_path):
         coco.load(tmp_path)
 
 
-def test_no_file_of_an_earlier_drawing_is_believed(folder, tmp_path):
+def test_a_failed_run_leaves_no_earlier_manifest(tmp_path):
     (tmp_path / coco.MANIFEST).write_text("{}")
     result = CliRunner().invoke(
         app, ["scenes", "--out", str(tmp_path), "--count", "2", "--kind", "nonsense"]
@@ -78,20 +77,22 @@ def test_no_file_of_an_earlier_drawing_is_believed(folder, tmp_path):
     assert not (tmp_path / coco.MANIFEST).exists()
 
 
-def test_the_mask_of_a_picture_is_of_its_size(folder):
+def test_mask_files_have_the_size_of_the_image(folder):
     scene = coco.load(folder)[0]
     assert np.shape(load_image(scene.mask)[0].pixels)[:2] == (224, 224)
 
 
 @pytest.mark.parametrize("below", ["", "below"])
-def test_a_file_in_the_folder_s_place_is_the_caller_s_mistake(tmp_path, monkeypatch, capsys, below):
-    (tmp_path / "out").write_text("mine")
-    words = ["scenes", "--out", str(tmp_path / "out" / below), "--count", "1"]
-    monkeypatch.setattr("sys.argv", ["counterveil", *words])
-    with pytest.raises(SystemExit) as ended:
+def test_a_file_in_place_of_the_folder_is_reported_in_one_line(
+    tmp_path, monkeypatch, capsys, below
+):
+    (tmp_path / "out").write_text("kept")
+    arguments = ["scenes", "--out", str(tmp_path / "out" / below), "--count", "1"]
+    monkeypatch.setattr("sys.argv", ["counterveil", *arguments])
+    with pytest.raises(SystemExit) as exit_info:
         main()
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     error = capsys.readouterr().err
-    assert "no scenes can be written there" in error
+    assert "cannot write scenes to" in error
     assert error.count("\n") == 1
-    assert (tmp_path / "out").read_text() == "mine"
+    assert (tmp_path / "out").read_text() == "kept"

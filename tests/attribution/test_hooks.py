@@ -1,4 +1,4 @@
-"""A borrowed module goes back as found, whatever happens and whoever else uses it."""
+"""A borrowed module is restored after errors, and threads do not interfere."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +13,8 @@ from counterveil.attribution.hooks import borrowed, substituted
 from tests.attribution import nets
 
 
-def test_goes_back_after_an_error():
-    module = nets.net("plain_convnet")
+def test_the_module_is_restored_after_an_error_in_a_hook():
+    module = nets.net("convnet")
     module[1].train()
     inner = module[0]
 
@@ -34,12 +34,12 @@ def test_goes_back_after_an_error():
     assert not inner._forward_hooks
 
 
-def test_a_model_that_fails_gives_everything_back():
+def test_the_module_is_restored_after_an_error_in_the_model():
     module = nets.net("resnet")
     module.layer3.register_forward_hook(lambda *_: 1 / 0)
     for method in ("fullgrad", "gradcam", "ablationcam"):
         with pytest.raises(ZeroDivisionError):
-            make(method)(nets.classifier(module), nets.picture())
+            make(method)(nets.classifier(module), nets.random_image())
         assert sum(len(layer._forward_hooks) for layer in module.modules()) == 1
         assert not any("forward" in vars(layer) for layer in module.modules())
 
@@ -47,7 +47,7 @@ def test_a_model_that_fails_gives_everything_back():
 @pytest.mark.parametrize("method", ["fullgrad", "gradcam", "ablationcam"])
 def test_threads_on_one_model_do_not_mix(method):
     classifier = nets.classifier(nets.net("hf_resnet"))
-    images = [nets.picture(seed=seed) for seed in range(3)]
+    images = [nets.random_image(seed=seed) for seed in range(3)]
     layer = "model.resnet.encoder.stages.0"
     attribution = make(method) if method == "fullgrad" else make(method, layer=layer)
     alone = [attribution(classifier, image) for image in images]
@@ -72,9 +72,9 @@ def test_threads_on_one_model_do_not_mix(method):
     assert wrong and not any(wrong)
 
 
-def test_threads_take_turns_with_the_mode():
+def test_threads_restore_the_training_mode():
     module = nets.net("hf_resnet")
-    images = [nets.picture(seed=seed) for seed in range(4)]
+    images = [nets.random_image(seed=seed) for seed in range(4)]
     attribution = make("gradcam")
     classifier = nets.classifier(module)
     alone = [attribution(classifier, image) for image in images]
@@ -86,7 +86,7 @@ def test_threads_take_turns_with_the_mode():
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * expected.max())
 
 
-def test_substitutes_are_for_this_thread_only():
+def test_substitutes_apply_to_this_thread_only():
     layer = nn.Identity()
     with substituted({layer: lambda: "substitute"}):
         assert layer(1) == "substitute"
@@ -95,7 +95,7 @@ def test_substitutes_are_for_this_thread_only():
     assert layer(1) == 1
 
 
-def test_substitutes_respect_a_forward_set_by_hand():
+def test_substitutes_restore_a_forward_set_on_the_instance():
     layer = nn.Identity()
     layer.forward = lambda _: "by hand"
     with substituted({layer: lambda: "substitute"}):

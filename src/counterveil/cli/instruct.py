@@ -34,6 +34,7 @@ def build(
     """Propose an answer to each question on each image; continues where it stopped."""
     from counterveil import reasoning
     from counterveil.cli.train import show_training_log
+    from counterveil.lab.training.reasoner.instruction_data import build
     from counterveil.profiles import find_profile
 
     show_training_log()

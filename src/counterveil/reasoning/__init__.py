@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from counterveil.reasoning.base import Answered, Considered, Grounded, Reasoner, consider
-from counterveil.registry import lazy_loader, load_spec
+from counterveil.registry import lazy_callable, load_spec
 
 if TYPE_CHECKING:
     from counterveil.reasoning.ciit import ConditionalInstructBlip
@@ -54,12 +54,12 @@ _HOMES = {
 
 LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
     {
-        "proxy": lazy_loader("counterveil.reasoning.proxy"),
-        "blip": lazy_loader("counterveil.reasoning.conditional"),
-        "hf": lazy_loader("counterveil.reasoning.hub"),
-        "chat": lazy_loader("counterveil.reasoning.chat"),
-        "worker": lazy_loader("counterveil.reasoning.worker"),
-        "python": lazy_loader("counterveil.reasoning.external"),
+        "proxy": lazy_callable("counterveil.reasoning.proxy", "load"),
+        "blip": lazy_callable("counterveil.reasoning.conditional", "load"),
+        "hf": lazy_callable("counterveil.reasoning.hub", "load"),
+        "chat": lazy_callable("counterveil.reasoning.chat", "load"),
+        "worker": lazy_callable("counterveil.reasoning.worker", "load"),
+        "python": lazy_callable("counterveil.reasoning.external", "load"),
     }
 )
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from counterveil.registry import lazy_constructor, make_component
+from counterveil.registry import lazy_callable, make_component
 from counterveil.segmentation.connectivity import connect
 from counterveil.segmentation.importance import rank, region_scores
 from counterveil.types import AttributionMap, Image, Labels
@@ -47,12 +47,12 @@ class Segmentation(Protocol):
 
 SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     {
-        "bass": lazy_constructor("counterveil.segmentation.bass", "Bass"),
-        "slic": lazy_constructor("counterveil.segmentation.slic", "Slic"),
-        "felzenszwalb": lazy_constructor("counterveil.segmentation.felzenszwalb", "Felzenszwalb"),
-        "watershed": lazy_constructor("counterveil.segmentation.watershed", "Watershed"),
-        "quickshift": lazy_constructor("counterveil.segmentation.quickshift", "Quickshift"),
-        "sam": lazy_constructor("counterveil.segmentation.sam", "Sam"),
+        "bass": lazy_callable("counterveil.segmentation.bass", "Bass"),
+        "slic": lazy_callable("counterveil.segmentation.slic", "Slic"),
+        "felzenszwalb": lazy_callable("counterveil.segmentation.felzenszwalb", "Felzenszwalb"),
+        "watershed": lazy_callable("counterveil.segmentation.watershed", "Watershed"),
+        "quickshift": lazy_callable("counterveil.segmentation.quickshift", "Quickshift"),
+        "sam": lazy_callable("counterveil.segmentation.sam", "Sam"),
     }
 )
 

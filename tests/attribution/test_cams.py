@@ -96,7 +96,7 @@ def test_gradcam_plusplus_is_exact_for_small_gradients():
     activation = torch.tensor([[[[1.0, 0.0], [2.0, 5.0]]]], dtype=torch.float64)
     alpha = gradient**2 / (2 * gradient**2 + activation.sum() * gradient**3)
     expected = (torch.nan_to_num(alpha) * gradient.relu()).sum((2, 3))
-    found = GradCamPlusPlus().channel_weights(activation, gradient)
+    found = GradCamPlusPlus()._channel_weights(activation, gradient)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
 
 

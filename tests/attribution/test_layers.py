@@ -29,7 +29,7 @@ def test_a_layer_can_be_named():
 
 
 def test_an_unknown_layer_is_a_usage_error():
-    with pytest.raises(UsageError, match=r"no layer 'layer5'; it has .*layer4"):
+    with pytest.raises(UsageError, match=r"no layer 'layer5'; choose for example .*layer4"):
         GradCam(layer="layer5")(nets.classifier(nets.net("resnet")), nets.random_image())
 
 

@@ -109,7 +109,7 @@ def test_decisions_equal_those_of_the_package(faces, astronaut, veiled):
 def test_scores_of_a_batch_equal_those_of_its_images(faces, astronaut, veiled):
     images = np.stack([astronaut, veiled, astronaut[::-1]])
     alone = [faces.score(image[None])[0] for image in images]
-    small = nudenet.NudeNetClassifier(tuple(FACES.split("+")), batch_size=2, threads=1)
+    small = nudenet.NudeNetClassifier(tuple(FACES.split("+")), batch_size=2)
     assert small.score(images) == pytest.approx(alone, abs=1e-4)
     assert faces.score(images[:0]).shape == (0,)
 

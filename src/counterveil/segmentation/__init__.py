@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from counterveil.errors import UsageError
-from counterveil.registry import lazy_constructor, make_component
+from counterveil.registry import lazy_callable, make_component
 from counterveil.segmentation.regions import connected_regions, region_scores
 from counterveil.types import AttributionMap, Image, Labels
 
@@ -61,12 +61,12 @@ class LoadsWeights(Segmentation, Protocol):
 
 SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     {
-        "bass": lazy_constructor("counterveil.segmentation.bass", "Bass"),
-        "slic": lazy_constructor("counterveil.segmentation.skimage_methods", "Slic"),
-        "felzenszwalb": lazy_constructor("counterveil.segmentation.skimage_methods", "Felzenszwalb"),
-        "watershed": lazy_constructor("counterveil.segmentation.skimage_methods", "Watershed"),
-        "quickshift": lazy_constructor("counterveil.segmentation.skimage_methods", "Quickshift"),
-        "sam": lazy_constructor("counterveil.segmentation.sam", "Sam"),
+        "bass": lazy_callable("counterveil.segmentation.bass", "Bass"),
+        "slic": lazy_callable("counterveil.segmentation.skimage_methods", "Slic"),
+        "felzenszwalb": lazy_callable("counterveil.segmentation.skimage_methods", "Felzenszwalb"),
+        "watershed": lazy_callable("counterveil.segmentation.skimage_methods", "Watershed"),
+        "quickshift": lazy_callable("counterveil.segmentation.skimage_methods", "Quickshift"),
+        "sam": lazy_callable("counterveil.segmentation.sam", "Sam"),
     }
 )
 

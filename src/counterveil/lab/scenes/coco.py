@@ -23,6 +23,9 @@ from counterveil.lab.scenes.scene_canvas import SceneObject
 from counterveil.types import Mask
 
 MANIFEST = "annotations.json"
+CocoScene = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A COCO image and its annotations."""
+_DESCRIPTION = "Counterveil proxy scenes: abstract pictograms, nothing harmful"
 _CATEGORY_IDS = {name: number for number, name in enumerate(OBJECT_KINDS, 1)}
 
 
@@ -51,9 +54,7 @@ class SceneFile:
     distractors: tuple[str, ...]
 
 
-def write_scene(
-    scene: Scene, folder: Path, number: int
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def write_scene(scene: Scene, folder: Path, number: int) -> CocoScene:
     """Write image and mask into the subfolders ``images`` and ``masks`` of ``folder``.
 
     Returns:
@@ -86,9 +87,7 @@ def _annotation(item: SceneObject, number: int) -> dict[str, Any]:
     }
 
 
-def write_manifest(
-    folder: Path, scenes: Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]
-) -> None:
+def write_manifest(folder: Path, scenes: Iterable[CocoScene]) -> None:
     """Write ``annotations.json`` from the results of :func:`write_scene`.
 
     It is written last: a folder without it is unfinished.
@@ -100,10 +99,7 @@ def write_manifest(
         for annotation in own:
             annotations.append({"id": len(annotations) + 1, **annotation})
     manifest = {
-        "info": {
-            "description": "Counterveil proxy scenes: abstract pictograms, nothing harmful",
-            "version": "2",
-        },
+        "info": {"description": _DESCRIPTION, "version": "2"},
         "licenses": [{"id": 1, "name": "Apache-2.0"}],
         "categories": [
             {"id": number, "name": k.name, "supercategory": k.category, "unsafe": k.unsafe}

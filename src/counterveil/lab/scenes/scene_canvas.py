@@ -79,15 +79,10 @@ class _Placement(NamedTuple):
 
 @dataclass(eq=False)
 class SceneCanvas:
-    """Background and the objects placed on it.
+    """Background of a split, ``size`` = height, width, and the objects placed on it.
 
     All random numbers come from ``rng``, in an order that must not change: the pixels of a seed
     depend on it.
-
-    Args:
-        rng: source of randomness.
-        size: height, width.
-        split: split whose backgrounds are used.
     """
 
     rng: np.random.Generator
@@ -103,10 +98,7 @@ class SceneCanvas:
     def populate(self, category: str, scene_kind: str, position: str | None) -> None:
         """Draw distractors behind, the labelled objects, and distractors in front.
 
-        Args:
-            category: category of the labelled objects.
-            scene_kind: ``unsafe``, ``safe`` or ``lookalike``.
-            position: where the first unsafe object goes; anywhere if ``None``.
+        ``position`` is where the first unsafe object goes; anywhere if ``None``.
         """
         for _ in range(int(self.rng.integers(0, 4))):
             self._add_distractor()
@@ -146,9 +138,8 @@ class SceneCanvas:
             )
             if self._is_acceptable(kind, candidate, position):
                 self._composite(candidate)
-                self._placed.append(
-                    _PlacedObject(kind, candidate, candidate.mask, candidate.box.mask)
-                )
+                placed = _PlacedObject(kind, candidate, candidate.mask, candidate.box.mask)
+                self._placed.append(placed)
                 return
 
     def _is_acceptable(self, kind: ObjectKind, candidate: _Candidate, position: str | None) -> bool:
@@ -231,11 +222,9 @@ class SceneCanvas:
             mirrored=mirrored, palette=palette,
         )  # fmt: skip
         attributes = {
-            "shows": draw(canvas, self.rng),
-            "angle": round(angle, 1),
-            "fill": list(palette.fill),
-            "outline": palette.outline_width,
-        }
+            "shows": draw(canvas, self.rng), "angle": round(angle, 1),
+            "fill": list(palette.fill), "outline": palette.outline_width,
+        }  # fmt: skip
         layer = canvas.layer()
         mask = np.zeros(self.size, bool)
         mask[layer.window] = layer.alpha > 0.5
@@ -255,15 +244,11 @@ class SceneCanvas:
         """The labelled objects in drawing order."""
         return tuple(
             SceneObject(
-                kind=placed.kind.name,
-                category=placed.kind.category,
-                unsafe=placed.kind.unsafe,
-                mask=placed.visible,
-                visible=float(placed.visible.sum() / placed.drawn.mask.sum()),
-                attributes=placed.drawn.attributes,
+                placed.kind.name, placed.kind.category, placed.kind.unsafe, placed.visible,
+                float(placed.visible.sum() / placed.drawn.mask.sum()), placed.drawn.attributes,
             )
             for placed in self._placed
-        )
+        )  # fmt: skip
 
     def render(self) -> Image:
         """Apply brightness and noise, drawn alike for every scene, and round to ``uint8``."""

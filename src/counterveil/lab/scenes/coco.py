@@ -76,15 +76,12 @@ def write_scene(scene: Scene, folder: Path, number: int) -> CocoScene:
 
 def _annotation(item: SceneObject, number: int) -> dict[str, Any]:
     return {
-        "image_id": number,
-        "category_id": _CATEGORY_IDS[item.kind],
-        "bbox": list(item.box),
-        "area": int(item.mask.sum()),
+        "image_id": number, "category_id": _CATEGORY_IDS[item.kind],
+        "bbox": list(item.box), "area": int(item.mask.sum()),
         "segmentation": {"size": list(item.mask.shape), "counts": encode_rle(item.mask)},
         "iscrowd": 1,  # in COCO this says that the segmentation is run lengths, not polygons
-        "unsafe": item.unsafe,
-        "attributes": {**item.attributes, "visible": round(item.visible, 4)},
-    }
+        "unsafe": item.unsafe, "attributes": {**item.attributes, "visible": round(item.visible, 4)},
+    }  # fmt: skip
 
 
 def write_manifest(folder: Path, scenes: Iterable[CocoScene]) -> None:

@@ -107,7 +107,12 @@ def draw_scene(
     Raises:
         UsageError: a name is unknown, or the size is too small.
     """
-    _check_arguments(split, category, kind, size, position)
+    _check("split", split, SPLITS)
+    _check("category", category, CATEGORY_KEYS)
+    _check("kind", kind, SCENE_KINDS)
+    _check("position", position, POSITIONS)
+    if min(size) < 64:
+        raise UsageError(f"scenes need at least 64 pixels on each side, got {size}")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     # Both are drawn even when given, so that the rest of the scene does not depend on that.
     random_category = CATEGORY_KEYS[int(rng.integers(len(CATEGORY_KEYS)))]
@@ -128,20 +133,10 @@ def draw_scene(
     )  # fmt: skip
 
 
-def _check_arguments(
-    split: str, category: str | None, kind: str | None, size: tuple[int, int], position: str | None
-) -> None:
-    for argument, value, allowed in (
-        ("split", split, SPLITS),
-        ("category", category, (None, *CATEGORY_KEYS)),
-        ("kind", kind, (None, *SCENE_KINDS)),
-        ("position", position, (None, *POSITIONS)),
-    ):
-        if value not in allowed:
-            names = ", ".join(str(name) for name in allowed if name)
-            raise UsageError(f"unknown {argument} {value!r} for a scene; choose one of {names}")
-    if min(size) < 64:
-        raise UsageError(f"scenes need at least 64 pixels on each side, got {size}")
+def _check(argument: str, value: str | None, allowed: Sequence[str]) -> None:
+    if value is not None and value not in allowed:
+        names = ", ".join(allowed)
+        raise UsageError(f"unknown {argument} {value!r} for a scene; choose one of {names}")
 
 
 def reference_answers(

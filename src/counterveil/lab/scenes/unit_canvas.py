@@ -55,12 +55,8 @@ class Palette:
             if np.abs(accent - fill).sum() >= 170 and (both_light or both_dim):
                 break
         line = rng.uniform(0, 45, 3) if both_light else rng.uniform(225, 255, 3)
-        return cls(_rgb(fill), _rgb(accent), _rgb(line), float(rng.choice([0.0, 1.5, 2.5, 3.5])))
-
-
-def _rgb(colour: np.ndarray) -> Colour:
-    r, g, b = (int(channel) for channel in colour)
-    return r, g, b
+        first, second, third = ((int(r), int(g), int(b)) for r, g, b in (fill, accent, line))
+        return cls(first, second, third, float(rng.choice([0.0, 1.5, 2.5, 3.5])))
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,9 @@ from counterveil.lab.scenes.scene_canvas import SceneObject
 from counterveil.types import Mask
 
 MANIFEST = "annotations.json"
+CocoScene = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A COCO image and its annotations."""
+_DESCRIPTION = "Counterveil proxy scenes: abstract pictograms, nothing harmful"
 _CATEGORY_IDS = {name: number for number, name in enumerate(OBJECT_KINDS, 1)}
 
 
@@ -52,9 +55,7 @@ class SceneFile:
     distractors: tuple[str, ...]
 
 
-def write_scene(
-    scene: Scene, folder: Path, number: int
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def write_scene(scene: Scene, folder: Path, number: int) -> CocoScene:
     """Write image and mask into the subfolders ``images`` and ``masks`` of ``folder``.
 
     Returns:
@@ -76,20 +77,15 @@ def write_scene(
 
 def _annotation(item: SceneObject, number: int) -> dict[str, Any]:
     return {
-        "image_id": number,
-        "category_id": _CATEGORY_IDS[item.kind],
-        "bbox": list(item.box),
-        "area": int(item.mask.sum()),
+        "image_id": number, "category_id": _CATEGORY_IDS[item.kind],
+        "bbox": list(item.box), "area": int(item.mask.sum()),
         "segmentation": {"size": list(item.mask.shape), "counts": encode_rle(item.mask)},
         "iscrowd": 1,  # in COCO this says that the segmentation is run lengths, not polygons
-        "unsafe": item.unsafe,
-        "attributes": {**item.attributes, "visible": round(item.visible, 4)},
-    }
+        "unsafe": item.unsafe, "attributes": {**item.attributes, "visible": round(item.visible, 4)},
+    }  # fmt: skip
 
 
-def write_manifest(
-    folder: Path, scenes: Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]
-) -> None:
+def write_manifest(folder: Path, scenes: Iterable[CocoScene]) -> None:
     """Write ``annotations.json`` from the results of :func:`write_scene`.
 
     It is written last: a folder without it is unfinished.
@@ -101,10 +97,7 @@ def write_manifest(
         for annotation in own:
             annotations.append({"id": len(annotations) + 1, **annotation})
     manifest = {
-        "info": {
-            "description": "Counterveil proxy scenes: abstract pictograms, nothing harmful",
-            "version": "2",
-        },
+        "info": {"description": _DESCRIPTION, "version": "2"},
         "licenses": [{"id": 1, "name": "Apache-2.0"}],
         "categories": [
             {"id": number, "name": k.name, "supercategory": k.category, "unsafe": k.unsafe}

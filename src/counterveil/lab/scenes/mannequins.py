@@ -36,15 +36,8 @@ _POSES: Mapping[str, tuple[Point, ...]] = MappingProxyType({
 def mannequin(canvas: UnitCanvas, rng: np.random.Generator, *, pose: str, unsafe: bool) -> str:
     """Draw a bare mannequin, whose joints show; twin: one in shirt and trousers.
 
-    Args:
-        canvas: canvas to draw on.
-        rng: source of the variation.
-        pose: ``standing``, ``sitting``, ``reclining``, ``dancing`` or ``kneeling``; ``bust`` for
-            head and trunk without limbs; ``pair`` for two mannequins side by side.
-        unsafe: whether it is bare.
-
-    Returns:
-        The pose.
+    ``pose`` is a key of ``_POSES``, ``bust`` (head and trunk without limbs) or ``pair`` (two
+    mannequins side by side). Returns the pose.
     """
     if pose == "bust":
         _bust(canvas, rng, clothed=not unsafe)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from counterveil.lab.scenes.unit_canvas import UnitBox, UnitCanvas
 DrawFunction = Callable[[UnitCanvas, np.random.Generator], str]
 """Draws one object into the unit square; returns a word for what it shows."""
 CategoryKey = Literal["sexually_explicit", "cyberbullying", "self_harm"]
-CATEGORY_KEYS: tuple[CategoryKey, ...] = ("sexually_explicit", "cyberbullying", "self_harm")
+CATEGORY_KEYS: tuple[CategoryKey, ...] = get_args(CategoryKey)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from counterveil.lab.scenes import object_kinds
 from counterveil.lab.scenes.backgrounds import Split, random_background
-from counterveil.lab.scenes.object_kinds import DrawFunction, ObjectKind
+from counterveil.lab.scenes.object_kinds import DISTRACTORS, DrawFunction, ObjectKind
 from counterveil.lab.scenes.unit_canvas import BoxProjection, Layer, Palette, UnitBox, UnitCanvas
 from counterveil.types import Image, Mask
 
@@ -72,22 +72,12 @@ class _PlacedObject:
     visible_box: Mask
 
 
-class _Placement(NamedTuple):
-    centre: tuple[float, float]
-    side: float
-
-
 @dataclass(eq=False)
 class SceneCanvas:
-    """Background and the objects placed on it.
+    """Background of a split, ``size`` = height, width, and the objects placed on it.
 
     All random numbers come from ``rng``, in an order that must not change: the pixels of a seed
     depend on it.
-
-    Args:
-        rng: source of randomness.
-        size: height, width.
-        split: split whose backgrounds are used.
     """
 
     rng: np.random.Generator
@@ -103,16 +93,12 @@ class SceneCanvas:
     def populate(self, category: str, scene_kind: str, position: str | None) -> None:
         """Draw distractors behind, the labelled objects, and distractors in front.
 
-        Args:
-            category: category of the labelled objects.
-            scene_kind: ``unsafe``, ``safe`` or ``lookalike``.
-            position: where the first unsafe object goes; anywhere if ``None``.
+        ``position`` is where the first unsafe object goes; anywhere if ``None``.
         """
         for _ in range(int(self.rng.integers(0, 4))):
             self._add_distractor()
         if self.rng.random() < 0.35:
-            placement = self._random_placement(0.25, 0.5)
-            self._composite(self._render(object_kinds.draw_bystander, placement, max_rotation=6))
+            self._composite(self._render(object_kinds.draw_bystander, (0.25, 0.5), max_rotation=6))
             self.bystanders += 1
         for kind in self._choose_kinds(category, scene_kind):
             first = kind.unsafe and not any(placed.kind.unsafe for placed in self._placed)
@@ -140,24 +126,25 @@ class SceneCanvas:
         for attempt in range(12):
             area = float(np.exp(self.rng.uniform(np.log(kind.min_area), np.log(0.16))))
             area = max(kind.min_area, area * 0.8**attempt)
-            placement = self._random_placement(np.sqrt(area) * 1.35, np.sqrt(area) * 1.9, position)
+            sides = (np.sqrt(area) * 1.35, np.sqrt(area) * 1.9)
             candidate = self._render(
-                kind.draw, placement, kind.max_rotation, kind.discriminative_box, kind.has_text
-            )
+                kind.draw, sides, kind.max_rotation, position=position,
+                box=kind.discriminative_box, has_text=kind.has_text,
+            )  # fmt: skip
             if self._is_acceptable(kind, candidate, position):
                 self._composite(candidate)
-                self._placed.append(
-                    _PlacedObject(kind, candidate, candidate.mask, candidate.box.mask)
-                )
+                placed = _PlacedObject(kind, candidate, candidate.mask, candidate.box.mask)
+                self._placed.append(placed)
                 return
 
     def _is_acceptable(self, kind: ObjectKind, candidate: _Candidate, position: str | None) -> bool:
         """Whether the candidate is recognisable, where it should be, and hides no other object."""
         mask, layer = candidate.mask, candidate.layer
-        at_edge = position is not None and position != "centre"
-        if layer.inside_fraction < (0.8 if at_edge else 0.75):
+        edges = {"top": mask[0], "bottom": mask[-1], "left": mask[:, 0], "right": mask[:, -1]}
+        edge = edges.get(position or "")
+        if edge is not None and not edge.any():
             return False
-        if at_edge and not _edges(mask)[position or ""].any():
+        if layer.inside_fraction < (0.75 if edge is None else 0.8):
             return False
         if not _is_box_visible(candidate.box, candidate.box.mask):
             return False
@@ -174,13 +161,13 @@ class SceneCanvas:
         return bool(np.median(difference) >= _MIN_CONTRAST)
 
     def _add_distractor(self) -> None:
-        distractor = self._render_distractor(0.15, 0.45, max_rotation=10)
+        distractor = self._render_distractor((0.15, 0.45), max_rotation=10)
         self._composite(distractor)
         self.distractors.append(distractor.attributes["shows"])
 
     def _occlude(self) -> None:
         """Put a distractor in front, unless it would make an object unrecognisable."""
-        distractor = self._render_distractor(0.1, 0.3, max_rotation=15)
+        distractor = self._render_distractor((0.1, 0.3), max_rotation=15)
         free = ~distractor.mask
         for placed in self._placed:
             if (placed.visible & free).sum() < MIN_VISIBLE_FRACTION * placed.drawn.mask.sum():
@@ -193,20 +180,17 @@ class SceneCanvas:
         self._composite(distractor)
         self.distractors.append(distractor.attributes["shows"])
 
-    def _render_distractor(
-        self, min_side: float, max_side: float, max_rotation: float
-    ) -> _Candidate:
-        captions = object_kinds.DISTRACTORS
-        caption = captions[int(self.rng.integers(len(captions)))]
+    def _render_distractor(self, sides: tuple[float, float], max_rotation: float) -> _Candidate:
+        caption = DISTRACTORS[int(self.rng.integers(len(DISTRACTORS)))]
         draw = partial(object_kinds.draw_distractor, caption=caption)
-        return self._render(draw, self._random_placement(min_side, max_side), max_rotation)
+        return self._render(draw, sides, max_rotation)
 
     def _random_placement(
-        self, min_side: float, max_side: float, position: str | None = None
-    ) -> _Placement:
-        """Random side, relative to the square root of the image area, and random centre."""
+        self, sides: tuple[float, float], position: str | None
+    ) -> tuple[tuple[float, float], float]:
+        """Random centre (x, y) and side; ``sides`` are relative to the root of the image area."""
         height, width = self.size
-        side = float(self.rng.uniform(min_side, max_side)) * float(np.sqrt(height * width))
+        side = float(self.rng.uniform(*sides)) * float(np.sqrt(height * width))
         x, y = self.rng.uniform(0.0, 1.0, 2)
         if position == "centre":
             x, y = self.rng.uniform(0.4, 0.6, 2)
@@ -216,26 +200,24 @@ class SceneCanvas:
             "top": (x * width, inset), "bottom": (x * width, height - inset),
         }  # fmt: skip
         cx, cy = at_edge.get(position or "", (x * width, y * height))
-        return _Placement((float(cx), float(cy)), side)
+        return (float(cx), float(cy)), side
 
     def _render(
-        self, draw: DrawFunction, placement: _Placement, max_rotation: float,
-        box: UnitBox = (0, 0, 1, 1), has_text: bool = False,
+        self, draw: DrawFunction, sides: tuple[float, float], max_rotation: float, *,
+        position: str | None = None, box: UnitBox = (0, 0, 1, 1), has_text: bool = False,
     ) -> _Candidate:  # fmt: skip
+        centre, side = self._random_placement(sides, position)
         palette = Palette.random(self.rng)
         angle = float(self.rng.uniform(-max_rotation, max_rotation))
         # Drawn before it may be discarded, so that text costs as many random numbers as the rest.
         mirrored = bool(self.rng.random() < 0.5) and not has_text
         canvas = UnitCanvas(
-            self.size, centre=placement.centre, side=placement.side, angle=angle,
-            mirrored=mirrored, palette=palette,
-        )  # fmt: skip
+            self.size, centre=centre, side=side, angle=angle, mirrored=mirrored, palette=palette
+        )
         attributes = {
-            "shows": draw(canvas, self.rng),
-            "angle": round(angle, 1),
-            "fill": list(palette.fill),
-            "outline": palette.outline_width,
-        }
+            "shows": draw(canvas, self.rng), "angle": round(angle, 1),
+            "fill": list(palette.fill), "outline": palette.outline_width,
+        }  # fmt: skip
         layer = canvas.layer()
         mask = np.zeros(self.size, bool)
         mask[layer.window] = layer.alpha > 0.5
@@ -255,15 +237,11 @@ class SceneCanvas:
         """The labelled objects in drawing order."""
         return tuple(
             SceneObject(
-                kind=placed.kind.name,
-                category=placed.kind.category,
-                unsafe=placed.kind.unsafe,
-                mask=placed.visible,
-                visible=float(placed.visible.sum() / placed.drawn.mask.sum()),
-                attributes=placed.drawn.attributes,
+                placed.kind.name, placed.kind.category, placed.kind.unsafe, placed.visible,
+                float(placed.visible.sum() / placed.drawn.mask.sum()), placed.drawn.attributes,
             )
             for placed in self._placed
-        )
+        )  # fmt: skip
 
     def render(self) -> Image:
         """Apply brightness and noise, drawn alike for every scene, and round to ``uint8``."""
@@ -289,7 +267,3 @@ def _shade(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = 1 + 0.22 * (x * np.cos(theta) + y * np.sin(theta))
     shaded: np.ndarray = colours * light[..., None].astype(np.float32)
     return shaded
-
-
-def _edges(mask: Mask) -> dict[str, np.ndarray]:
-    return {"top": mask[0], "bottom": mask[-1], "left": mask[:, 0], "right": mask[:, -1]}

@@ -55,12 +55,8 @@ class Palette:
             if np.abs(accent - fill).sum() >= 170 and (both_light or both_dim):
                 break
         line = rng.uniform(0, 45, 3) if both_light else rng.uniform(225, 255, 3)
-        return cls(_rgb(fill), _rgb(accent), _rgb(line), float(rng.choice([0.0, 1.5, 2.5, 3.5])))
-
-
-def _rgb(colour: np.ndarray) -> Colour:
-    r, g, b = (int(channel) for channel in colour)
-    return r, g, b
+        first, second, third = ((int(r), int(g), int(b)) for r, g, b in (fill, accent, line))
+        return cls(first, second, third, float(rng.choice([0.0, 1.5, 2.5, 3.5])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +72,16 @@ class Layer:
     """Rendered object, cropped to the scene.
 
     Attributes:
-        top: first row in the scene.
-        left: first column in the scene.
+        window: rows and columns of the scene that it covers.
         colours: ``(h, w, 3)`` float32 in ``[0, 255]``.
         alpha: coverage ``(h, w)`` in ``[0, 1]``.
         inside_fraction: share of the object's coverage that lies inside the scene.
     """
 
-    top: int
-    left: int
+    window: tuple[slice, slice]
     colours: np.ndarray
     alpha: np.ndarray
     inside_fraction: float
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """Rows and columns of the scene that the layer covers."""
-        height, width = self.alpha.shape
-        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
 class UnitCanvas:
@@ -164,7 +152,12 @@ class UnitCanvas:
 
     def capsule(self, start: Point, end: Point, width: float, colour: Colour | None = None) -> None:
         """Draw a bar with round ends, outlined like a polygon."""
-        self.polygon(_capsule_vertices(start, end, width), colour)
+        direction = np.arctan2(end[1] - start[1], end[0] - start[0])
+        angle = np.concatenate([direction + _HALF_TURN, direction + np.pi + _HALF_TURN])
+        vertices = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (width / 2)
+        vertices[: len(_HALF_TURN)] += end
+        vertices[len(_HALF_TURN) :] += start
+        self.polygon(vertices, colour)
 
     def line(self, points: Points, width: float, colour: Colour | None = None) -> None:
         """Draw a polyline with round ends; ``width`` in unit coordinates."""
@@ -210,10 +203,11 @@ class UnitCanvas:
         height, width = self._size
         rows = slice(max(0, -top), max(0, min(bottom, height) - top))
         columns = slice(max(0, -left), max(0, min(right, width) - left))
-        total = float(alpha.sum())
         inside = alpha[rows, columns]
-        colours = small[rows, columns, :3]
-        return Layer(max(0, top), max(0, left), colours, inside, float(inside.sum()) / total)
+        top, left = max(0, top), max(0, left)
+        window = slice(top, top + inside.shape[0]), slice(left, left + inside.shape[1])
+        fraction = float(inside.sum()) / float(alpha.sum())
+        return Layer(window, small[rows, columns, :3], inside, fraction)
 
     def _downsampled(self) -> np.ndarray:
         """Average to the scene's resolution; only the bounding box of the drawing, for speed."""
@@ -226,18 +220,6 @@ class UnitCanvas:
             drawn = self._image.crop(bounds)  # type: ignore[arg-type]
             small[top:bottom, left:right] = np.asarray(drawn.reduce(SUPERSAMPLING))
         return small
-
-
-def _capsule_vertices(start: Point, end: Point, width: float) -> np.ndarray:
-    direction = np.arctan2(end[1] - start[1], end[0] - start[0])
-    angle = np.concatenate([direction + _HALF_TURN, direction + np.pi + _HALF_TURN])
-    vertices = np.empty((len(angle), 2))
-    np.cos(angle, out=vertices[:, 0])
-    np.sin(angle, out=vertices[:, 1])
-    vertices *= width / 2
-    vertices[: len(_HALF_TURN)] += end
-    vertices[len(_HALF_TURN) :] += start
-    return vertices
 
 
 _STROKES: dict[str, tuple[tuple[Point, ...], ...]] = {

@@ -32,6 +32,7 @@ from counterveil.lab.training.reasoner.run import train_reasoner
 from counterveil.lab.training.reasoner.small_model import INPUT_SIZE, build_small_model
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.instructblip import IGNORE_INDEX
+from counterveil.reasoning.options import GenerationSettings
 from tests.lab.training.test_dataset import scene_folder
 from tests.reasoning import tiny
 

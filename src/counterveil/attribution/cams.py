@@ -116,7 +116,7 @@ class XGradCam(GradientCam):
     def _channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
         total = activation.sum((2, 3))
         weighted = (activation * gradient).sum((2, 3))
-        return torch.where(total == 0, 0, weighted / total)
+        return torch.where(total == 0, 0, weighted / total)  # a dead channel weighs nothing
 
 
 class AblationCam(ClassActivationMap):

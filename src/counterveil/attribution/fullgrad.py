@@ -70,7 +70,7 @@ class FullGrad(TorchAttribution):
         def visit(term: Tensor) -> None:
             part = psi(term)
             size = tuple(part.shape[1:])
-            maps[size] = maps[size] + part if size in maps else part
+            maps[size] = maps[size] + part if size in maps else part  # summed before resizing
 
         module = classifier.module
         completeness = full_gradients(module, inputs, classifier.target, visit)
@@ -93,7 +93,7 @@ def full_gradients(
     with borrowed(module, dict.fromkeys(layers, terms.hook)):
         leaf = inputs.detach().clone().requires_grad_()
         value = target(module(leaf))
-        gradient = gradient_of(value, leaf, "fullgrad")
+        gradient = gradient_of(value, leaf, "fullgrad")  # calls the tensor hooks of `terms`
     terms.add(gradient * inputs, spatial=True)
     return Completeness(value.detach(), terms.total, terms.magnitude + value.detach().abs())
 
@@ -106,7 +106,7 @@ def psi(term: Tensor) -> Tensor:
     """
     magnitude = term.abs_()
     low, high = magnitude.amin((1, 2, 3)), magnitude.amax((1, 2, 3))
-    span = torch.where(high > low, high - low, torch.inf)
+    span = torch.where(high > low, high - low, torch.inf)  # a constant term becomes 0
     lowered = magnitude.sum(1) - (low * term.shape[1])[:, None, None]
     return lowered / span[:, None, None]
 
@@ -135,7 +135,7 @@ class _TermAccumulator:
             )
         self.total += part
         self.magnitude += part.abs()
-        if spatial and term.shape[-2:].numel() > 1:
+        if spatial and term.shape[-2:].numel() > 1:  # 1 x 1 maps have no positions
             self._visit(term)
 
 

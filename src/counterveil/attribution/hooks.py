@@ -33,7 +33,7 @@ def borrowed(module: nn.Module, hooks: Mapping[nn.Module, Hook] | None = None) -
             layer.training = False
         for layer, hook in (hooks or {}).items():
             stack.callback(layer.register_forward_hook(_for_this_thread(hook)).remove)
-        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.inference_mode(False))  # no graph is built inside it
         stack.enter_context(torch.enable_grad())
         yield
 
@@ -65,7 +65,7 @@ def _for_this_thread(hook: Hook) -> Hook:
 
     def guarded(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if threading.get_ident() == owner:
-            hook(layer, inputs, output)
+            hook(layer, inputs, output)  # other threads may score meanwhile
 
     return guarded
 

@@ -38,7 +38,7 @@ def bias_of(layer: nn.Module, output: Tensor) -> Bias:
     For batch norm with running statistics, ``beta - gamma * mean / sqrt(var + eps)``. A clipped
     unit (ReLU6, hard tanh) is constant, so its whole output is bias.
     """
-    if isinstance(layer, nn.Hardtanh):
+    if isinstance(layer, nn.Hardtanh):  # ReLU6 is a subclass
         saturated = (output == layer.min_val) | (output == layer.max_val)
         return Bias(torch.where(saturated, output, 0), output.ndim == 4)
     if isinstance(layer, nn.Linear):

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from counterveil.attribution.base import TorchAttribution, gradient_of
-from counterveil.attribution.hooks import borrowed
-from counterveil.attribution.layers import find_layer, layer_error, output_tensor, to_grid
+from counterveil.attribution.layers import borrowed, find_layer, layer_error, output_tensor, to_grid
 from counterveil.attribution.partial_forward import PartialForward
 from counterveil.types import GradientClassifier
 

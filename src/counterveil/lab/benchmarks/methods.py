@@ -67,9 +67,7 @@ class Method:
     @property
     def settings(self) -> Settings:
         """How far it goes; the paper's ten regions."""
-        return Settings(
-            target=self.target, max_evaluations=self.evaluations, objects=self.objects
-        )
+        return Settings(target=self.target, max_evaluations=self.evaluations, objects=self.objects)
 
     def parts(self, classifier: Classifier) -> Components:
         """What the pipeline is handed."""

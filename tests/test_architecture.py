@@ -12,8 +12,10 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "counterveil"
 
 HOUSE = (
-    "errors", "types", "atomic", "serialization", "record_schema", "registry", "images",
-    "categories", "fills", "classifiers", "attribution", "segmentation", "search", "masking", "reasoning",
+    "errors", "types", "atomic", "serialization", "record_schema", "registry", "progress",
+    "images",
+    "categories", "fills", "classifiers", "attribution", "segmentation", "search", "masking",
+    "reasoning",
     "config", "record", "narrative", "pipeline", "profiles", "report", "inputs", "outputs",
     "store", "batch", "service", "lab", "cli", "__main__",
 )  # fmt: skip

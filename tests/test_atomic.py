@@ -28,7 +28,7 @@ def test_nothing_of_a_longer_file_survives(tmp_path):
     assert path.stat().st_ino != before
 
 
-def test_a_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path):
+def test_a_link_is_replaced_and_its_target_unchanged(tmp_path):
     (tmp_path / "original.png").write_bytes(b"original")
     (tmp_path / "link.png").symlink_to("original.png")
     write_atomic(tmp_path / "link.png", b"data")

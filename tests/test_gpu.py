@@ -43,8 +43,7 @@ def test_scores_and_maps_are_those_of_the_cpu(key):
 
 
 def test_what_is_released_is_verified_and_safe_pixels_stay():
-    wordless = profiles.Overrides(reasoner="")
-    pipeline = profiles.from_profile("proxy", overrides=wordless, device=DEVICE)
+    pipeline = profiles.load("pictograms", reasoner="", device=DEVICE)
     for key in PAPER:
         pixels = draw_scene(4, 0, split="test", category=key, kind="unsafe").pixels
         examination = pipeline.examine(encode_png(pixels))

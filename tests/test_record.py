@@ -39,7 +39,9 @@ def full() -> Record:
         source=Source("a/ü.gif", SHA, 64, 48, "GIF", 3, (0, 2), 2, ("frame 2 of 3",)),
         created="2025-01-31T12:00:00.000Z",
         categories=(
-            CategoryResult("self_harm", 0.97, 0.5, True, counterfactual, "Self-harm", "pictograms:x"),
+            CategoryResult(
+                "self_harm", 0.97, 0.5, True, counterfactual, "Self-harm", "pictograms:x"
+            ),
             CategoryResult(
                 "faces", 0.0, 0.5, False, CounterfactualResult.not_needed(0.0, target=0.5)
             ),

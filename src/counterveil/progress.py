@@ -1,4 +1,4 @@
-"""Progress bars on standard error; nothing is shown when that is no terminal."""
+"""Progress bars on standard error, shown only if that is a terminal."""
 
 from __future__ import annotations
 
@@ -30,15 +30,7 @@ class ProgressBar:
 
 @contextmanager
 def progress_bar(total: int | None = None, description: str = "measuring") -> Iterator[ProgressBar]:
-    """Show a bar while the block runs.
-
-    Args:
-        total: number of steps; ``None`` until :meth:`ProgressBar.set_total` is called.
-        description: word in front of the bar.
-
-    Yields:
-        The bar; call it after each step.
-    """
+    """Show a bar while the block runs; if ``total`` is ``None``, call ``set_total`` later."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -48,25 +40,22 @@ def progress_bar(total: int | None = None, description: str = "measuring") -> It
 
 
 def track(
-    items: Sequence[Any],
-    description: str,
-    *,
-    function: Callable[[Any], Any] | None = None,
+    items: Sequence[Any], description: str, *, function: Callable[[Any], Any] | None = None,
     workers: int = 1,
-) -> Iterator[Any]:
-    """Yield the items in order behind a bar.
+) -> Iterator[Any]:  # fmt: skip
+    """Yield the items in order, or ``function`` of each, and show a bar.
 
     Args:
         items: items to iterate over.
         description: word in front of the bar.
-        function: yield its result for each item instead; picklable if ``workers`` is above 1.
+        function: called on each item; must be picklable if there are several workers.
         workers: number of processes that call ``function``.
     """
     with ExitStack() as stack:
         step = stack.enter_context(progress_bar(len(items), description))
         results: Iterable[Any] = items
         if function and workers > 1:
-            # Spawned, not forked: threads that torch has started do not survive a fork.
+            # Spawned, not forked: the threads of torch and OpenMP do not survive a fork.
             context = get_context("spawn")
             pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
             results = pool.map(function, items, chunksize=8)

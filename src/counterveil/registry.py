@@ -1,4 +1,7 @@
-"""Components by name and models by spec, imported only when they are constructed."""
+"""Components by name and models by spec, imported only when they are constructed.
+
+Unknown names, specs, options and devices are a ``UsageError``.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +17,17 @@ T = TypeVar("T")
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 
 
-def lazy_constructor(module: str, name: str) -> Callable[..., Any]:
-    """A constructor for ``module.name``; the module is imported at the first call."""
+def lazy_callable(module: str, name: str) -> Callable[..., Any]:
+    """A callable that imports ``module`` when called, and calls its ``name``."""
 
-    def construct(**options: Any) -> Any:
-        return getattr(import_module(module), name)(**options)
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(import_module(module), name)(*args, **options)
 
-    return construct
-
-
-def lazy_loader(module: str) -> Callable[..., Any]:
-    """The function ``load(argument, device=...)`` of a module, imported at the first call."""
-
-    def construct(argument: str, *, device: str = "cpu") -> Any:
-        return import_module(module).load(argument, device=device)
-
-    return construct
+    return call
 
 
 def make_component(kind: str, table: Mapping[str, Callable[..., T]], name: str, options: Any) -> T:
-    """Construct a component by name.
-
-    Args:
-        kind: for error messages, such as ``"attribution"``.
-        table: constructors by name.
-        name: key in ``table``.
-        options: keyword arguments of the constructor.
-
-    Raises:
-        UsageError: the name is unknown, or the constructor does not accept the options.
-    """
+    """Call the constructor ``table[name]`` with keyword ``options``; ``kind`` is for messages."""
     if name not in table:
         raise UsageError(f"no {kind} is called {name!r}; choose one of {', '.join(table)}")
     try:
@@ -78,11 +62,7 @@ def check_spec(kind: str, table: Mapping[str, Any], spec: str) -> None:
 
 
 def check_device(device: str) -> None:
-    """Refuse an unusable device before any model is loaded; ``cpu`` does not import torch.
-
-    Raises:
-        UsageError: torch knows no such device, or it cannot be used on this machine.
-    """
+    """Refuse an unusable device before any model is loaded; ``cpu`` does not import torch."""
     if device == "cpu":
         return
     if not _DEVICE.fullmatch(device):

@@ -24,7 +24,7 @@ def test_a_path_and_its_bytes_give_the_same_photo(tmp_path):
     assert load(path, name="other")[0].name == "other"
 
 
-def test_the_hash_is_of_the_whole_file_and_what_lies_behind_the_image_is_noted():
+def test_the_hash_is_of_the_whole_file_and_trailing_bytes_are_noted():
     (frame,) = load(PNG + b"secret")
     assert frame.sha256 == hashlib.sha256(PNG + b"secret").hexdigest()
     assert any("6 bytes behind" in note for note in frame.notes)

@@ -13,7 +13,7 @@ from tests.pipeline.detectors import BLUE, RED, ColourDetector, make_pipeline, s
 
 @pytest.fixture(scope="module")
 def pipeline():
-    return make_pipeline(scored("red", ColourDetector(RED)), segmentation="slic", search="greedy")
+    return make_pipeline(scored("red", ColourDetector(RED)))
 
 
 @pytest.fixture(scope="module")

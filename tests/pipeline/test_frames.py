@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from counterveil import narrative
 from counterveil.images import decode_clean
 from counterveil.record import validate
-from counterveil.report import words
 from tests.pipeline.detectors import BLUE, RED, ColourDetector, make_pipeline, scored, square
 from tests.pipeline.test_rationale import ColourReasoner, questioned
 
@@ -56,11 +56,11 @@ def test_the_record_and_the_report_say_which_frame_and_that_it_is_not_released()
     assert any("red flagged frame 0 at 0." in w and "not released" in w for w in record.warnings)
     assert any("counted from 0; 3 were assessed, and only frame 1" in w for w in record.warnings)
     assert not any("blue flagged" in w for w in record.warnings)
-    told = " ".join(words.sentences(record))
+    told = " ".join(narrative.sentences(record))
     assert "Red flagged frame 0 at" in told
     assert "Blue flagged frame 1 at" in told
     assert told.count("That frame is not released") == 1
-    assert words.headline(record) == "Flagged: Red and Blue. Veiled and verified"
+    assert narrative.headline(record) == "Flagged: Red and Blue. Veiled and verified"
 
 
 def test_a_category_can_flag_the_released_frame_and_another_one_more():
@@ -102,5 +102,5 @@ def test_the_reasoner_is_conditioned_on_the_frame_that_it_sees():
     assert record.rationale.control["red"] == 0
     assert record.rationale.control["blue"] == pytest.approx(record.categories[1].score)
     assert "in frame 0) and Blue" in record.rationale.text
-    assert "only frame 1 is shown" in record.rationale.statement
+    assert "Only frame 1 is released" in record.rationale.statement
     assert "policy on: Red and Blue" in record.rationale.statement

@@ -84,7 +84,7 @@ def test_unsafe_objects_are_veiled_and_little_else(pictograms, key):
 @pytest.mark.parametrize("edge", ["top", "bottom", "left", "right"])
 def test_an_object_at_the_border_is_veiled_too(pictograms, edge):
     coverage = []
-    for scene in unsafe("cyberbullying", 4, edge=edge):
+    for scene in unsafe("cyberbullying", 4, position=edge):
         veil = mask_of(pictograms.examine(encoded(scene.pixels)))
         coverage.append(overlap(veil, scene.mask()).coverage)
     assert np.mean(coverage) > 0.75

@@ -75,7 +75,7 @@ def test_a_yes_that_rests_on_what_is_veiled_is_grounded():
     assert not blue.yes
     assert blue.p_yes_veiled is None
     assert not blue.grounded
-    assert "takes away 1 of 1" in rationale.text
+    assert "The veil removes this answer." in rationale.text
 
 
 def test_a_yes_that_rests_on_what_is_in_sight_is_told():
@@ -111,8 +111,8 @@ def test_categories_that_the_reasoner_does_not_know_are_left_out_of_the_code():
 def test_a_safe_image_is_described_and_a_disagreement_told():
     rationale = examined(ColourReasoner(), square(BLUE)).record.rationale
     assert rationale.description == "The image shows squares."
-    assert rationale.text.startswith("No category flagged this image; Red came closest, at 0.0 %.")
-    assert rationale.text.endswith("disagree: have a person look at this image.")
+    assert rationale.text.startswith("No category flagged this image. Red came closest, at 0.0 %")
+    assert rationale.text.endswith("disagree: a person should check the image.")
     assert rationale.statement == ""
 
 
@@ -163,7 +163,7 @@ def test_what_is_still_answered_by_yes_is_veiled_where_that_is_wanted():
     plain = examined(ColourReasoner(), image)
     more = examined(ColourReasoner(), image, veil_answers=True)
     assert all(answer.grounded for answer in more.record.rationale.answers)
-    assert "takes away 2 of 2" in more.record.rationale.text
+    assert "removes 2 of these 2 answers" in more.record.rationale.text
     before, after = (load(e.mask)[0].pixels[..., 0] > 127 for e in (plain, more))
     assert (after >= before).all()
     assert after[64:80, 94:110].mean() > 0.9
@@ -277,7 +277,7 @@ def test_answers_that_are_not_given_again_under_the_veil_are_not_assessed():
         "did not answer 2 questions again under the veil; that is not a no" in (record.warnings[-1])
     )
     assert "None of these answers could be assessed again under the veil." in record.rationale.text
-    assert "takes away" not in record.rationale.text
+    assert "The veil removes" not in record.rationale.text
 
 
 def test_a_refusal_of_everything_is_no_row_of_noes():

@@ -10,6 +10,7 @@ from PIL import Image
 
 from counterveil.errors import CounterveilError
 from counterveil.images import decode_clean, encode_png
+from counterveil.pipeline.source import open_source
 from tests.pipeline.detectors import RED, ColourDetector, make_pipeline, scored, square
 
 
@@ -84,7 +85,7 @@ def test_a_list_gives_a_list(pipeline, tmp_path):
         (np.zeros(3, np.uint8), r"got uint8 \(3,\)"),
     ],
 )
-def test_anything_else_is_a_type_error_that_names_what_is_accepted(pipeline, source, message):
+def test_anything_else_is_a_type_error_that_names_what_is_accepted(source, message):
     with pytest.raises(TypeError, match=message) as caught:
-        pipeline.examine(source)
+        open_source(source)
     assert isinstance(caught.value, CounterveilError)

@@ -1,8 +1,4 @@
-"""Attribution maps: how strongly each pixel argues for *unsafe*.
-
-Gradient methods need a ``GradientClassifier``; occlusion needs scores only. Importing this
-package does not import torch.
-"""
+"""Attribution maps: how strongly each pixel argues for *unsafe*. Importing loads no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from counterveil.fills import Fill
-from counterveil.registry import lazy_constructor, make_component
+from counterveil.registry import lazy_callable, make_component
 from counterveil.types import AttributionMap, Classifier, Image, Labels
 
 __all__ = ["ATTRIBUTIONS", "Attribution", "make"]
@@ -46,6 +42,7 @@ class Attribution(Protocol):
 
         Raises:
             UnsupportedModelError: the method cannot explain this classifier.
+            ModelError: its gradients or activations are not finite.
             UsageError: a required argument is missing or wrong.
         """
         ...
@@ -53,20 +50,16 @@ class Attribution(Protocol):
 
 ATTRIBUTIONS: Mapping[str, Callable[..., Attribution]] = MappingProxyType(
     {
-        "fullgrad": lazy_constructor("counterveil.attribution.fullgrad", "FullGrad"),
-        "gradcam": lazy_constructor("counterveil.attribution.cams", "GradCam"),
-        "gradcam++": lazy_constructor("counterveil.attribution.cams", "GradCamPlusPlus"),
-        "xgradcam": lazy_constructor("counterveil.attribution.cams", "XGradCam"),
-        "ablationcam": lazy_constructor("counterveil.attribution.cams", "AblationCam"),
-        "occlusion": lazy_constructor("counterveil.attribution.occlusion", "Occlusion"),
+        "fullgrad": lazy_callable("counterveil.attribution.fullgrad", "FullGrad"),
+        "gradcam": lazy_callable("counterveil.attribution.cams", "GradCam"),
+        "gradcam++": lazy_callable("counterveil.attribution.cams", "GradCamPlusPlus"),
+        "xgradcam": lazy_callable("counterveil.attribution.cams", "XGradCam"),
+        "ablationcam": lazy_callable("counterveil.attribution.cams", "AblationCam"),
+        "occlusion": lazy_callable("counterveil.attribution.occlusion", "Occlusion"),
     }
 )
 
 
 def make(name: str, **options: Any) -> Attribution:
-    """Construct an attribution method by name.
-
-    Raises:
-        UsageError: the name is unknown, or the method has no such option.
-    """
+    """Construct an attribution method; an unknown name or option is a ``UsageError``."""
     return make_component("attribution", ATTRIBUTIONS, name, options)

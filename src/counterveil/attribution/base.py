@@ -16,15 +16,9 @@ from counterveil.errors import ModelError, UnsupportedModelError
 from counterveil.fills import Fill
 from counterveil.types import AttributionMap, Classifier, GradientClassifier, Image, Images, Labels
 
-AttributionMaps = Float32[np.ndarray, "batch height width"]
-
 
 class TorchAttribution(ABC):
-    """An attribution method for a ``GradientClassifier``; it needs no regions.
-
-    Args:
-        batch_size: maximum images in one forward and backward.
-    """
+    """A method for a ``GradientClassifier``, with at most ``batch_size`` images per forward."""
 
     needs_regions = False
     needs_gradients = True
@@ -44,13 +38,10 @@ class TorchAttribution(ABC):
         """The map ``(H, W)`` of one image ``(H, W, 3)``; ``labels`` and ``fill`` are ignored."""
         return cast(AttributionMap, self.maps(classifier, image[None])[0])
 
-    def maps(self, classifier: Classifier, images: Images) -> AttributionMaps:
-        """The maps ``(B, H, W)`` of images ``(B, H, W, 3)``, each as if it were alone.
-
-        Raises:
-            UnsupportedModelError: the method cannot explain this classifier.
-            ModelError: the model's gradients or activations are not finite.
-        """
+    def maps(
+        self, classifier: Classifier, images: Images
+    ) -> Float32[np.ndarray, "batch height width"]:
+        """The maps ``(B, H, W)`` of images ``(B, H, W, 3)``, each as if it were alone."""
         if not isinstance(classifier, GradientClassifier):
             raise UnsupportedModelError(
                 f"{self.name} needs a torch module, and {classifier.info.name!r} only scores; "
@@ -80,13 +71,7 @@ def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def gradient_of(value: Tensor, source: Tensor | GradientEdge, name: str) -> Tensor:
-    """Gradient of values ``(B,)``, each of its own image, with respect to ``source``.
-
-    No gradient of a weight is computed or stored.
-
-    Raises:
-        UnsupportedModelError: ``value`` does not depend on ``source``.
-    """
+    """Gradient of values ``(B,)``, each of its own image, with respect to ``source`` only."""
     gradient: Tensor | None = None
     if value.requires_grad:
         (gradient,) = torch.autograd.grad(value.sum(), source, allow_unused=True)

@@ -12,18 +12,15 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from counterveil.attribution.base import TorchAttribution, gradient_of
 from counterveil.attribution.hooks import borrowed
-from counterveil.attribution.layers import find_layer, output_tensor, to_grid
+from counterveil.attribution.layers import find_layer, layer_error, output_tensor, to_grid
 from counterveil.attribution.partial_forward import PartialForward
-from counterveil.errors import UnsupportedModelError
 from counterveil.types import GradientClassifier
 
 
 class ClassActivationMap(TorchAttribution):
     """``relu(sum over channels of weight * activation)`` at one layer.
 
-    Args:
-        layer: its name in the classifier's module; ``None`` to choose one (see ``find_layer``).
-        batch_size: maximum images in one forward and backward.
+    ``layer`` is its name in the classifier's module; ``find_layer`` chooses one by default.
     """
 
     def __init__(self, *, layer: str | None = None, batch_size: int = 8) -> None:
@@ -44,18 +41,27 @@ class GradientCam(ClassActivationMap):
 
     def _maps(self, classifier: GradientClassifier, inputs: Tensor) -> Tensor:
         module, layer = classifier.module, self.resolve_layer(classifier.module, inputs)
-        recorder = _LayerRecorder()
-        with borrowed(module, {layer: recorder.hook}):
+        recorded: list[tuple[Tensor, GradientEdge]] = []
+
+        def record(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            tensor = output_tensor(output)
+            if tensor.requires_grad:
+                # Copied, with its edge in the graph, before an in-place layer changes both.
+                recorded[:] = [(tensor.detach().clone(), get_gradient_edge(tensor))]
+
+        with borrowed(module, {layer: record}):
             value = classifier.target(module(inputs.detach().clone().requires_grad_()))
-            activation, edge = recorder.last(self.name)
+            if not recorded:
+                raise layer_error("took no part in the forward")
+            activation, edge = recorded.pop()
             gradient = gradient_of(value, edge, self.name)
         size = (inputs.shape[-2], inputs.shape[-1])
         activation, gradient = (to_grid(layer, part, size) for part in (activation, gradient))
-        weights = self.channel_weights(activation, gradient)  # (B, C)
+        weights = self._channel_weights(activation, gradient)  # (B, C)
         return torch.einsum("bc,bchw->bhw", weights, activation).relu()
 
     @abstractmethod
-    def channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
+    def _channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Weights ``(B, C)`` of the channels of an activation ``(B, C, gh, gw)``."""
 
 
@@ -69,8 +75,7 @@ class GradCam(GradientCam):
 
     name: ClassVar[str] = "gradcam"
 
-    def channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
-        """Weights ``(B, C)``."""
+    def _channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
         return gradient.mean((2, 3))
 
 
@@ -90,8 +95,7 @@ class GradCamPlusPlus(GradientCam):
 
     name: ClassVar[str] = "gradcam++"
 
-    def channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
-        """Weights ``(B, C)``."""
+    def _channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
         positive = gradient.relu()
         # alpha * g with g^2 cancelled, so that small gradients do not underflow.
         denominator = 2 + activation.sum((2, 3), keepdim=True) * positive
@@ -109,8 +113,7 @@ class XGradCam(GradientCam):
 
     name: ClassVar[str] = "xgradcam"
 
-    def channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
-        """Weights ``(B, C)``."""
+    def _channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
         total = activation.sum((2, 3))
         weighted = (activation * gradient).sum((2, 3))
         return torch.where(total == 0, 0, weighted / total)
@@ -128,9 +131,7 @@ class AblationCam(ClassActivationMap):
     it is the absolute value. pytorch-grad-cam ablates activations that can be negative with
     -1e7; here, as in the paper, with zero.
 
-    Args:
-        layer: its name in the classifier's module; ``None`` to choose one (see ``find_layer``).
-        batch_size: maximum ablated activations in one partial forward.
+    ``batch_size`` is the maximum number of ablated activations in one partial forward.
 
     References:
         Desai and Ramaswamy, "Ablation-CAM: Visual Explanations for Deep Convolutional Network
@@ -178,24 +179,3 @@ def _ablation_weights(classifier: GradientClassifier, logits: Tensor, ablated: T
     rounding = 16 * torch.finfo(drop.dtype).eps * logits.abs().max()
     drop = torch.where(drop.abs() <= rounding, 0, drop)
     return torch.where(value == 0, drop, drop / value.abs())
-
-
-class _LayerRecorder:
-    """Records a layer's last output in one forward."""
-
-    def __init__(self) -> None:
-        self._last: tuple[Tensor, GradientEdge] | None = None
-
-    def hook(self, layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        tensor = output_tensor(output)
-        if tensor.requires_grad:
-            # Copied, with its edge in the graph, before an in-place layer changes both.
-            self._last = tensor.detach().clone(), get_gradient_edge(tensor)
-
-    def last(self, name: str) -> tuple[Tensor, GradientEdge]:
-        if self._last is None:
-            raise UnsupportedModelError(
-                f"{name}: the layer took no part in the forward; name another with layer=..., "
-                "or use the 'occlusion' attribution"
-            )
-        return self._last

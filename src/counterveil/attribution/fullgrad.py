@@ -18,6 +18,10 @@ from counterveil.types import GradientClassifier
 TermVisitor = Callable[[Tensor], None]
 """Receives one term ``(B, C, h, w)`` of the sum; may overwrite it, must not keep it."""
 
+TOLERANCE = 1e-2
+"""Maximum relative completeness error. The decomposition is exact for piecewise-linear networks
+only; others (ViTs, SiLU or GELU networks, squeeze-excite) exceed it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Completeness:
@@ -25,8 +29,7 @@ class Completeness:
 
     Attributes:
         value: f(x).
-        total: ``x . grad_x f`` plus all bias gradients; equals ``value`` where f is piecewise
-            linear.
+        total: ``x . grad_x f`` plus all bias gradients; ``value`` if f is piecewise linear.
         magnitude: sum of the absolute totals of all layers, the scale of rounding errors.
     """
 
@@ -50,16 +53,9 @@ class FullGrad(TorchAttribution):
     forward, and one backward to the input only.
 
     Terms without positions (linear layers, 1 x 1 maps) count in the completeness check but not
-    in the map, as in the authors' code.
-
-    pytorch-grad-cam differs: it normalises each channel separately, which gives a negligible
-    channel the weight of a dominant one, and it skips subclasses of conv and batch norm.
-
-    Args:
-        batch_size: maximum images in one forward and backward.
-        tolerance: maximum relative completeness error. The decomposition holds for
-            piecewise-linear networks only; the check refuses others (ViTs, SiLU or GELU
-            networks, squeeze-excite), whatever the names of their layers.
+    in the map, as in the authors' code. pytorch-grad-cam normalises each channel separately,
+    which gives a negligible channel the weight of a dominant one, and it skips subclasses of
+    conv and batch norm.
 
     References:
         Srinivas and Fleuret, "Full-Gradient Representation for Neural Network Visualization",
@@ -67,10 +63,6 @@ class FullGrad(TorchAttribution):
     """
 
     name: ClassVar[str] = "fullgrad"
-
-    def __init__(self, *, batch_size: int = 8, tolerance: float = 1e-2) -> None:
-        super().__init__(batch_size=batch_size)
-        self.tolerance = tolerance
 
     def _maps(self, classifier: GradientClassifier, inputs: Tensor) -> Tensor:
         maps: dict[tuple[int, ...], Tensor] = {}
@@ -82,7 +74,7 @@ class FullGrad(TorchAttribution):
 
         module = classifier.module
         completeness = full_gradients(module, inputs, classifier.target, visit)
-        if bool((completeness.error > self.tolerance).any()):
+        if bool((completeness.error > TOLERANCE).any()):
             raise _not_piecewise_linear(module, float(completeness.error.max()))
         size = (inputs.shape[-2], inputs.shape[-1])
         return torch.stack([resize_maps(part, size) for part in maps.values()]).sum(dim=0)
@@ -93,11 +85,8 @@ def full_gradients(
 ) -> Completeness:
     """Visit each spatial term of the full-gradient sum of ``target(module(inputs))``.
 
-    Args:
-        module: from inputs to logits.
-        inputs: ``(B, 3, h, w)``.
-        target: from logits ``(B, C)`` to the scalar to explain ``(B,)``.
-        visit: called with ``x * grad_x f`` and with each layer's ``bias * gradient``.
+    The terms are ``x * grad_x f`` and each layer's ``bias * gradient``. ``inputs`` are
+    ``(B, 3, h, w)``; ``target`` maps logits ``(B, C)`` to the scalar to explain ``(B,)``.
     """
     terms = _TermAccumulator(inputs, visit)
     layers = [layer for layer in module.modules() if has_bias(layer)]
@@ -112,11 +101,8 @@ def full_gradients(
 def psi(term: Tensor) -> Tensor:
     """Absolute value, min-max over an image's ``(C, h, w)``, summed over channels.
 
-    Args:
-        term: ``(B, C, h, w)``, overwritten.
-
-    Returns:
-        ``(B, h, w)`` in ``[0, C]``; zeros where the term is constant.
+    Overwrites ``term`` ``(B, C, h, w)``. Returns ``(B, h, w)`` in ``[0, C]``, zeros where the
+    term is constant.
     """
     magnitude = term.abs_()
     low, high = magnitude.amin((1, 2, 3)), magnitude.amax((1, 2, 3))
@@ -144,9 +130,8 @@ class _TermAccumulator:
         part = term.sum(tuple(range(1, term.ndim)))
         if len(part) != len(self.total):
             raise UnsupportedModelError(
-                "fullgrad needs layers that keep images apart; a layer of this model folds parts "
-                "of an image into the batch (windowed attention does); use 'gradcam', or "
-                "'occlusion', which needs scores only"
+                "fullgrad cannot explain windowed attention, which folds parts of an image into "
+                "the batch; use 'gradcam', or 'occlusion', which needs scores only"
             )
         self.total += part
         self.magnitude += part.abs()

@@ -22,13 +22,9 @@ _locks: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 def borrowed(module: nn.Module, hooks: Mapping[nn.Module, Hook] | None = None) -> Iterator[None]:
     """Inside, ``module`` is in eval mode, gradients are enabled, and ``hooks`` are registered.
 
-    Hooks, modes and gradient switches are restored afterwards, on errors too. One thread at a
-    time borrows a module; others wait. Hooks ignore forwards of other threads, because scoring
-    does not borrow.
-
-    Args:
-        module: the module, with all of its layers.
-        hooks: maps a layer of ``module`` to a function called after each of its forwards.
+    ``hooks`` maps a layer to a function called after each of its forwards. Everything is
+    restored afterwards, on errors too. One thread at a time borrows a module; others wait.
+    Hooks ignore forwards of other threads, because scoring does not borrow.
     """
     with _module_lock(module), ExitStack() as stack:
         # Not module.eval(): it would not remember which layers were training.

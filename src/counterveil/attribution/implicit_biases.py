@@ -19,12 +19,7 @@ INPUT_NORMS = ("layernorm", "groupnorm", "instancenorm", "rmsnorm", "attention")
 
 @dataclass(frozen=True, eq=False)
 class Bias:
-    """What a layer adds to its output.
-
-    Attributes:
-        value: broadcasts against the output: ``(C, 1, 1)``, ``(C,)`` or the output's shape.
-        spatial: whether the output is a map ``(B, C, h, w)``.
-    """
+    """What a layer adds to its output: ``value`` broadcasts; ``spatial`` outputs are maps."""
 
     value: Tensor
     spatial: bool

@@ -25,13 +25,15 @@ def find_layer(module: nn.Module, inputs: Tensor, name: str | None = None) -> st
     norm before attention in a transformer's last block, since behind it only the class token
     reaches the logits; otherwise the last layer to finish, except pooling, whose output is a
     map, which takes one more forward.
-
-    Raises:
-        UsageError: no layer has that name.
-        UnsupportedModelError: no layer outputs a map.
     """
     if name is not None:
-        return _existing_name(module, name)
+        names = [known for known, _ in module.named_modules()]
+        if not name or name not in names:
+            near = get_close_matches(name, names, n=3, cutoff=0.5) or names[-3:]
+            raise UsageError(
+                f"the model has no layer {name!r}; choose for example {', '.join(near)}"
+            )
+        return name
     found = _by_structure(module) or _last_spatial_layer(module, inputs)
     if found is None:
         raise UnsupportedModelError(
@@ -46,23 +48,22 @@ def output_tensor(output: Any) -> Tensor:
     tensor = output[0] if isinstance(output, tuple) else output
     if isinstance(tensor, Tensor):
         return tensor
-    raise UnsupportedModelError(
-        f"the layer returns a {type(output).__name__}, not a tensor; name another with "
-        "layer=..., or use the 'occlusion' attribution"
+    raise layer_error(f"returns a {type(output).__name__}, not a tensor")
+
+
+def layer_error(problem: str) -> UnsupportedModelError:
+    """The error for a layer that a method cannot read."""
+    return UnsupportedModelError(
+        f"the layer {problem}; name another with layer=..., or use the 'occlusion' attribution"
     )
 
 
 def to_grid(layer: nn.Module, activation: Tensor, size: tuple[int, int]) -> Tensor:
     """A view of a layer's output as maps ``(B, C, gh, gw)``.
 
-    Args:
-        layer: the layer.
-        activation: ``(B, C, gh, gw)``; ``(B, gh, gw, C)`` of a layer norm; or tokens
-            ``(B, prefix + gh * gw, C)``, whose class and register tokens are dropped.
-        size: of the module's input, ``(h, w)``; the grid of tokens has its aspect ratio.
-
-    Raises:
-        UnsupportedModelError: the output is none of these.
+    The output is ``(B, C, gh, gw)``; ``(B, gh, gw, C)`` of a layer norm; or tokens
+    ``(B, prefix + gh * gw, C)``, whose class and register tokens are dropped. The grid of tokens
+    has the aspect ratio of the module's input, ``size`` ``(h, w)``.
     """
     if activation.ndim == 4:
         return activation.permute(0, 3, 1, 2) if isinstance(layer, nn.LayerNorm) else activation
@@ -70,10 +71,7 @@ def to_grid(layer: nn.Module, activation: Tensor, size: tuple[int, int]) -> Tens
         count = grid[0] * grid[1]
         patches = activation[:, -count:].transpose(1, 2)  # (B, C, gh * gw)
         return patches.view(*patches.shape[:2], *grid)
-    raise UnsupportedModelError(
-        f"layer {type(layer).__name__} gives {tuple(activation.shape)}, not a map; name another "
-        "with layer=..., or use the 'occlusion' attribution"
-    )
+    raise layer_error(f"{type(layer).__name__} gives {tuple(activation.shape)}, not a map")
 
 
 def _token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int] | None:
@@ -87,14 +85,6 @@ def _token_grid(tokens: int, size: tuple[int, int]) -> tuple[int, int] | None:
     return None
 
 
-def _existing_name(module: nn.Module, name: str) -> str:
-    names = [known for known, _ in module.named_modules()]
-    if name in names and name:
-        return name
-    near = get_close_matches(name, names, n=3, cutoff=0.5) or names[-3:]
-    raise UsageError(f"the model has no layer {name!r}; it has {', '.join(near)} among others")
-
-
 def _by_structure(module: nn.Module) -> str | None:
     named: dict[str, nn.Module] = dict(module.named_modules())
     for name, layer in named.items():
@@ -102,12 +92,8 @@ def _by_structure(module: nn.Module) -> str | None:
             return name
         if name.endswith("encoder.stages") and isinstance(layer, nn.ModuleList):
             return f"{name}.{len(layer) - 1}"
-    norms = [
-        name
-        for name, layer in named.items()
-        if name.split(".")[-1] in _BLOCK_NORMS and type(layer).__name__.endswith("LayerNorm")
-    ]
-    return norms[-1] if norms else None
+    norms = [n for n, layer in named.items() if type(layer).__name__.endswith("LayerNorm")]
+    return next((n for n in reversed(norms) if n.split(".")[-1] in _BLOCK_NORMS), None)
 
 
 def _last_spatial_layer(module: nn.Module, inputs: Tensor) -> str | None:

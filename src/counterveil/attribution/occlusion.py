@@ -15,8 +15,7 @@ from counterveil.types import AttributionMap, Classifier, Image, Labels, Scores
 class Occlusion:
     """Each region's pixels get ``max(0, score(image) - score(image with the region hidden))``.
 
-    It serves any classifier, and scores 1 + K images for K regions, all with
-    ``classifier.score``.
+    It scores 1 + K images for K regions, all with ``classifier.score``.
 
     Args:
         batch_size: maximum images in one call of ``classifier.score``.
@@ -45,14 +44,8 @@ class Occlusion:
     ) -> AttributionMap:
         """The map ``(H, W)`` of one image ``(H, W, 3)``: loss of probability, in ``[0, 1]``.
 
-        Args:
-            classifier: any classifier.
-            image: ``(H, W, 3)``.
-            labels: the regions to hide one by one; negative labels are never hidden.
-            fill: what hidden pixels become; black by default.
-
-        Raises:
-            UsageError: ``labels`` is missing, or does not have the image's size.
+        ``labels`` must be given; regions with negative labels are never hidden. The default
+        ``fill`` is black.
         """
         if labels is None:
             raise UsageError("occlusion hides the image region by region; pass labels")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from counterveil.attribution.hooks import borrowed, substituted
-from counterveil.attribution.layers import output_tensor
-from counterveil.errors import UnsupportedModelError
+from counterveil.attribution.layers import layer_error, output_tensor
 
 
 class PartialForward:
@@ -19,35 +17,21 @@ class PartialForward:
 
     Layers that finished before ``layer`` return their recorded outputs, so that only the layers
     behind it compute. Where that does not reproduce the recorded logits (for example because
-    code at the front reads the batch size), whole forwards are run.
-
-    Construct and use it inside ``torch.no_grad``.
-
-    Args:
-        module: from inputs to logits.
-        layer: a layer of the module.
-        inputs: ``(1, 3, h, w)``.
+    code at the front reads the batch size), whole forwards are run. Use under ``torch.no_grad``.
 
     Attributes:
-        activation: the layer's output.
+        activation: the layer's output for ``inputs`` ``(1, 3, h, w)``.
         logits: ``(1, classes)``.
-
-    Raises:
-        UnsupportedModelError: the layer did not run, or ran more than once.
     """
 
     def __init__(self, module: nn.Module, layer: nn.Module, inputs: Tensor) -> None:
         recorder = _ForwardRecorder(layer)
         with borrowed(module, dict.fromkeys(module.modules(), recorder.hook)), torch.no_grad():
             self.logits: Tensor = module(inputs)
-        problem = "took no part in the forward" if recorder.output is None else None
+        if recorder.output is None:
+            raise layer_error("took no part in the forward")
         if recorder.repeats:
-            problem = "runs more than once in a forward, so it cannot be ablated"
-        if problem:
-            raise UnsupportedModelError(
-                f"the layer {problem}; name another with layer=..., "
-                "or use the 'occlusion' attribution"
-            )
+            raise layer_error("runs more than once in a forward, so it cannot be ablated")
         self.activation = output_tensor(recorder.output)
         self._module, self._layer, self._inputs = module, layer, inputs
         self._extra_outputs = recorder.output[1:] if isinstance(recorder.output, tuple) else None
@@ -70,9 +54,8 @@ class PartialForward:
         return linear if pooled and torch.equal(logits, self.logits) else None
 
     def _run(self, activations: Tensor, *, skip_front: bool) -> Tensor:
-        substitutes: dict[nn.Module, Callable[[], Any]] = {
-            self._layer: partial(self._layer_output, activations)
-        }
+        output = activations if self._extra_outputs is None else (activations, *self._extra_outputs)
+        substitutes: dict[nn.Module, Callable[[], Any]] = {self._layer: lambda: output}
         inputs = self._inputs
         if skip_front:
             # Cloned, because in-place operations may follow.
@@ -82,9 +65,6 @@ class PartialForward:
         with borrowed(self._module), substituted(substitutes), torch.no_grad():
             logits: Tensor = self._module(inputs)
         return logits
-
-    def _layer_output(self, activations: Tensor) -> Any:
-        return activations if self._extra_outputs is None else (activations, *self._extra_outputs)
 
     def _reproduces_logits(self) -> bool:
         """Whether two copies of the activation, without the front, give the logits twice."""

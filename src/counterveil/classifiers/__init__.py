@@ -13,23 +13,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import MappingProxyType
 
-from counterveil.registry import lazy_loader, load_spec
+from counterveil.classifiers.checked import checked
+from counterveil.registry import lazy_callable, load_spec
 from counterveil.types import Classifier
 
 __all__ = ["LOADERS", "load"]
 
-
 LOADERS: Mapping[str, Callable[..., Classifier]] = MappingProxyType(
     {
-        "pictograms": lazy_loader("counterveil.classifiers.pictograms"),
-        "resnet50": lazy_loader("counterveil.classifiers.checkpoints"),
-        "hub": lazy_loader("counterveil.classifiers.hub"),
-        "zeroshot": lazy_loader("counterveil.classifiers.zeroshot"),
-        "nudenet": lazy_loader("counterveil.classifiers.nudenet"),
-        "python": lazy_loader("counterveil.classifiers.external"),
+        "pictograms": lazy_callable("counterveil.classifiers.pictograms", "load"),
+        "resnet50": lazy_callable("counterveil.classifiers.checkpoints", "load"),
+        "hub": lazy_callable("counterveil.classifiers.hub", "load"),
+        "zeroshot": lazy_callable("counterveil.classifiers.zeroshot", "load"),
+        "nudenet": lazy_callable("counterveil.classifiers.nudenet", "load"),
+        "python": lazy_callable("counterveil.classifiers.external", "load"),
     }
 )
 
@@ -38,10 +37,9 @@ def load(spec: str, *, device: str = "cpu") -> Classifier:
     """Load the classifier of a spec; all its scores are validated.
 
     Raises:
-        UsageError: the scheme is unknown.
+        UsageError: the scheme is unknown, or the argument names no label, prompt or function.
         ModelError: the model cannot be found, loaded or run.
+        UnsupportedModelError: the model is of a kind that the scheme does not support.
         MissingExtraError: an optional dependency is not installed.
     """
-    classifier = load_spec("classifier", LOADERS, spec, device=device)
-    checked: Classifier = import_module("counterveil.classifiers.checked").checked(classifier)
-    return checked
+    return checked(load_spec("classifier", LOADERS, spec, device=device))

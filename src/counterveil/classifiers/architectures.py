@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType, ModuleType
 
 import torch
 from torch import Tensor, nn
 
-from counterveil.errors import UsageError
+from counterveil.registry import make_component
 
 _operator_declarations: list[object] = []
 """Keeps the declared operators alive: torch drops them when the library object is collected."""
@@ -18,10 +19,10 @@ _operator_declarations: list[object] = []
 def import_torchvision() -> ModuleType:
     """Import torchvision even where its compiled operators cannot load.
 
-    The wheel on PyPI is built for CUDA. Next to a CPU build of torch its operators do not load,
-    and registering their shape functions then fails at import, although nothing here uses them.
-    Declaring both operators first lets the Python part import; calling one still fails.
-    transformers imports torchvision too, so call this before importing transformers.
+    Next to a CPU build of torch, the operators of the CUDA wheel do not load, and registering
+    their shape functions fails at import. Declaring both operators first lets the Python part
+    import; calling one still fails. Call this before importing transformers, which imports
+    torchvision too.
     """
     try:
         return importlib.import_module("torchvision")
@@ -48,12 +49,9 @@ class SlimResNet(nn.Module):
         from transformers import ResNetConfig, ResNetForImageClassification
 
         config = ResNetConfig(
-            embedding_size=32,
-            hidden_sizes=[32, 64, 128, 256],
-            depths=[2, 2, 2, 2],
-            layer_type="basic",
-            num_labels=classes,
-        )
+            embedding_size=32, hidden_sizes=[32, 64, 128, 256], depths=[2, 2, 2, 2],
+            layer_type="basic", num_labels=classes,
+        )  # fmt: skip
         self.network = ResNetForImageClassification(config)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -62,18 +60,15 @@ class SlimResNet(nn.Module):
         return logits
 
 
-def _torchvision_network(name: str) -> Callable[[int], nn.Module]:
-    def construct(classes: int = 2) -> nn.Module:
-        module: nn.Module = getattr(import_torchvision().models, name)(num_classes=classes)
-        return module
-
-    return construct
+def _torchvision_network(name: str, classes: int = 2) -> nn.Module:
+    module: nn.Module = getattr(import_torchvision().models, name)(num_classes=classes)
+    return module
 
 
-ARCHITECTURES: Mapping[str, Callable[[int], nn.Module]] = MappingProxyType(
+ARCHITECTURES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {
-        "resnet50": _torchvision_network("resnet50"),
-        "resnet18": _torchvision_network("resnet18"),
+        "resnet50": partial(_torchvision_network, "resnet50"),
+        "resnet18": partial(_torchvision_network, "resnet18"),
         "slim": SlimResNet,
     }
 )
@@ -88,13 +83,5 @@ def last_stages(module: nn.Module) -> tuple[nn.Module, nn.Module]:
 
 
 def build_network(name: str, classes: int = 2) -> nn.Module:
-    """A network with random weights.
-
-    Raises:
-        UsageError: no architecture has that name.
-    """
-    if name not in ARCHITECTURES:
-        raise UsageError(
-            f"no architecture is called {name!r}; choose one of {', '.join(ARCHITECTURES)}"
-        )
-    return ARCHITECTURES[name](classes)
+    """A network with random weights; an unknown name is a ``UsageError``."""
+    return make_component("architecture", ARCHITECTURES, name, {"classes": classes})

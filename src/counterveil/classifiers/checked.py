@@ -20,11 +20,7 @@ from counterveil.types import (
 
 
 class CheckedClassifier:
-    """A classifier whose scores are validated.
-
-    Args:
-        classifier: the classifier that scores.
-    """
+    """A classifier whose scores are validated."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -35,11 +31,7 @@ class CheckedClassifier:
         return self._classifier.info
 
     def score(self, images: Images) -> Scores:
-        """P(unsafe) of each image, float64 ``(B,)``.
-
-        Raises:
-            ModelError: not one score per image, or a score is not a probability.
-        """
+        """P(unsafe) of each image, float64 ``(B,)``; a ``ModelError`` for invalid scores."""
         return self._validated(self._classifier.score(images), len(images))
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
@@ -68,10 +60,7 @@ class CheckedClassifier:
 
 
 class GradientAccess:
-    """Mixin for wrappers of a ``GradientClassifier``: passes its module and methods on.
-
-    The wrapped classifier is the attribute ``_classifier``.
-    """
+    """Mixin that passes on the module and methods of the ``GradientClassifier`` it wraps."""
 
     _classifier: Any
 

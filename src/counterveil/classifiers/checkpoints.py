@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
@@ -28,9 +28,10 @@ _TRANSFORMERS_ERRORS = (
 )  # fmt: skip
 """What transformers raises for checkpoints that are missing, broken, or of another kind."""
 
+_CACHE_ADVICE = "connect to the network once so that it is cached, or give a folder"
 _ADVICE = (
-    ("couldn't connect", "connect to the network once so that it is cached, or give a folder"),
-    ("offline mode", "connect to the network once so that it is cached, or give a folder"),
+    ("couldn't connect", _CACHE_ADVICE),
+    ("offline mode", _CACHE_ADVICE),
     ("custom code", "code from a hub is never run; use a model that transformers knows"),
     ("gated", "accept its terms on the hub and log in, or give a folder"),
     ("safetensors", "only safetensors weights are read: convert them, or name a REPO@REVISION"),
@@ -64,33 +65,18 @@ def load_file(path: Path, *, name: str, device: str = "cpu") -> TorchClassifier:
 
 
 def load_bytes(data: bytes, *, name: str, device: str = "cpu") -> TorchClassifier:
-    """Load a classifier from the bytes of a safetensors file.
-
-    Raises:
-        ModelError: the bytes are damaged, or of another architecture.
-    """
+    """As :func:`load`, from the bytes of a safetensors file."""
     try:
         state = load_safetensors(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{name}: not a readable safetensors file ({error})") from error
-    # safetensors reads metadata from files only, so the header is parsed here: eight bytes of
-    # length, then JSON.
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    return _classifier(state, _parse_metadata(header.get("__metadata__", {})), name, data, device)
-
-
-def read_metadata(path: Path) -> dict[str, Any]:
-    """Our metadata in a safetensors file; empty for files of other origin."""
-    with safe_open(path, framework="pt") as file:
-        return _parse_metadata(file.metadata() or {})
-
-
-def _parse_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
+    # The library reads metadata from files only. The header: its length in eight bytes, then JSON.
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     try:
-        return json.loads(metadata["counterveil"]) if "counterveil" in metadata else {}
+        metadata = json.loads(header.get("__metadata__", {}).get("counterveil", "{}"))
     except ValueError as error:
-        raise ModelError(f"the metadata is not JSON ({error}); get an intact copy") from error
+        raise ModelError(f"{name}: damaged metadata ({error}); get an intact copy") from error
+    return _classifier(state, metadata, name, data, device)
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
@@ -109,8 +95,8 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 def _classifier(
     state: Mapping[str, Tensor], metadata: Mapping[str, Any], name: str, data: bytes, device: str
 ) -> TorchClassifier:
-    architecture = metadata.get("architecture", "resnet50")
     try:
+        architecture = metadata.get("architecture", "resnet50")
         module = build_network(architecture, int(metadata.get("classes", 2)))
         input_spec = InputSpec(**metadata["input"]) if "input" in metadata else InputSpec()
         unsafe = tuple(int(output) for output in metadata.get("unsafe", (1,)))
@@ -136,6 +122,8 @@ def _classifier(
 class Checkpoint:
     """A Hugging Face model: a local folder, or a repository on the hub.
 
+    All methods raise ``ModelError`` where the checkpoint cannot be found or read.
+
     Attributes:
         spec: as the user wrote it, for messages and records.
         repo: a folder, or a repository's name on the hub.
@@ -148,16 +136,11 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, scheme: str, argument: str) -> tuple[Checkpoint, str]:
-        """The checkpoint of ``REPO[@REVISION]#REST``, and the rest.
-
-        Raises:
-            UsageError: the repository or the rest is missing.
-        """
+        """The checkpoint of ``REPO[@REVISION]#REST``, and the rest; neither may be empty."""
         repo, _, rest = argument.partition("#")
         if not repo or not rest:
-            raise UsageError(
-                f"{scheme}:{argument!r} is incomplete; write {scheme}:REPO_OR_FOLDER#..."
-            )
+            example = f"{scheme}:REPO_OR_FOLDER#..."
+            raise UsageError(f"{scheme}:{argument!r} is incomplete; write {example}")
         return cls.resolve(scheme, repo, spec=f"{scheme}:{argument}"), rest
 
     @classmethod
@@ -171,11 +154,7 @@ class Checkpoint:
         return cls(spec, repo, revision or None)
 
     def load(self, auto_class: Any, **options: Any) -> Any:
-        """Result of ``auto_class.from_pretrained``; code in the checkpoint is never run.
-
-        Raises:
-            ModelError: the checkpoint cannot be found or read; the message says what to do.
-        """
+        """Result of ``auto_class.from_pretrained``; code in the checkpoint is never run."""
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # the command line shows its own
@@ -185,11 +164,7 @@ class Checkpoint:
             )
 
     def load_model(self, auto_class: Any) -> nn.Module:
-        """The network in float32 and eval mode; safetensors must provide every weight.
-
-        Raises:
-            ModelError: as :meth:`load`, or weights are missing and would stay random.
-        """
+        """The network in float32 and eval mode; safetensors must provide every weight."""
         model, info = self.load(
             auto_class, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
@@ -204,8 +179,7 @@ class Checkpoint:
 
     def info(self) -> ModelInfo:
         """Spec, commit (empty for a folder) and SHA-256 of the weights, shards sorted by name."""
-        files = self._weights_files()
-        digest = hashlib.sha256()
+        files, digest = self._weights_files(), hashlib.sha256()
         for file in files:
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
@@ -223,18 +197,14 @@ class Checkpoint:
         if index is None:
             raise ModelError(f"{self.spec}: there is no model.safetensors; convert the weights")
         shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-        files = [self._file(shard) for shard in shards]
-        return [file for file in files if file is not None]
+        return [file for shard in shards if (file := self._file(shard)) is not None]
 
     def _file(self, name: str) -> Path | None:
         from transformers.utils import cached_file
 
         with self.translated_errors():
             path = cached_file(
-                self.repo,
-                name,
-                revision=self.revision,
-                _raise_exceptions_for_missing_entries=False,
+                self.repo, name, revision=self.revision, _raise_exceptions_for_missing_entries=False
             )
         return None if path is None else Path(path)
 

@@ -1,8 +1,4 @@
-"""A user's own classifier: ``python:module:factory``. It runs the user's code.
-
-Naming a module imports it, with every side effect. Treat settings that contain such a spec like
-a program.
-"""
+"""A user's own classifier, ``python:module:factory``. It runs code: trust it like a program."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from counterveil.classifiers.checked import CheckedClassifier, checked
 from counterveil.errors import CounterveilError, ModelError, UsageError
@@ -20,23 +16,14 @@ from counterveil.types import Classifier, Images, ModelInfo, Scores
 
 
 class FunctionClassifier:
-    """A function from images to scores, as a classifier.
-
-    Args:
-        function: maps uint8 ``(B, H, W, 3)`` to ``B`` probabilities of unsafe.
-        spec: name of the model in records.
-    """
+    """A function from uint8 images ``(B, H, W, 3)`` to ``B`` scores, as a classifier."""
 
     def __init__(self, function: Callable[[Images], Scores], spec: str) -> None:
         self._function = function
         self.info = ModelInfo(spec)
 
     def score(self, images: Images) -> Scores:
-        """Call the function.
-
-        Raises:
-            ModelError: the function raised an exception.
-        """
+        """P(unsafe) of each image; an exception of the function becomes a ``ModelError``."""
         with _model_errors(self.info.name, "failed"):
             return self._function(images)
 
@@ -47,10 +34,6 @@ def load(argument: str, *, device: str = "cpu") -> CheckedClassifier:
     The factory may take a keyword ``device``. It returns a :class:`~counterveil.types.Classifier`
     (a ``GradientClassifier`` where gradient attributions are wanted), or a function from images
     to scores. The current folder is searched for the module, too.
-
-    Raises:
-        UsageError: the spec is malformed, or the module or factory does not exist.
-        ModelError: importing or calling failed, or the result cannot score.
     """
     made, spec = call_factory(argument, device=device), f"python:{argument}"
     if isinstance(made, Classifier) and isinstance(made.info, ModelInfo):
@@ -66,12 +49,7 @@ def load(argument: str, *, device: str = "cpu") -> CheckedClassifier:
 
 
 def call_factory(argument: str, *, device: str = "cpu") -> Any:
-    """Result of ``factory()`` of ``module:factory``.
-
-    Raises:
-        UsageError: the spec is malformed, or the module or factory does not exist.
-        ModelError: importing or calling failed.
-    """
+    """Import the module and call the factory of ``module:factory``."""
     spec = f"python:{argument}"
     module, _, name = argument.partition(":")
     if not module or not name:
@@ -97,8 +75,7 @@ def _import_factory(spec: str, module: str, name: str) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f"{spec}: {name!r} is {type(found).__name__}, not something to call")
-    factory: Callable[..., Any] = found
-    return factory
+    return cast("Callable[..., Any]", found)
 
 
 def _takes_device(factory: Callable[..., Any]) -> bool:
@@ -111,14 +88,13 @@ def _takes_device(factory: Callable[..., Any]) -> bool:
 @contextmanager
 def _current_folder_on_path() -> Iterator[None]:
     folder = str(Path.cwd())
-    if folder in sys.path:
-        yield
-        return
-    sys.path.append(folder)  # last, so that no file there hides an installed module
+    added = folder not in sys.path
+    if added:
+        sys.path.append(folder)  # last, so that no file there hides an installed module
     try:
         yield
     finally:
-        if folder in sys.path:
+        if added and folder in sys.path:
             sys.path.remove(folder)
 
 

@@ -18,11 +18,9 @@ _TOLERANCE = 0.02
 
 
 class HubLogits(nn.Module):
-    """A Hugging Face classifier as a module from pixels ``(B, 3, h, w)`` to logits ``(B, C)``.
+    """A Hugging Face classifier from pixels ``(B, 3, h, w)``, RGB, to logits ``(B, C)``.
 
-    Args:
-        model: returns an output with ``logits`` for ``pixel_values``.
-        bgr: the model expects the channel order blue, green, red.
+    ``bgr``: the model itself expects the channel order blue, green, red.
     """
 
     def __init__(self, model: nn.Module, *, bgr: bool = False) -> None:
@@ -39,19 +37,10 @@ class HubLogits(nn.Module):
 def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
     """Load the classifier; the named labels are the unsafe ones.
 
-    Colours are scaled as the model's own processor scales them. The whole image is resized to
-    the input's size where a processor would crop the centre, so the border is classified too.
-    P(unsafe) is the sum of the unsafe labels after a softmax; for a multi-label model, or one
-    with a single output, the probability that any of them applies.
-
-    Args:
-        argument: ``REPO_OR_FOLDER[@REVISION]#LABEL+LABEL``; case of the labels is ignored.
-        device: where the model runs.
-
-    Raises:
-        UsageError: the model has no such label; the message lists its labels.
-        ModelError: the checkpoint cannot be loaded, or its weights are incomplete.
-        UnsupportedModelError: the processor does more than resize and scale.
+    Colours are scaled as by the model's own processor. The whole image is resized where the
+    processor would crop the centre, so the border is classified too. P(unsafe) is the sum of the
+    unsafe labels after a softmax; for a multi-label model, or one with a single output, the
+    probability that any of them applies. Case of the labels is ignored.
     """
     checkpoint, labels = Checkpoint.parse("hub", argument)
     import_torchvision()
@@ -60,7 +49,10 @@ def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
     model: Any = checkpoint.load_model(AutoModelForImageClassification)
     processor = checkpoint.load(AutoImageProcessor)
     preprocessing = probe_processor(processor, _input_size(model.config))
-    activation = _activation(model.config)
+    independent = model.config.problem_type == "multi_label_classification"
+    activation: Literal["softmax", "sigmoid"] = (
+        "sigmoid" if independent or len(model.config.id2label) == 1 else "softmax"
+    )
     unsafe = _unsafe_indices(labels, model.config.id2label)
     if activation == "softmax" and len(unsafe) == len(model.config.id2label):
         raise UsageError(f"{checkpoint.spec} calls every label unsafe; leave out the safe ones")
@@ -76,12 +68,7 @@ def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What an image processor does, cropping left out.
-
-    Attributes:
-        input_spec: size, scaling and interpolation.
-        bgr: its output has the channel order blue, green, red.
-    """
+    """What an image processor does, without cropping; ``bgr``: its output is blue, green, red."""
 
     input_spec: InputSpec
     bgr: bool
@@ -90,20 +77,16 @@ class Preprocessing:
 def probe_processor(processor: Any, input_size: tuple[int, int]) -> Preprocessing:
     """Measure an image processor's scaling and channel order on images of one colour.
 
-    Processors differ in rescaling, offset, normalisation and channel order. All of these are
-    affine per channel: black and white determine them, and a third colour verifies the result.
-    The size is that of the output; interpolation is read from the processor's settings.
-
-    Args:
-        processor: a Hugging Face image processor.
-        input_size: height and width of the network's input, for processors that do not resize.
-
-    Raises:
-        UnsupportedModelError: the output is not an image, or not affine in the colours.
+    Rescaling, offset, normalisation and channel order are affine per channel: black and white
+    determine them, and a third colour verifies the result. Images of ``input_size`` (height,
+    width) serve processors that do not resize.
     """
-    black, height, width = _process(processor, (0, 0, 0), input_size)
-    white, _, _ = _process(processor, (255, 255, 255), input_size)
-    output, _, _ = _process(processor, _PROBE_COLOUR, input_size)
+    outputs = [
+        _process(processor, colour, input_size)
+        for colour in ((0, 0, 0), (255, 255, 255), _PROBE_COLOUR)
+    ]
+    height, width = outputs[0].shape[1:]
+    black, white, output = (each[:, height // 2, width // 2] for each in outputs)  # (3,) each
     span = white - black
     if not (span > 0).all():
         raise _unsupported(processor, "does not distinguish white from black")
@@ -115,23 +98,20 @@ def probe_processor(processor: Any, input_size: tuple[int, int]) -> Preprocessin
     if bgr:
         mean, std = mean[::-1], std[::-1]
     mode = _interpolation(processor)
-    return Preprocessing(
-        InputSpec(height, width, tuple(mean.tolist()), tuple(std.tolist()), mode), bgr
-    )
+    spec = InputSpec(height, width, tuple(mean.tolist()), tuple(std.tolist()), mode)
+    return Preprocessing(spec, bgr)
 
 
-def _process(
-    processor: Any, colour: tuple[int, int, int], size: tuple[int, int]
-) -> tuple[np.ndarray, int, int]:
-    """Output at the centre of an image of one colour ``(3,)``, and the output's size."""
+def _process(processor: Any, colour: tuple[int, int, int], size: tuple[int, int]) -> np.ndarray:
+    """The processor's output ``(3, h, w)`` for an image of one colour."""
     from PIL import Image
 
     image = Image.new("RGB", size[::-1], colour)
     output = np.asarray(processor(images=image, return_tensors="np")["pixel_values"], np.float64)
     if output.ndim != 4 or output.shape[1] != 3:
         raise _unsupported(processor, f"gives {tuple(output.shape)}, not (1, 3, h, w)")
-    height, width = output.shape[2:]
-    return output[0, :, height // 2, width // 2], height, width
+    pixels: np.ndarray = output[0]
+    return pixels
 
 
 def _interpolation(processor: Any) -> Any:
@@ -154,12 +134,6 @@ def _input_size(config: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-def _activation(config: Any) -> Literal["softmax", "sigmoid"]:
-    single = len(config.id2label) == 1
-    multi = config.problem_type == "multi_label_classification"
-    return "sigmoid" if single or multi else "softmax"
-
-
 def _unsafe_indices(labels: str, names: dict[int, str]) -> tuple[int, ...]:
     """Indices of the labels joined by ``+``, ignoring case; a label may contain a plus itself."""
     by_index = {index: name.strip().casefold() for index, name in names.items()}
@@ -170,15 +144,11 @@ def _unsafe_indices(labels: str, names: dict[int, str]) -> tuple[int, ...]:
         candidates = ["+".join(parts[:end]).strip() for end in range(len(parts), 0, -1)]
         label = next((c for c in candidates if c in by_index.values()), None)
         if label is None:
+            shown = [names[index] for index in sorted(names)][:30]
+            shown += [f"and {len(names) - 30} more"] * (len(names) > 30)
             raise UsageError(
-                f"the model has no label {candidates[-1]!r}; choose among {_listing(names)}"
+                f"the model has no label {candidates[-1]!r}; choose among {', '.join(shown)}"
             )
         unsafe.add(label)
         del parts[: label.count("+") + 1]
     return tuple(sorted(index for index, name in by_index.items() if name in unsafe))
-
-
-def _listing(names: dict[int, str]) -> str:
-    shown = [names[index] for index in sorted(names)][:30]
-    more = f", and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return ", ".join(shown) + more

@@ -21,8 +21,7 @@ INPUT_SIZE = 320
 """Side of the network's square input, pixels."""
 
 DECISION_CONFIDENCE = 0.25
-"""Confidence above which the package reports a box: it drops candidates below 0.2, then its
-non-maximum suppression drops those that do not exceed 0.25."""
+"""Confidence above which the package reports a box."""
 
 _NMS_IOU = 0.45
 """Intersection over union from which two boxes are one object, as in the package."""
@@ -31,42 +30,30 @@ _NMS_IOU = 0.45
 class NudeNetClassifier:
     """P(unsafe) from the confidences of the boxes with the chosen labels.
 
-    The raw confidence ``c`` of the best box is mapped by
-    ``p = c (1 - d) / (c (1 - d) + d (1 - c))``: monotone, 0 to 0, 1 to 1, and the package's
-    decision ``d = 0.25`` to 0.5. It is not cut off at ``d``, so that a search sees progress.
-    Further objects, found by non-maximum suppression, raise the score without moving it across
-    0.5: ``P = 1 - (1 - p_1) prod_i>1 (1 - max(0, 2 p_i - 1))``. So veiling one face of two is
-    progress too.
+    The best box's confidence ``c`` becomes ``p = c (1 - d) / (c (1 - d) + d (1 - c))``, which
+    is monotone and maps the package's decision ``d = 0.25`` to 0.5. Further objects, found by
+    non-maximum suppression, raise the score without moving it across 0.5:
+    ``P = 1 - (1 - p_1) prod_i>1 (1 - max(0, 2 p_i - 1))``. So a search sees progress below the
+    decision, and when one face of two is veiled.
 
     It differs from the package in three ways, each to miss less. A label counts even where
-    another one is more confident for the same box. Large images are shrunk by averaging all
-    pixels; the package samples some of them. The network always gets RGB, as in training; the
-    package swaps red and blue for files that it reads itself.
+    another one is more confident for the same box. Large images are shrunk by averaging, not by
+    sampling. The network always gets RGB, as in training; the package swaps red and blue of
+    files that it reads itself.
 
     Args:
         labels: names of the detector's unsafe classes, ignoring case.
         device: ``cpu``, or ``cuda`` where onnxruntime was built for it.
-        threads: maximum threads of one forward; ``None`` for onnxruntime's default.
         batch_size: maximum images in one forward.
-
-    Raises:
-        MissingExtraError: nudenet or onnxruntime is not installed.
-        UsageError: a label is unknown.
-        ModelError: the detector cannot be loaded.
     """
 
     def __init__(
-        self,
-        labels: tuple[str, ...],
-        *,
-        device: str = "cpu",
-        threads: int | None = None,
-        batch_size: int = 16,
+        self, labels: tuple[str, ...], *, device: str = "cpu", batch_size: int = 16
     ) -> None:
         self._onnx = _import_extra("onnxruntime")
         self._cv2 = _import_extra("cv2")
         self._file = _weights_file()
-        self._session = _session(self._onnx, self._file, device, threads)
+        self._session = _session(self._onnx, self._file, device)
         self.batch_size = batch_size
         self.labels = tuple(_label_names(self._session))
         self._indices = _label_indices(labels, self.labels)
@@ -154,14 +141,11 @@ def _weights_file() -> Path:
     return Path(spec.origin).parent / "320n.onnx"
 
 
-def _session(onnx: ModuleType, file: Path, device: str, threads: int | None) -> Any:
+def _session(onnx: ModuleType, file: Path, device: str) -> Any:
     options = onnx.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(
-        device.partition(":")[0]
-    )
+    options.log_severity_level = 3  # errors only
+    providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+    provider = providers.get(device.partition(":")[0])
     if provider not in onnx.get_available_providers():
         raise ModelError(
             f"onnxruntime cannot run on {device!r} here; use 'cpu', or install onnxruntime-gpu"
@@ -186,9 +170,7 @@ def _label_names(session: Any) -> list[str]:
 
 def _label_indices(labels: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
     wanted = [label.strip().upper() for label in labels]
-    for label in wanted:
-        if label not in names:
-            raise UsageError(
-                f"nudenet has no label {label!r}; choose among {', '.join(sorted(names))}"
-            )
+    if unknown := [label for label in wanted if label not in names]:
+        known = ", ".join(sorted(names))
+        raise UsageError(f"nudenet has no label {unknown[0]!r}; choose among {known}")
     return sorted({names.index(label) for label in wanted})

@@ -10,11 +10,7 @@ from counterveil.errors import ModelError
 
 
 def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
-    """Load the shipped classifier of a category; it recognises drawn pictograms only.
-
-    Raises:
-        ModelError: no classifier is shipped for that category.
-    """
+    """Load the shipped classifier of a category, or raise ``ModelError`` if there is none."""
     folder = files("counterveil") / "weights"
     file = folder / f"{argument}.safetensors"
     # An identifier cannot contain a path separator, so it cannot leave the folder.

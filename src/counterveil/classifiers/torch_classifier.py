@@ -106,14 +106,9 @@ class TorchClassifier:
         return self._score_batches(self.to_input, images)
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
-        """A function that scores one image under masks, composited on the device.
+        """Score one image under masks, composited on the device where the image is copied once.
 
-        Args:
-            image: ``(H, W, 3)``, copied to the device once.
-            paint: pixels shown where a mask is ``True``, ``(H, W, 3)``.
-
-        Returns:
-            The function; ``None`` on the CPU, where numpy composites faster.
+        ``None`` on the CPU, where numpy composites faster.
         """
         return None if self.device.type == "cpu" else self._score_masked(image, paint)
 

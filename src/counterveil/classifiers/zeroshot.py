@@ -15,12 +15,9 @@ from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.errors import ModelError, UnsupportedModelError, UsageError
 
 SAFE_PROMPTS = (
-    "an ordinary photo",
-    "a harmless picture of everyday life",
-    "a photo of people",
-    "a photo of an object",
-    "a drawing",
-)
+    "an ordinary photo", "a harmless picture of everyday life", "a photo of people",
+    "a photo of an object", "a drawing",
+)  # fmt: skip
 """Safe prompts for CLIP where the spec gives none."""
 
 _SIGLIP = ("siglip", "siglip2")
@@ -31,13 +28,9 @@ class PromptLogits(nn.Module):
     """Pixels ``(B, 3, h, w)`` to one logit per prompt ``(B, P)``.
 
     The logit is ``exp(scale) <image, text> + bias`` of unit vectors; CLIP has no bias. The text
-    encoder is dropped, since the prompts' features are computed once.
-
-    Args:
-        model: a CLIP-like model with ``get_image_features`` and ``logit_scale``.
-        text: features of the prompts, unit length, ``(P, D)``.
-        patch_size: for models whose input is a list of patches, pixels; 0 for the others.
-        bgr: the model expects the channel order blue, green, red.
+    encoder is dropped; ``text`` holds the prompts' features ``(P, D)``, unit length.
+    ``patch_size`` is for models whose input is a list of patches, else 0; ``bgr`` for models
+    that expect the channel order blue, green, red.
 
     References:
         Radford et al., CLIP, 2021; Zhai et al., SigLIP, 2023; Tschannen et al., SigLIP 2, 2025.
@@ -82,17 +75,8 @@ def load(argument: str, *, device: str = "cpu") -> ZeroShotClassifier:
     """Load the classifier that the prompts describe; prompts are used verbatim.
 
     P(unsafe) is the unsafe prompts' share of a softmax over all prompts, with
-    :data:`SAFE_PROMPTS` as safe prompts where none are given. SigLIP without safe prompts
-    scores each unsafe prompt by its own sigmoid, as it was trained; any of them means unsafe.
-
-    Args:
-        argument: ``REPO_OR_FOLDER[@REVISION]#unsafe|unsafe||safe|safe``.
-        device: where the model runs.
-
-    Raises:
-        UsageError: a prompt is empty, or longer than the model's context.
-        ModelError: the checkpoint cannot be loaded.
-        UnsupportedModelError: the checkpoint does not compare images with texts.
+    :data:`SAFE_PROMPTS` where no safe ones are given. SigLIP without safe prompts scores each
+    unsafe prompt by its own sigmoid, as it was trained; any of them means unsafe.
     """
     checkpoint, rest = Checkpoint.parse("zeroshot", argument)
     unsafe, safe = parse_prompts(rest)
@@ -121,16 +105,11 @@ def load(argument: str, *, device: str = "cpu") -> ZeroShotClassifier:
 
 
 def parse_prompts(text: str) -> tuple[list[str], list[str]]:
-    """Unsafe and safe prompts of ``unsafe|unsafe||safe|safe``.
-
-    Raises:
-        UsageError: a prompt is empty.
-    """
+    """Unsafe and safe prompts of ``unsafe|unsafe||safe|safe``; none may be empty."""
     sides = [[prompt.strip() for prompt in side.split("|")] for side in text.split("||")]
     if len(sides) > 2 or not all(prompt for side in sides for prompt in side):
-        raise UsageError(
-            f"write prompts as unsafe|unsafe||safe|safe, none of them empty; got {text!r}"
-        )
+        rule = "write prompts as unsafe|unsafe||safe|safe, none of them empty"
+        raise UsageError(f"{rule}; got {text!r}")
     return sides[0], sides[1] if len(sides) == 2 else []
 
 

@@ -30,10 +30,10 @@ def run(
     Exit status: 0 all inputs were processed; 1 some input failed (its record says why, and the
     other inputs were processed); 2 usage error.
     """
-    from counterveil.progress import track
     from counterveil.inputs import find_inputs
     from counterveil.outputs import ResultFolder
     from counterveil.profiles import load
+    from counterveil.progress import track
 
     inputs = find_inputs(paths, exclude=out)
     pipeline = load(profile, **options)

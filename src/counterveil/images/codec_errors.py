@@ -14,8 +14,6 @@ from PIL import UnidentifiedImageError
 
 from counterveil.errors import ImageBrokenError, ImageError, ImageTooLargeError
 
-_DAMAGED = "damaged ({error}); ask for an intact copy"
-
 CODEC_ERRORS: tuple[tuple[type[Exception], type[ImageError], str], ...] = (
     (
         Pillow.DecompressionBombError,
@@ -32,21 +30,14 @@ CODEC_ERRORS: tuple[tuple[type[Exception], type[ImageError], str], ...] = (
     ),
     (EOFError, ImageBrokenError, "ends before its last pixel ({error}); ask for an intact copy"),
     (struct.error, ImageBrokenError, "ends inside a header ({error}); ask for an intact copy"),
-    (
-        zlib.error,
-        ImageBrokenError,
-        "its compressed data are damaged ({error}); ask for an intact copy",
-    ),
+    (zlib.error, ImageBrokenError, "its data are damaged ({error}); ask for an intact copy"),
     (OSError, ImageBrokenError, "cannot be decoded ({error}); ask for an intact copy"),
-    (SyntaxError, ImageBrokenError, _DAMAGED),
-    (ValueError, ImageBrokenError, _DAMAGED),
-    (TypeError, ImageBrokenError, _DAMAGED),
-    (LookupError, ImageBrokenError, _DAMAGED),
-    (ArithmeticError, ImageBrokenError, _DAMAGED),
-    (AttributeError, ImageBrokenError, _DAMAGED),
-    (AssertionError, ImageBrokenError, _DAMAGED),
-    (RuntimeError, ImageBrokenError, _DAMAGED),
-)
+    *(
+        (error, ImageBrokenError, "damaged ({error}); ask for an intact copy")
+        for error in (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError,
+                      AttributeError, AssertionError, RuntimeError)
+    ),
+)  # fmt: skip
 """Exception of a codec, error of this library, message; the first match counts. The table is long
 because damaged bytes make a codec raise almost any exception."""
 

@@ -61,9 +61,5 @@ class Limits:
             )
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a frame with too many pixels.
-
-        Raises:
-            ImageTooLargeError: the frame is over the limit ``pixels``.
-        """
+        """Refuse a frame with more pixels than ``pixels``; raises as ``check``."""
         self.check("pixels", width * height, f"{width} x {height} = {width * height} pixels")

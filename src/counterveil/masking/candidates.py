@@ -13,8 +13,7 @@ from scipy.ndimage import binary_dilation, label
 
 from counterveil.types import Mask, Masks, Scores
 
-_DILATIONS = (1 / 112, 1 / 56, 1 / 28)
-"""By how much masks are dilated, as shares of the image's shorter side."""
+_DILATIONS = (1 / 112, 1 / 56, 1 / 28)  # shares of the image's shorter side
 
 
 def candidate_masks(

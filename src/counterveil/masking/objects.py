@@ -21,12 +21,9 @@ from counterveil.types import AttributionMap, Image, Labels, Mask
 
 CellSet = Bool[np.ndarray, " cells"]
 
-_HARD_CONSTRAINT = 1e4
-"""Edge capacity that outweighs any boundary, where a pixel of boundary costs at most 1."""
-_CAPACITY_SCALE = 1000
-"""The maximum flow needs integer capacities."""
-_NEUTRAL_ATTRIBUTION = 0.5
-"""Normalised attribution where none is known; colour then decides alone."""
+_HARD_CONSTRAINT = 1e4  # outweighs any boundary; a pixel of boundary costs at most 1
+_CAPACITY_SCALE = 1000  # the maximum flow needs integer capacities
+_NEUTRAL_ATTRIBUTION = 0.5  # where none is known; colour then decides alone
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def complete_objects(
     gap = max(1, round(settings.max_gap * shorter_side))
     attribution = _normalised(attribution_map, core_mask)
     for _ in range(settings.max_rounds):
-        grown = _grow(lab, objects, labels, attribution, gap, settings)
+        grown = _Growth(lab, objects, labels, attribution, gap, settings).grow()
         too_large = grown.mean() > settings.max_area
         too_large = too_large and grown.sum() > settings.max_growth * core_mask.sum()
         if too_large or (grown == objects).all():
@@ -153,29 +150,46 @@ def _without_holes(part: Mask) -> Mask:
 
 
 @dataclass(frozen=True, eq=False)
-class _Edges:
-    """Edges between neighbouring cells.
+class _Cells:
+    """Superpixels, cut along the outlines of the masked parts, and the edges between them."""
 
-    Attributes:
-        ends: the two cells of each edge.
-        length: pixels of common boundary.
-        similarity: length, weighted by how similar the two colours are.
-    """
-
-    ends: Int[np.ndarray, "2 edges"]
-    length: Int[np.ndarray, " edges"]
-    similarity: Float64[np.ndarray, " edges"]
+    labels: Int[np.ndarray, "height width"]
+    area: Float64[np.ndarray, " cells"]
+    colour: Float64[np.ndarray, "cells 3"]  # mean, CIELAB
+    ends: Int[np.ndarray, "2 edges"]  # the two cells of each edge
+    length: Int[np.ndarray, " edges"]  # pixels along each edge
+    similarity: Float64[np.ndarray, " edges"]  # length, weighted by colour similarity
 
     @classmethod
-    def between(cls, cells: np.ndarray, colour: np.ndarray, colour_scale: float) -> _Edges:
-        """Edges of a label map whose cells have mean colours ``(cells, 3)``."""
+    def cut(cls, lab: np.ndarray, labels: Labels, parts: Labels, colour_scale: float) -> _Cells:
+        """Cells of a CIELAB image ``(H, W, 3)`` whose masked parts are numbered from 1."""
+        both = labels.astype(np.int64) * (int(parts.max()) + 1) + parts
+        cells = np.unique(both, return_inverse=True)[1].reshape(both.shape)
+        area = np.bincount(cells.ravel()).astype(float)
+        sums = [np.bincount(cells.ravel(), channel.ravel()) for channel in np.moveaxis(lab, -1, 0)]
+        colour = np.stack(sums, axis=1) / area[:, None]
         horizontal = np.stack([cells[:, :-1].ravel(), cells[:, 1:].ravel()])
         vertical = np.stack([cells[:-1].ravel(), cells[1:].ravel()])
         pairs = np.concatenate([horizontal, vertical], axis=1)
         pairs = np.sort(pairs[:, pairs[0] != pairs[1]], axis=0)
         ends, length = np.unique(pairs, axis=1, return_counts=True)
         squared = ((colour[ends[0]] - colour[ends[1]]) ** 2).sum(axis=1)
-        return cls(ends, length, length * np.exp(-0.5 * squared / colour_scale**2))
+        similarity = length * np.exp(-0.5 * squared / colour_scale**2)
+        return cls(cells, area, colour, ends, length, similarity)
+
+    def mean(self, values: np.ndarray) -> Float64[np.ndarray, " cells"]:
+        """Mean over each cell of values ``(H, W)``."""
+        mean: np.ndarray = np.bincount(self.labels.ravel(), values.ravel()) / self.area
+        return mean
+
+    def colour_density(self, among: CellSet, colour_scale: float) -> Float64[np.ndarray, " cells"]:
+        """Density of each cell's colour among some cells (Gaussian kernel, weighted by area)."""
+        if not among.any():
+            return np.zeros(len(self.area))
+        squared = ((self.colour[:, None] - self.colour[None, among]) ** 2).sum(axis=2)
+        weight = self.area[among] / self.area[among].sum()
+        density: np.ndarray = np.exp(-0.5 * squared / colour_scale**2) @ weight
+        return density
 
     def weakly_bounded(self, added: CellSet, rest: CellSet, max_weak_edge: float) -> CellSet:
         """Added cells in connected pieces whose boundary to the rest is mostly weak."""
@@ -191,156 +205,93 @@ class _Edges:
         weak: CellSet = added & (similarity > max_weak_edge * length)[pieces]
         return weak
 
-
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """Superpixels, cut along the outlines of the masked parts.
-
-    Attributes:
-        labels: cell of each pixel.
-        area: pixels of each cell.
-        colour: mean CIELAB colour of each cell.
-        edges: between the cells.
-    """
-
-    labels: Int[np.ndarray, "height width"]
-    area: Float64[np.ndarray, " cells"]
-    colour: Float64[np.ndarray, "cells 3"]
-    edges: _Edges
-
-    @classmethod
-    def cut(cls, lab: np.ndarray, labels: Labels, parts: Labels, colour_scale: float) -> _Cells:
-        """Cells of a CIELAB image ``(H, W, 3)`` whose masked parts are numbered from 1."""
-        both = labels.astype(np.int64) * (int(parts.max()) + 1) + parts
-        cells = np.unique(both, return_inverse=True)[1].reshape(both.shape)
-        area = np.bincount(cells.ravel()).astype(float)
-        sums = [np.bincount(cells.ravel(), channel.ravel()) for channel in np.moveaxis(lab, -1, 0)]
-        colour = np.stack(sums, axis=1) / area[:, None]
-        return cls(cells, area, colour, _Edges.between(cells, colour, colour_scale))
-
-    def mean(self, values: np.ndarray) -> Float64[np.ndarray, " cells"]:
-        """Mean over each cell of values ``(H, W)``."""
-        mean: np.ndarray = np.bincount(self.labels.ravel(), values.ravel()) / self.area
-        return mean
-
-    def mostly_in(self, mask: Mask) -> CellSet:
-        """Cells of which more than half lies in a mask."""
-        inside: CellSet = self.mean(mask) > 0.5
-        return inside
-
-    def colour_density(self, among: CellSet, colour_scale: float) -> Float64[np.ndarray, " cells"]:
-        """Density of each cell's colour among some cells (Gaussian kernel, weighted by area)."""
-        if not among.any():
-            return np.zeros(len(self.area))
-        squared = ((self.colour[:, None] - self.colour[None, among]) ** 2).sum(axis=2)
-        weight = self.area[among] / self.area[among].sum()
-        density: np.ndarray = np.exp(-0.5 * squared / colour_scale**2) @ weight
-        return density
+    def minimum_cut(
+        self, unary: Float64[np.ndarray, " cells"], inside: CellSet, outside: CellSet
+    ) -> CellSet:
+        """Cells on the object's side of the minimum cut; positive ``unary`` favours the object."""
+        to_object = np.where(inside, _HARD_CONSTRAINT, np.where(outside, 0, np.maximum(unary, 0)))
+        to_rest = np.where(outside, _HARD_CONSTRAINT, np.where(inside, 0, np.maximum(-unary, 0)))
+        count = len(self.area)
+        source, sink, nodes = count, count + 1, np.arange(count)
+        rows = np.concatenate([*self.ends, np.full(count, source), nodes])
+        columns = np.concatenate([*self.ends[::-1], nodes, np.full(count, sink)])
+        capacity = np.concatenate([self.similarity, self.similarity, to_object, to_rest])
+        integers = (capacity * _CAPACITY_SCALE).round().astype(np.int32)
+        graph = coo_matrix((integers, (rows, columns)), shape=(count + 2, count + 2)).tocsr()
+        residual = graph - maximum_flow(graph, source, sink).flow
+        residual.data = np.maximum(residual.data, 0)
+        residual.eliminate_zeros()
+        chosen = np.zeros(count + 2, bool)
+        chosen[breadth_first_order(residual, source, return_predecessors=False)] = True
+        return chosen[:count]
 
 
-def _grow(
-    lab: np.ndarray,
-    core_mask: Mask,
-    labels: Labels,
-    attribution: Float64[np.ndarray, "height width"],
-    gap: int,
-    settings: CompletionSettings,
-) -> Mask:
-    """Grow each masked part to its object; parts closer than ``gap`` are one."""
-    numbers, count = label(binary_dilation(core_mask, iterations=gap))
-    parts = np.where(core_mask, numbers, 0).astype(np.int32)
-    cells = _Cells.cut(lab, labels, parts, settings.colour_scale)
-    mean_attribution, objects = cells.mean(attribution), core_mask.copy()
-    for number in range(1, count + 1):
-        objects |= _grow_part(cells, parts, number, mean_attribution, gap, settings)
-    return objects
+class _Growth:
+    """One round of growing; masked parts that are at most ``gap`` pixels apart are one part."""
 
+    def __init__(
+        self,
+        lab: np.ndarray,
+        mask: Mask,
+        labels: Labels,
+        attribution: Float64[np.ndarray, "height width"],
+        gap: int,
+        settings: CompletionSettings,
+    ) -> None:
+        self._mask, self._gap, self._settings = mask, gap, settings
+        numbers, self._count = label(binary_dilation(mask, iterations=gap))
+        self._parts = np.where(mask, numbers, 0).astype(np.int32)
+        self._cells = _Cells.cut(lab, labels, self._parts, settings.colour_scale)
+        self._attribution = self._cells.mean(attribution)
 
-def _grow_part(
-    cells: _Cells,
-    parts: Labels,
-    number: int,
-    attribution: Float64[np.ndarray, " cells"],
-    gap: int,
-    settings: CompletionSettings,
-) -> Mask:
-    """The object of one masked part; pixels of other parts are left to those.
+    def grow(self) -> Mask:
+        """The mask with each part grown to its object."""
+        objects = self._mask.copy()
+        for number in range(1, self._count + 1):
+            objects |= self._grow_part(self._parts == number)
+        return objects
 
-    A long object that the reach cuts off ends without an edge and is rejected, so twice the
-    reach is tried where nothing was added. Growth beyond three times the part is rejected.
-    """
-    part: Mask = parts == number
-    grown = _within_reach(settings.reach, cells, parts, part, attribution, gap, settings)
-    if (grown == part).all():
-        farther = _within_reach(2 * settings.reach, cells, parts, part, attribution, gap, settings)
+    def _grow_part(self, part: Mask) -> Mask:
+        grown = self._within_reach(part, self._settings.reach)
+        if (grown != part).any():
+            return grown
+        # A long object that the reach cuts off ends without an edge there and is rejected.
+        farther = self._within_reach(part, 2 * self._settings.reach)
         return farther if farther.sum() <= 3 * part.sum() else part
-    return grown
 
+    def _within_reach(self, part: Mask, reach: float) -> Mask:
+        """The object of a part; pixels of other parts are left to those."""
+        cells, settings = self._cells, self._settings
+        distance = distance_transform_edt(~part) / np.sqrt(part.sum())
+        others = self._mask & ~part
+        inside, excluded = cells.mean(part) > 0.5, cells.mean(others) > 0.5
+        undecided = (cells.mean(distance <= reach) > 0.5) & ~inside & ~excluded
+        log_odds = self._colour_log_odds(inside, ~inside & ~undecided & ~excluded)
+        area = cells.area[inside]
+        if float(log_odds[inside] @ area) < settings.min_distinctness * area.sum():
+            return part
+        log_odds = settings.colour_weight * log_odds
+        log_odds = log_odds + settings.attribution_weight * self._attribution
+        log_odds += settings.contact_log_odds - settings.distance_weight * cells.mean(distance)
+        log_odds = np.clip(log_odds, -settings.max_log_odds, settings.max_log_odds)
+        # The square root of the area makes the unary term comparable to a cell's outline.
+        unary = settings.unary_weight * np.sqrt(cells.area) * log_odds
+        chosen = cells.minimum_cut(unary, inside, ~inside & ~undecided)
+        added, rest = chosen & ~inside, ~chosen & ~excluded
+        chosen = chosen & ~cells.weakly_bounded(added, rest, settings.max_weak_edge)
+        return self._connected(chosen[cells.labels] & ~others, part)
 
-def _within_reach(
-    reach: float,
-    cells: _Cells,
-    parts: Labels,
-    part: Mask,
-    attribution: Float64[np.ndarray, " cells"],
-    gap: int,
-    settings: CompletionSettings,
-) -> Mask:
-    distance = distance_transform_edt(~part) / np.sqrt(part.sum())
-    others = (parts > 0) & ~part
-    inside, excluded = cells.mostly_in(part), cells.mostly_in(others)
-    undecided = cells.mostly_in(distance <= reach) & ~inside & ~excluded
-    background = ~inside & ~undecided & ~excluded
-    scale, floor = settings.colour_scale, settings.colour_floor
-    log_odds = np.log(cells.colour_density(inside, scale) + floor)
-    log_odds -= np.log(cells.colour_density(background, scale) + floor)
-    area = cells.area[inside]
-    if float(log_odds[inside] @ area) < settings.min_distinctness * area.sum():
-        return part
-    log_odds = settings.colour_weight * log_odds + settings.attribution_weight * attribution
-    log_odds += settings.contact_log_odds - settings.distance_weight * cells.mean(distance)
-    log_odds = np.clip(log_odds, -settings.max_log_odds, settings.max_log_odds)
-    chosen = _minimum_cut(cells, log_odds, inside, undecided, settings.unary_weight)
-    added, rest = chosen & ~inside, ~chosen & ~excluded
-    chosen = chosen & ~cells.edges.weakly_bounded(added, rest, settings.max_weak_edge)
-    return _connected(chosen[cells.labels] & ~others, part, gap)
+    def _colour_log_odds(
+        self, inside: CellSet, background: CellSet
+    ) -> Float64[np.ndarray, " cells"]:
+        scale, floor = self._settings.colour_scale, self._settings.colour_floor
+        log_odds = np.log(self._cells.colour_density(inside, scale) + floor)
+        log_odds -= np.log(self._cells.colour_density(background, scale) + floor)
+        return log_odds
 
-
-def _minimum_cut(
-    cells: _Cells,
-    log_odds: Float64[np.ndarray, " cells"],
-    inside: CellSet,
-    undecided: CellSet,
-    unary_weight: float,
-) -> CellSet:
-    """Cells on the object's side of the minimum cut between object and background."""
-    ends, similarity = cells.edges.ends, cells.edges.similarity
-    # The square root of the area makes the unary term comparable to the cell's outline.
-    unary = unary_weight * np.sqrt(cells.area) * np.abs(log_odds)
-    background = ~inside & ~undecided
-    to_source = np.where(undecided & (log_odds > 0), unary, 0)
-    to_source = np.where(inside, _HARD_CONSTRAINT, to_source)
-    to_sink = np.where(undecided & (log_odds < 0), unary, 0)
-    to_sink = np.where(background, _HARD_CONSTRAINT, to_sink)
-    count = len(cells.area)
-    source, sink, nodes = count, count + 1, np.arange(count)
-    rows = np.concatenate([*ends, np.full(count, source), nodes])
-    columns = np.concatenate([*ends[::-1], nodes, np.full(count, sink)])
-    capacity = np.concatenate([similarity, similarity, to_source, to_sink])
-    integers = (capacity * _CAPACITY_SCALE).round().astype(np.int32)
-    graph = coo_matrix((integers, (rows, columns)), shape=(count + 2, count + 2)).tocsr()
-    residual = graph - maximum_flow(graph, source, sink).flow
-    residual.data = np.maximum(residual.data, 0)
-    residual.eliminate_zeros()
-    reached = breadth_first_order(residual, source, return_predecessors=False)
-    chosen = np.zeros(count + 2, bool)
-    chosen[reached] = True
-    return chosen[:count]
-
-
-def _connected(grown: Mask, part: Mask, gap: int) -> Mask:
-    """Pixels that are connected to a part, across gaps of up to ``gap`` pixels."""
-    whole = grown | part
-    components = label(binary_dilation(whole, iterations=gap))[0]
-    connected: Mask = whole & np.isin(components, np.unique(components[part]))
-    return connected
+    def _connected(self, grown: Mask, part: Mask) -> Mask:
+        """Pixels that are connected to a part, across gaps."""
+        whole = grown | part
+        components = label(binary_dilation(whole, iterations=self._gap))[0]
+        connected: Mask = whole & np.isin(components, np.unique(components[part]))
+        return connected

@@ -83,7 +83,7 @@ class Examination:
         area = max((c.counterfactual.area_fraction for c in record.categories), default=0.0)
         return "\n".join(
             (
-                f"Examination of {record.source.name!r}: {_headline(record)}",
+                f"Examination of {record.source.name!r}: {narrative.headline(record)}",
                 f"  {record.status}, {narrative.percent(area)} veiled; scores: {self._scores()}",
                 f"  {self._remark()}",
             )
@@ -114,7 +114,7 @@ class Examination:
             return record.error
         if not record.warnings:
             return "no warnings"
-        count = narrative.count(len(record.warnings), "warning")
+        count = narrative.pluralize(len(record.warnings), "warning")
         return f"{count}; the last: {record.warnings[-1]}"
 
 
@@ -124,7 +124,3 @@ def _open(data: bytes | None) -> PillowImage | None:
     from PIL import Image
 
     return Image.open(io.BytesIO(data))
-
-
-def _headline(record: Record) -> str:
-    return "Not flagged" if not record.flagged else "Flagged: " + ", ".join(c.title for c in record.flagged) if record.status != "error" else "error"

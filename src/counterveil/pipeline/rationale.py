@@ -231,12 +231,12 @@ def not_assessed(rationale: Rationale, *, veiled: bool) -> str:
     if not rationale.description:
         parts.append("gave no description")
     if missed:
-        questions = narrative.count(len(missed), "question")
+        questions = narrative.pluralize(len(missed), "question")
         parts.append(f"did not answer {questions} ({missed[0].reason or 'no reason was given'})")
     again = sum(answer.yes and answer.p_yes_veiled is None for answer in rationale.answers)
     if veiled and again:
-        parts.append(f"did not answer {narrative.count(again, 'question')} again under the veil")
-    return f"the reasoner {narrative.list_of(parts)}; that is not a no" if parts else ""
+        parts.append(f"did not answer {narrative.pluralize(again, 'question')} again under the veil")
+    return f"the reasoner {narrative.join_list(parts)}; that is not a no" if parts else ""
 
 
 def _answer(category: str, grounded: GroundedAnswer) -> Answer:

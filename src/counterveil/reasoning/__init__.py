@@ -27,7 +27,7 @@ from counterveil.reasoning.interfaces import (
     ReasonerResponse,
     ask_with_grounding,
 )
-from counterveil.registry import lazy_loader, load_spec
+from counterveil.registry import lazy_callable, load_spec
 
 __all__ = [
     "LOADERS",
@@ -60,11 +60,11 @@ def _load_external(argument: str, *, device: str = "cpu") -> Reasoner:
 
 LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
     {
-        "pictograms": lazy_loader("counterveil.reasoning.pictograms"),
-        "blip": lazy_loader("counterveil.reasoning.conditional"),
-        "hf": lazy_loader("counterveil.reasoning.hub"),
-        "chat": lazy_loader("counterveil.reasoning.openai_api"),
-        "worker": lazy_loader("counterveil.reasoning.worker_process"),
+        "pictograms": lazy_callable("counterveil.reasoning.pictograms", "load"),
+        "blip": lazy_callable("counterveil.reasoning.conditional", "load"),
+        "hf": lazy_callable("counterveil.reasoning.hub", "load"),
+        "chat": lazy_callable("counterveil.reasoning.openai_api", "load"),
+        "worker": lazy_callable("counterveil.reasoning.worker_process", "load"),
         "python": _load_external,
     }
 )

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from counterveil._tables import check_names
+from counterveil.categories import check_keys
 from counterveil.errors import MissingExtraError, UsageError
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ def parse_options(cls: type[T], options: Mapping[str, str]) -> T:
         UsageError: the class has no such field, or a value has the wrong type.
     """
     types: dict[str, Any] = {field.name: field.type for field in fields(cls)}  # type: ignore[arg-type]
-    check_names(options, list(types))
+    check_keys(options, list(types))
     return cls(**{name: _parse_value(name, types[name], text) for name, text in options.items()})
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-from counterveil.registry import lazy_constructor, make_component
+from counterveil.registry import lazy_callable, make_component
 from counterveil.search.evaluator import MaskEvaluator
 from counterveil.search.problem import SearchProblem
 from counterveil.types import SearchResult
@@ -28,7 +28,7 @@ class Search(Protocol):
 
 
 def _lazily(module: str, name: str) -> Callable[..., Search]:
-    return lazy_constructor(f"counterveil.search.{module}", name)
+    return lazy_callable(f"counterveil.search.{module}", name)
 
 
 SEARCHES: Mapping[str, Callable[..., Search]] = MappingProxyType(

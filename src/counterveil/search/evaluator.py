@@ -15,11 +15,8 @@ from counterveil.types import Image, Labels, Masks, MaskScoreFunction, ScoreFunc
 PartialScores = Float64[np.ndarray, " scored"]
 """Scores of the first of the requested masks; fewer than requested when the budget ends."""
 
-RegionSet = Bool[np.ndarray, " regions"]
-"""A set of regions; ``True`` = veiled."""
-
+RegionSet = Bool[np.ndarray, " regions"]  # True = veiled
 RegionSets = Bool[np.ndarray, "batch regions"]
-"""Sets of regions; ``True`` = veiled."""
 
 
 class MaskEvaluator:
@@ -97,19 +94,18 @@ class MaskEvaluator:
         score_all_veiled: float | None = None,
         postprocess: Callable[[Masks], Masks] | None = None,
     ) -> RegionScorer:
-        """A scorer of sets of regions of one label map.
+        """A scorer of sets of regions of a label map ``(H, W)``.
 
         Args:
-            labels: region of each pixel, ``(H, W)``; negative labels are never veiled.
+            labels: region of each pixel; negative labels are never veiled.
             score_all_veiled: the score with all regions veiled, where it is known.
-            postprocess: applied to the masks of region sets before they are scored.
+            postprocess: applied to masks before they are scored.
         """
         scorer = RegionScorer(self, labels, postprocess)
-        everything = np.ones(int(labels.max()) + 1, bool)
-        if self._score_before is not None:
-            scorer.remember(~everything, self._score_before)
-        if score_all_veiled is not None:
-            scorer.remember(everything, score_all_veiled)
+        every = np.ones(int(labels.max()) + 1, bool)
+        for regions, score in ((~every, self._score_before), (every, score_all_veiled)):
+            if score is not None:
+                scorer.remember(regions, score)
         return scorer
 
     def _score_batches(
@@ -128,13 +124,7 @@ class MaskEvaluator:
 
 
 class RegionScorer:
-    """Scores sets of regions of one label map and remembers the scores.
-
-    Made by ``MaskEvaluator.regions``.
-
-    Attributes:
-        evaluator: scores the masks, and counts them.
-    """
+    """Scores sets of regions of one label map and remembers the scores."""
 
     def __init__(
         self,

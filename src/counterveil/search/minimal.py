@@ -17,14 +17,12 @@ from counterveil.search.evaluator import (
     RegionSets,
     first_below,
     prefixes,
-    region_masks,
 )
 from counterveil.search.problem import SearchProblem
 from counterveil.search.reduce import Accept, exchange, reduce
 from counterveil.types import AttributionMap, Labels, Mask, SearchResult
 
-_PREFIX_SIZES = 12
-"""Numbers of cells with the highest attribution that are considered as a replacement mask."""
+_PREFIX_SIZES = 12  # prefixes of the cells by attribution that may replace a mask
 
 
 class Minimal:
@@ -53,13 +51,19 @@ class Minimal:
         limit = flips.run()
         if limit is None:
             mask = scorer.masks(flips.best[None])[0]
-            touched = _touched_regions(problem, mask)
             return problem.result(
-                "not_found", evaluator, mask, touched, flips.best_score, depth=flips.depth
+                "not_found", evaluator, mask, flips.best, flips.best_score, depth=flips.depth
             )
-        veil = _irreducible(problem, scorer, flips.best, limit)
+        accept = _below(scorer, limit)
+        reduced = reduce(flips.best, -problem.areas, accept)
+        if problem.refinement_labels is None:
+            reduced = exchange(reduced, problem.areas, problem.importance, accept)
+        mask, score = scorer.masks(reduced.cells[None])[0], scorer[reduced.cells]
+        veil = _ScoredMask(mask, score, limit, reduced.irreducible)
         if problem.refinement_labels is not None:
-            veil = _refine(problem, evaluator, veil, problem.refinement_labels)
+            veil = replace(veil, limit=min(limit, score + problem.max_score_increase))
+            labels, attribution_map = problem.refinement_labels, problem.attribution_map
+            veil = _Refinement(evaluator, labels, attribution_map).run(veil)
         return problem.result(
             "found", evaluator, veil.mask, _touched_regions(problem, veil.mask), veil.score,
             depth=flips.depth, irreducible=veil.irreducible, target=veil.limit,
@@ -76,17 +80,6 @@ class _ScoredMask:
     irreducible: bool
 
 
-def _irreducible(
-    problem: SearchProblem, scorer: RegionScorer, regions: RegionSet, limit: float
-) -> _ScoredMask:
-    accept = _below(scorer, limit)
-    reduced = reduce(regions, -problem.areas, accept)
-    if problem.refinement_labels is None:
-        reduced = exchange(reduced, problem.areas, problem.importance, accept)
-    mask = scorer.masks(reduced.cells[None])[0]
-    return _ScoredMask(mask, scorer[reduced.cells], limit, reduced.irreducible)
-
-
 def _below(scorer: RegionScorer, limit: float) -> Accept:
     return lambda sets: scorer.score_once(sets) < limit
 
@@ -97,87 +90,74 @@ def _touched_regions(problem: SearchProblem, mask: Mask) -> RegionSet:
     return touched
 
 
-def _refine(
-    problem: SearchProblem, evaluator: MaskEvaluator, veil: _ScoredMask, cells: Labels
-) -> _ScoredMask:
-    """Reduce a mask along a finer partition and close the gaps that this leaves."""
-    veil = replace(veil, limit=min(veil.limit, veil.score + problem.max_score_increase))
-    attribution_map = problem.attribution_map
-    with evaluator.reserve(1):  # for the mask with closed gaps
-        if attribution_map is not None:
-            veil = _smaller_prefix(evaluator, veil, cells, attribution_map)
-        veil = _remove_cells(evaluator, veil, cells, attribution_map)
-    return _close_gaps_if_safe(evaluator, veil, cells)
+@dataclass(frozen=True, eq=False)
+class _Refinement:
+    """Step 3: reduces a mask along a finer partition ``labels``."""
 
+    evaluator: MaskEvaluator
+    labels: Labels
+    attribution_map: AttributionMap | None
 
-def _smaller_prefix(
-    evaluator: MaskEvaluator, veil: _ScoredMask, cells: Labels, attribution_map: AttributionMap
-) -> _ScoredMask:
-    """The cells with the highest attribution, if they stay below the limit and cover less.
+    def run(self, veil: _ScoredMask) -> _ScoredMask:
+        with self.evaluator.reserve(1):  # for the mask with closed gaps
+            if self.attribution_map is not None:
+                veil = self._smaller_prefix(veil, self.attribution_map)
+            veil = self._remove_cells(veil)
+        return self._close_gaps(veil)
 
-    A large region beside an object can hide the decision, and the budget may not suffice to
-    reduce it. The object's own cells have a high attribution and hide the decision with less.
-    """
-    area = np.bincount(cells.ravel())
-    order = np.argsort(-_cell_means(attribution_map, cells), kind="stable")
-    most = int(np.searchsorted(np.cumsum(area[order]), veil.mask.sum()))
-    if not most:
-        return veil
-    # Bisection over few, geometrically spaced sizes: each step costs one evaluation.
-    sizes = np.unique(np.geomspace(1, most, _PREFIX_SIZES).round().astype(int))
-    sets = prefixes(order[:most], len(area))[sizes - 1]
-    scorer = evaluator.regions(cells)
+    def _smaller_prefix(self, veil: _ScoredMask, attribution_map: AttributionMap) -> _ScoredMask:
+        """The cells with the highest attribution, if they stay below the limit and cover less.
 
-    def is_below(index: int) -> bool:
-        return first_below(scorer.score_once(sets[index][None]), veil.limit) is not None
+        A large region beside an object can hide the decision, and the budget may not suffice to
+        reduce it. The object's own cells have a high attribution and hide it with less.
+        """
+        area = np.bincount(self.labels.ravel())
+        order = np.argsort(-_cell_means(attribution_map, self.labels), kind="stable")
+        most = int(np.searchsorted(np.cumsum(area[order]), veil.mask.sum()))
+        if not most:
+            return veil
+        # Bisection over few, geometrically spaced sizes: each step costs one evaluation.
+        sizes = np.unique(np.geomspace(1, most, _PREFIX_SIZES).round().astype(int))
+        sets = prefixes(order[:most], len(area))[sizes - 1]
+        scorer = self.evaluator.regions(self.labels)
 
-    first = bisect_left(range(len(sets)), True, key=is_below)
-    if first == len(sets):
-        return veil
-    mask = region_masks(cells, sets[first][None])[0]
-    return replace(veil, mask=mask, score=scorer[sets[first]])
+        def is_below(index: int) -> bool:
+            return first_below(scorer.score_once(sets[index][None]), veil.limit) is not None
 
+        first = bisect_left(range(len(sets)), True, key=is_below)
+        if first == len(sets):
+            return veil
+        mask = scorer.masks(sets[first][None])[0]
+        return replace(veil, mask=mask, score=scorer[sets[first]])
 
-def _remove_cells(
-    evaluator: MaskEvaluator,
-    veil: _ScoredMask,
-    refinement_labels: Labels,
-    attribution_map: AttributionMap | None,
-) -> _ScoredMask:
-    """Cut a mask along a finer partition and remove the cells that it can do without."""
-    cells = cells_inside(veil.mask, refinement_labels)
-    area = np.bincount(cells[veil.mask])
-    priority = -area if attribution_map is None else _cell_means(attribution_map, cells)
-    scorer = evaluator.regions(cells, score_all_veiled=veil.score)
-    reduced = reduce(np.ones(len(area), bool), priority, _below(scorer, veil.limit))
-    return replace(
-        veil,
-        mask=region_masks(cells, reduced.cells[None])[0],
-        score=scorer[reduced.cells],
-        irreducible=reduced.irreducible,
-    )
+    def _remove_cells(self, veil: _ScoredMask) -> _ScoredMask:
+        """Cut a mask along the partition and remove the cells that it can do without."""
+        cells = cells_inside(veil.mask, self.labels)
+        area = np.bincount(cells[veil.mask])
+        attribution_map = self.attribution_map
+        priority = -area if attribution_map is None else _cell_means(attribution_map, cells)
+        scorer = self.evaluator.regions(cells, score_all_veiled=veil.score)
+        reduced = reduce(np.ones(len(area), bool), priority, _below(scorer, veil.limit))
+        mask, score = scorer.masks(reduced.cells[None])[0], scorer[reduced.cells]
+        return replace(veil, mask=mask, score=score, irreducible=reduced.irreducible)
+
+    def _close_gaps(self, veil: _ScoredMask) -> _ScoredMask:
+        """The mask with closed gaps, if its score can be computed and is below the limit."""
+        mask = close_gaps(veil.mask, self.labels)
+        if (mask == veil.mask).all():
+            return veil
+        scores = self.evaluator.score(mask[None])
+        if first_below(scores, veil.limit) is None:
+            return veil
+        return replace(veil, mask=mask, score=float(scores[0]))
 
 
 def _cell_means(attribution_map: AttributionMap, cells: Labels) -> Float64[np.ndarray, " cells"]:
     """Mean attribution of each cell; pixels with a negative label belong to none."""
     inside = cells >= 0
-    means: np.ndarray = np.bincount(cells[inside], attribution_map[inside]) / np.bincount(
-        cells[inside]
-    )
+    sums = np.bincount(cells[inside], attribution_map[inside])
+    means: np.ndarray = sums / np.bincount(cells[inside])
     return means
-
-
-def _close_gaps_if_safe(
-    evaluator: MaskEvaluator, veil: _ScoredMask, refinement_labels: Labels
-) -> _ScoredMask:
-    """The mask with closed gaps, if its score can be computed and is below the limit."""
-    mask = close_gaps(veil.mask, refinement_labels)
-    if (mask == veil.mask).all():
-        return veil
-    scores = evaluator.score(mask[None])
-    if first_below(scores, veil.limit) is None:
-        return veil
-    return replace(veil, mask=mask, score=float(scores[0]))
 
 
 def close_gaps(mask: Mask, refinement_labels: Labels) -> Mask:

@@ -10,21 +10,16 @@ from jaxtyping import Bool, Float64, Int, Real
 
 from counterveil.search.evaluator import RegionSet, RegionSets
 
-Order = Int[np.ndarray, " n"]
-"""Numbers of cells, in the order in which their removal is tried."""
+Order = Int[np.ndarray, " n"]  # numbers of cells, the first to remove first
 
 Accept = Callable[[RegionSets], Bool[np.ndarray, " tested"]]
 """Whether each set of veiled cells is acceptable; fewer answers when the budget ends."""
 
-_MAX_CANDIDATES = 24
-"""Most exchanges tried in a round. In 87 rounds on validation scenes, only two acceptable ones
-came later, and they saved 2 and 3 % of the area."""
-
-_MAX_EFFORT = 48
-"""Most exchanges tried in a round, times the veiled cells: exchanging one of many saves little."""
-
+# Limits of the exchanges, from validation scenes. Of 87 rounds, two had an acceptable exchange
+# behind the first 24, which saved 2 and 3 % of the area; a fourth round gained nothing.
+_MAX_CANDIDATES = 24  # exchanges tried in a round
+_MAX_EFFORT = 48  # the same, times the veiled cells: exchanging one of many saves little
 _MAX_ROUNDS = 3
-"""Rounds of exchanges; more gained nothing on validation scenes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +70,7 @@ def reduce(cells: RegionSet, priority: Real[np.ndarray, " cells"], accept: Accep
 
 
 class _Reduction:
-    """The state of a reduction.
-
-    Attributes:
-        cells: cells that are still veiled.
-        budget_ended: ``accept`` gave fewer answers than asked for.
-    """
+    """The cells that are still veiled, and whether the budget ended."""
 
     def __init__(self, cells: RegionSet, accept: Accept) -> None:
         self.cells = cells

@@ -9,29 +9,64 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from counterveil.registry import lazy_constructor, make_component
-from counterveil.segmentation.protocol import LoadsWeights, Segmentation
+import numpy as np
+
+from counterveil.errors import UsageError
+from counterveil.registry import lazy_callable, make_component
 from counterveil.segmentation.regions import connected_regions, region_scores
+from counterveil.types import AttributionMap, Image, Labels
 
-__all__ = [
-    "SEGMENTATIONS",
-    "LoadsWeights",
-    "Segmentation",
-    "connected_regions",
-    "make",
-    "region_scores",
-]
+__all__ = ["SEGMENTATIONS", "LoadsWeights", "Segmentation", "connected_regions", "make",
+           "region_scores"]  # fmt: skip
+
+
+class Segmentation(Protocol):
+    """Divides an image into regions."""
+
+    def __call__(
+        self,
+        image: Image,
+        *,
+        guidance: AttributionMap | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Labels:
+        """Labels ``(H, W)``, ``0 .. K-1`` without gaps, each one 4-connected.
+
+        Args:
+            image: ``(H, W, 3)``, any size.
+            guidance: attribution map ``(H, W)``, any scale, non-negative. A method that supports
+                it makes regions finer where it is high; the other methods ignore it.
+            rng: for methods that draw random numbers; the same state gives the same labels.
+
+        Raises:
+            UsageError: image or guidance is malformed, or their sizes differ.
+        """
+        ...
+
+
+@runtime_checkable
+class LoadsWeights(Segmentation, Protocol):
+    """A segmentation with weights that can be loaded before the first image."""
+
+    def load(self) -> None:
+        """Loads the weights now instead of on the first call.
+
+        Raises:
+            ModelError: the weights cannot be found or loaded.
+        """
+        ...
+
 
 SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     {
-        "bass": lazy_constructor("counterveil.segmentation.bass", "Bass"),
-        "slic": lazy_constructor("counterveil.segmentation.skimage_methods", "Slic"),
-        "felzenszwalb": lazy_constructor("counterveil.segmentation.skimage_methods", "Felzenszwalb"),
-        "watershed": lazy_constructor("counterveil.segmentation.skimage_methods", "Watershed"),
-        "quickshift": lazy_constructor("counterveil.segmentation.skimage_methods", "Quickshift"),
-        "sam": lazy_constructor("counterveil.segmentation.sam", "Sam"),
+        "bass": lazy_callable("counterveil.segmentation.bass", "Bass"),
+        "slic": lazy_callable("counterveil.segmentation.skimage_methods", "Slic"),
+        "felzenszwalb": lazy_callable("counterveil.segmentation.skimage_methods", "Felzenszwalb"),
+        "watershed": lazy_callable("counterveil.segmentation.skimage_methods", "Watershed"),
+        "quickshift": lazy_callable("counterveil.segmentation.skimage_methods", "Quickshift"),
+        "sam": lazy_callable("counterveil.segmentation.sam", "Sam"),
     }
 )
 
@@ -43,3 +78,21 @@ def make(name: str, **options: Any) -> Segmentation:
         UsageError: the name or an option is unknown.
     """
     return make_component("segmentation", SEGMENTATIONS, name, options)
+
+
+def check_inputs(image: Image, guidance: AttributionMap | None) -> None:
+    """Checks image and guidance.
+
+    Raises:
+        UsageError: image or guidance is malformed, or their sizes differ.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0 or image.dtype != np.uint8:
+        raise UsageError(f"expected a uint8 image (H, W, 3), got {image.dtype} {image.shape}")
+    if guidance is None:
+        return
+    if guidance.shape != image.shape[:2]:
+        raise UsageError(
+            f"guidance of shape {guidance.shape} does not fit an image of {image.shape[:2]}"
+        )
+    if not np.isfinite(guidance).all() or guidance.min() < 0:
+        raise UsageError("guidance must be finite and non-negative")

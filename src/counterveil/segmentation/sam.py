@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from counterveil.errors import ModelError
-from counterveil.segmentation.protocol import check_inputs
+from counterveil.segmentation import check_inputs
 from counterveil.segmentation.regions import connected_regions
 from counterveil.types import AttributionMap, Image, Labels, Mask
 
@@ -57,12 +57,7 @@ class Sam:
         guidance: AttributionMap | None = None,
         rng: np.random.Generator | None = None,
     ) -> Labels:
-        """Labels ``(H, W)``, ``0 .. K-1``, each one 4-connected.
-
-        Raises:
-            UsageError: image or guidance is malformed.
-            ModelError: the checkpoint cannot be found or loaded.
-        """
+        """Labels as the protocol describes them; ``ModelError`` if the checkpoint cannot load."""
         check_inputs(image, guidance)
         height, width = image.shape[:2]
         if min(height, width) < _MIN_SIDE:
@@ -72,11 +67,7 @@ class Sam:
         return connected_regions(labels, min_size=min_size, image=image.astype(np.float64))
 
     def load(self) -> None:
-        """Loads the checkpoint now instead of on the first call.
-
-        Raises:
-            ModelError: the checkpoint cannot be found or loaded.
-        """
+        """Loads the checkpoint now; raises ``ModelError`` as a call does."""
         self._checkpoint  # noqa: B018
 
     def _generate_masks(self, image: Image) -> list[Mask]:
@@ -147,16 +138,11 @@ class Sam:
 
 
 def non_maximum_suppression(masks: Tensor, quality: Tensor) -> list[int]:
-    """Indices of the masks to keep, best first: no two of their boxes overlap too much.
-
-    Args:
-        masks: ``(M, H, W)``, boolean, none empty.
-        quality: ``(M,)``, higher is better.
-    """
+    """Indices of the masks ``(M, H, W)`` to keep, best first: no two of their boxes coincide."""
     from torchvision.ops import box_iou, masks_to_boxes
 
-    # torchvision.ops.nms would do the same, but it needs compiled operators, and these do not load
-    # if torchvision comes from PyPI and torch is a CPU build.
+    # torchvision.ops.nms needs compiled operators. Those of the PyPI wheel do not load beside a CPU
+    # build of torch.
     boxes = masks_to_boxes(masks)
     boxes[:, 2:] += 1  # its right and bottom are the last pixel, not the edge
     overlaps = (box_iou(boxes, boxes) > _MAX_BOX_IOU).numpy()

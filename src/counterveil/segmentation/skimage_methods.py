@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from skimage import color, filters, segmentation
 
-from counterveil.segmentation.protocol import check_inputs
+from counterveil.segmentation import check_inputs
 from counterveil.segmentation.regions import connected_regions
 from counterveil.types import AttributionMap, Image, Labels
 
@@ -16,7 +17,8 @@ from counterveil.types import AttributionMap, Image, Labels
 class SkimageSegmentation(ABC):
     """A method of scikit-image behind the ``Segmentation`` protocol.
 
-    All of them ignore guidance and ``rng``: the same image gives the same regions.
+    Attributes have the names and meanings of scikit-image. All methods ignore guidance and
+    ``rng``: the same image gives the same regions.
     """
 
     _min_side: ClassVar[int] = 1  # of an image, in pixels; a narrower image is one region
@@ -28,11 +30,7 @@ class SkimageSegmentation(ABC):
         guidance: AttributionMap | None = None,
         rng: np.random.Generator | None = None,
     ) -> Labels:
-        """Labels ``(H, W)``, ``0 .. K-1``, each one 4-connected.
-
-        Raises:
-            UsageError: image or guidance is malformed.
-        """
+        """Labels as the protocol describes them; guidance and ``rng`` are ignored."""
         check_inputs(image, guidance)
         if min(image.shape[:2]) < self._min_side:
             return np.zeros(image.shape[:2], dtype=np.int32)
@@ -53,10 +51,6 @@ class SkimageSegmentation(ABC):
 class Slic(SkimageSegmentation):
     """k-means in colour and position, with the paper's parameters.
 
-    Attributes:
-        n_segments: approximate number of regions.
-        compactness: weight of position relative to colour.
-
     References:
         Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", 2012.
     """
@@ -65,19 +59,14 @@ class Slic(SkimageSegmentation):
     compactness: float = 1.0
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.segmentation import slic
-
-        return slic(image, n_segments=self.n_segments, compactness=self.compactness, start_label=0)
+        return segmentation.slic(
+            image, n_segments=self.n_segments, compactness=self.compactness, start_label=0
+        )
 
 
 @dataclass(frozen=True)
 class Felzenszwalb(SkimageSegmentation):
     """Minimum spanning tree of the pixel graph, with the paper's parameters.
-
-    Attributes:
-        scale: a higher value gives larger regions.
-        sigma: standard deviation of the Gaussian that smooths the image first, in pixels.
-        min_size: smallest region, in pixels, before the split into 4-connected components.
 
     References:
         Felzenszwalb and Huttenlocher, "Efficient Graph-Based Image Segmentation", 2004.
@@ -86,17 +75,16 @@ class Felzenszwalb(SkimageSegmentation):
     scale: float = 500
     sigma: float = 0.5
     min_size: int = 200
-
     _min_side: ClassVar[int] = 2  # its grid graph needs two rows and two columns
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.segmentation import felzenszwalb
-
-        return felzenszwalb(image, scale=self.scale, sigma=self.sigma, min_size=self.min_size)
+        return segmentation.felzenszwalb(
+            image, scale=self.scale, sigma=self.sigma, min_size=self.min_size
+        )
 
     def _min_region_size(self, area: int) -> int:
         # Its graph joins diagonal neighbours, so a region may have several 4-connected components;
-        # the smallest of them merge with a neighbour.
+        # the small ones merge with a neighbour.
         return min(self.min_size, max(2, area // 500))
 
 
@@ -104,38 +92,23 @@ class Felzenszwalb(SkimageSegmentation):
 class Watershed(SkimageSegmentation):
     """Compact watershed of the image gradient from a grid of markers, as in the paper.
 
-    Attributes:
-        markers: approximate number of regions.
-        compactness: weight of position relative to the gradient.
-
     References:
         Neubert and Protzel, "Compact Watershed and Preemptive SLIC", 2014.
     """
 
     markers: int = 25
     compactness: float = 0.001
-
     _min_side: ClassVar[int] = 2  # its marker grid needs two rows and two columns
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.color import rgb2gray
-        from skimage.filters import sobel
-        from skimage.segmentation import watershed
-
-        gradient = sobel(rgb2gray(image))
         markers = min(self.markers, image.shape[0] * image.shape[1])
-        return watershed(gradient, markers=markers, compactness=self.compactness)
+        gradient = filters.sobel(color.rgb2gray(image))
+        return segmentation.watershed(gradient, markers=markers, compactness=self.compactness)
 
 
 @dataclass(frozen=True)
 class Quickshift(SkimageSegmentation):
     """Mode seeking in colour and position, with the parameters of SEDC's authors.
-
-    Attributes:
-        kernel_size: standard deviation of the Gaussian density estimate, in pixels.
-        max_dist: longest step to a denser pixel, in colour and position; longer steps separate
-            regions.
-        ratio: weight of colour relative to position, 0 to 1.
 
     References:
         Vedaldi and Soatto, "Quick Shift and Kernel Methods for Mode Seeking", 2008.
@@ -146,10 +119,8 @@ class Quickshift(SkimageSegmentation):
     ratio: float = 0.2
 
     def _raw_labels(self, image: Image) -> Any:
-        from skimage.segmentation import quickshift
-
         # Its generator only breaks ties; a fixed seed gives the same image the same regions.
-        return quickshift(
+        return segmentation.quickshift(
             image, kernel_size=self.kernel_size, max_dist=self.max_dist, ratio=self.ratio, rng=0
         )
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from counterveil.segmentation.bass import model
-from counterveil.segmentation.bass.model import Hyperparameters, sufficient_statistics
+from counterveil.segmentation.bass.border_moves import sufficient_statistics
+from counterveil.segmentation.bass.model import Hyperparameters
 from counterveil.segmentation.bass.split_merge import Proposals
 
 STD, A0 = 0.018, 1e4

@@ -235,7 +235,7 @@ def test_many_refuses_malformed_input():
     image = noise(8, 8)
     with pytest.raises(UsageError, match="2 images and 1 guidance maps"):
         Bass().many([image, image], guidance=[None])
-    with pytest.raises(UsageError, match="one by one"):
+    with pytest.raises(UsageError, match="pass rng with one image"):
         Bass(acceptance="hastings").many([image])
     with pytest.raises(UsageError, match="expected a uint8 image"):
         Bass().many([image, image[..., 0]])

@@ -4,13 +4,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from counterveil.segmentation.bass.border_moves import NEIGHBOURS, SIMPLE, is_simple, sweep
+from counterveil.segmentation.bass.border_moves import (
+    NEIGHBOURS,
+    SIMPLE,
+    is_simple,
+    sufficient_statistics,
+    sweep,
+)
 from counterveil.segmentation.bass.colour import pixel_features
 from counterveil.segmentation.bass.initialisation import hexagonal_grid
 from counterveil.segmentation.bass.model import (
     Hyperparameters,
     region_parameters,
-    sufficient_statistics,
 )
 from counterveil.segmentation.bass.partition import Partition
 from tests.segmentation.checking import CROSS, assert_partition, noise, photograph
@@ -57,7 +62,7 @@ def test_a_sweep_follows_its_definition_outermost_pixels_included(seed):
     parameters = region_parameters(partition.statistics, partition.prior_area, SQRT_PRECISION**2)
     expected = reference_sweep(labels, features, parameters, SQRT_PRECISION, 0.5)
     active = np.ones(partition.padded.shape, np.uint8)
-    fixed = (features, parameters, partition.statistics, SIMPLE, SQRT_PRECISION, 0.5)
+    fixed = (features, parameters, partition.statistics, SQRT_PRECISION, 0.5)
     moves = sweep(partition.padded, *fixed, active)
     assert np.array_equal(partition.labels, expected)
     assert moves >= (expected != labels).sum() > 0
@@ -128,7 +133,7 @@ def test_a_pixel_that_a_further_sweep_skips_would_not_have_moved(seed):
     for _ in range(6):
         active_pixels.append(int(active[1:-1, 1:-1].sum()))
         for partition, mask in ((one, active), (other, np.ones_like(active))):
-            sweep(partition.padded, features, parameters, partition.statistics, SIMPLE,
+            sweep(partition.padded, features, parameters, partition.statistics,
                   SQRT_PRECISION, 0.5, mask)  # fmt: skip
         assert np.array_equal(one.labels, other.labels)
         assert np.array_equal(one.statistics, other.statistics)

@@ -11,14 +11,6 @@ from counterveil.lab.scenes.scene import (
 from counterveil.lab.scenes.scene_canvas import SceneObject
 
 __all__ = [
-    "CATEGORY_KEYS",
-    "DISTRACTORS",
-    "OBJECT_KINDS",
-    "SCENE_KINDS",
-    "ObjectKind",
-    "ReferenceAnswer",
-    "Scene",
-    "SceneObject",
-    "draw_scene",
-    "reference_answers",
-]
+    "CATEGORY_KEYS", "DISTRACTORS", "OBJECT_KINDS", "SCENE_KINDS", "ObjectKind", "ReferenceAnswer",
+    "Scene", "SceneObject", "draw_scene", "reference_answers",
+]  # fmt: skip

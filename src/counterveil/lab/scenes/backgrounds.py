@@ -24,13 +24,10 @@ PHOTOGRAPHS: Mapping[Split, tuple[str, ...]] = MappingProxyType({
 def random_background(
     rng: np.random.Generator, height: int, width: int, split: Split
 ) -> np.ndarray:
-    """A background ``(H, W, 3)`` float32 in ``[0, 255]``, a photograph in three cases of ten.
+    """A background ``(H, W, 3)`` float32 in ``[0, 255]``.
 
-    Args:
-        rng: source of randomness.
-        height: rows.
-        width: columns.
-        split: split whose photographs are used; procedural textures serve all splits.
+    Three in ten are crops of the split's photographs; the others are procedural textures, which
+    serve all splits.
     """
     if rng.random() < 0.3:
         names = PHOTOGRAPHS[split]

@@ -24,6 +24,9 @@ from counterveil.lab.scenes.scene_canvas import SceneObject
 from counterveil.types import Mask
 
 MANIFEST = "annotations.json"
+CocoScene = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A COCO image and its annotations."""
+_DESCRIPTION = "Counterveil proxy scenes: abstract pictograms, nothing harmful"
 _CATEGORY_IDS = {name: number for number, name in enumerate(OBJECT_KINDS, 1)}
 
 
@@ -31,17 +34,13 @@ _CATEGORY_IDS = {name: number for number, name in enumerate(OBJECT_KINDS, 1)}
 class SceneFile:
     """One scene of a folder.
 
+    The attributes without an explanation are those of :class:`Scene`.
+
     Attributes:
         image: path of the image.
         mask: path of the mask; 255 = pixel of an unsafe object.
-        split: ``train``, ``validation`` or ``test``.
-        category: category of the labelled objects.
-        kind: ``unsafe``, ``safe`` or ``lookalike``.
-        labels: whether it is unsafe, by category.
         annotations: its COCO annotations.
         answers: its reference answers, as dictionaries.
-        bystanders: number of clothed people that belong to no category.
-        distractors: captions of the unlabelled objects.
     """
 
     image: Path
@@ -56,57 +55,37 @@ class SceneFile:
     distractors: tuple[str, ...]
 
 
-def write_scene(
-    scene: Scene, folder: Path, number: int
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Write the image and the mask of a scene.
-
-    Args:
-        scene: the scene.
-        folder: a folder with the subfolders ``images`` and ``masks``.
-        number: COCO image id, and name of the files.
+def write_scene(scene: Scene, folder: Path, number: int) -> CocoScene:
+    """Write image and mask into the subfolders ``images`` and ``masks`` of ``folder``.
 
     Returns:
-        The COCO image and its annotations, the latter without ids.
+        The COCO image, whose id is ``number``, and its annotations, which still lack ids.
     """
     name = f"{number:06d}.png"
     (folder / "images" / name).write_bytes(encode_png(scene.pixels, compress_level=1))
     (folder / "masks" / name).write_bytes(encode_mask(scene.mask()))
     height, width = scene.pixels.shape[:2]
     image = {
-        "id": number,
-        "file_name": name,
-        "height": height,
-        "width": width,
-        "split": scene.split,
-        "category": scene.category,
-        "kind": scene.kind,
-        "labels": scene.labels,
-        "seed": scene.seed,
-        "index": scene.index,
+        "id": number, "file_name": name, "height": height, "width": width, "split": scene.split,
+        "category": scene.category, "kind": scene.kind, "labels": scene.labels,
+        "seed": scene.seed, "index": scene.index,
         "answers": [asdict(answer) for answer in scene.answers],
-        "bystanders": scene.bystanders,
-        "clutter": list(scene.distractors),
-    }
+        "bystanders": scene.bystanders, "clutter": list(scene.distractors),
+    }  # fmt: skip
     return image, [_annotation(item, number) for item in scene.objects]
 
 
 def _annotation(item: SceneObject, number: int) -> dict[str, Any]:
     return {
-        "image_id": number,
-        "category_id": _CATEGORY_IDS[item.kind],
-        "bbox": list(item.box),
-        "area": int(item.mask.sum()),
+        "image_id": number, "category_id": _CATEGORY_IDS[item.kind],
+        "bbox": list(item.box), "area": int(item.mask.sum()),
         "segmentation": {"size": list(item.mask.shape), "counts": encode_rle(item.mask)},
         "iscrowd": 1,  # in COCO this says that the segmentation is run lengths, not polygons
-        "unsafe": item.unsafe,
-        "attributes": {**item.attributes, "visible": round(item.visible, 4)},
-    }
+        "unsafe": item.unsafe, "attributes": {**item.attributes, "visible": round(item.visible, 4)},
+    }  # fmt: skip
 
 
-def write_manifest(
-    folder: Path, scenes: Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]
-) -> None:
+def write_manifest(folder: Path, scenes: Iterable[CocoScene]) -> None:
     """Write ``annotations.json`` from the results of :func:`write_scene`.
 
     It is written last: a folder without it is unfinished.
@@ -118,19 +97,11 @@ def write_manifest(
         for annotation in own:
             annotations.append({"id": len(annotations) + 1, **annotation})
     manifest = {
-        "info": {
-            "description": "Counterveil proxy scenes: abstract pictograms, nothing harmful",
-            "version": "2",
-        },
+        "info": {"description": _DESCRIPTION, "version": "2"},
         "licenses": [{"id": 1, "name": "Apache-2.0"}],
         "categories": [
-            {
-                "id": _CATEGORY_IDS[kind.name],
-                "name": kind.name,
-                "supercategory": kind.category,
-                "unsafe": kind.unsafe,
-            }
-            for kind in OBJECT_KINDS.values()
+            {"id": number, "name": k.name, "supercategory": k.category, "unsafe": k.unsafe}
+            for number, k in enumerate(OBJECT_KINDS.values(), 1)
         ],
         "images": images,
         "annotations": annotations,
@@ -158,14 +129,10 @@ def load(folder: Path | str) -> tuple[SceneFile, ...]:
         SceneFile(
             image=folder / "images" / image["file_name"],
             mask=folder / "masks" / image["file_name"],
-            split=image["split"],
-            category=image["category"],
-            kind=image["kind"],
-            labels=image["labels"],
-            annotations=tuple(by_image.get(image["id"], [])),
+            annotations=tuple(by_image.get(image["id"], ())),
             answers=tuple(image["answers"]),
-            bystanders=image["bystanders"],
             distractors=tuple(image["clutter"]),
+            **{name: image[name] for name in ("split", "category", "kind", "labels", "bystanders")},
         )
         for image in manifest["images"]
     )

@@ -1,4 +1,4 @@
-"""Jointed wooden mannequins, bare or clothed, and single hands, forearms and faces."""
+"""Jointed wooden mannequins in several poses, bare or clothed."""
 
 from __future__ import annotations
 
@@ -11,70 +11,46 @@ from counterveil.lab.scenes.unit_canvas import Colour, Point, UnitCanvas
 
 Joints = Mapping[str, Point]
 
-_POSES: Mapping[str, Joints] = MappingProxyType({
-    "standing": {
-        "head": (0.5, 0.11), "neck": (0.5, 0.21), "hip": (0.5, 0.52),
-        "elbow_l": (0.33, 0.37), "hand_l": (0.29, 0.53),
-        "elbow_r": (0.67, 0.37), "hand_r": (0.71, 0.53),
-        "knee_l": (0.43, 0.73), "foot_l": (0.41, 0.95),
-        "knee_r": (0.57, 0.73), "foot_r": (0.59, 0.95),
-    },
-    "sitting": {
-        "head": (0.40, 0.15), "neck": (0.40, 0.26), "hip": (0.40, 0.60),
-        "elbow_l": (0.30, 0.44), "hand_l": (0.42, 0.58),
-        "elbow_r": (0.52, 0.42), "hand_r": (0.64, 0.55),
-        "knee_l": (0.66, 0.62), "foot_l": (0.64, 0.90),
-        "knee_r": (0.72, 0.66), "foot_r": (0.76, 0.92),
-    },
-    "reclining": {
-        "head": (0.12, 0.42), "neck": (0.22, 0.47), "hip": (0.52, 0.58),
-        "elbow_l": (0.20, 0.62), "hand_l": (0.10, 0.72),
-        "elbow_r": (0.38, 0.40), "hand_r": (0.52, 0.42),
-        "knee_l": (0.72, 0.44), "foot_l": (0.92, 0.60),
-        "knee_r": (0.74, 0.62), "foot_r": (0.94, 0.70),
-    },
-    "dancing": {
-        "head": (0.50, 0.13), "neck": (0.50, 0.23), "hip": (0.48, 0.53),
-        "elbow_l": (0.30, 0.22), "hand_l": (0.24, 0.06),
-        "elbow_r": (0.70, 0.24), "hand_r": (0.80, 0.08),
-        "knee_l": (0.34, 0.70), "foot_l": (0.46, 0.86),
-        "knee_r": (0.60, 0.74), "foot_r": (0.66, 0.95),
-    },
-    "kneeling": {
-        "head": (0.46, 0.15), "neck": (0.47, 0.26), "hip": (0.46, 0.62),
-        "elbow_l": (0.32, 0.42), "hand_l": (0.36, 0.58),
-        "elbow_r": (0.60, 0.42), "hand_r": (0.62, 0.58),
-        "knee_l": (0.50, 0.88), "foot_l": (0.24, 0.92),
-        "knee_r": (0.64, 0.82), "foot_r": (0.60, 0.94),
-    },
+_JOINT_NAMES = ("head", "neck", "hip", "elbow_l", "hand_l", "elbow_r", "hand_r", "knee_l", "foot_l",
+                "knee_r", "foot_r")  # fmt: skip
+_POSES: Mapping[str, tuple[Point, ...]] = MappingProxyType({
+    "standing": (
+        (0.50, 0.11), (0.50, 0.21), (0.50, 0.52), (0.33, 0.37), (0.29, 0.53), (0.67, 0.37),
+        (0.71, 0.53), (0.43, 0.73), (0.41, 0.95), (0.57, 0.73), (0.59, 0.95)),
+    "sitting": (
+        (0.40, 0.15), (0.40, 0.26), (0.40, 0.60), (0.30, 0.44), (0.42, 0.58), (0.52, 0.42),
+        (0.64, 0.55), (0.66, 0.62), (0.64, 0.90), (0.72, 0.66), (0.76, 0.92)),
+    "reclining": (
+        (0.12, 0.42), (0.22, 0.47), (0.52, 0.58), (0.20, 0.62), (0.10, 0.72), (0.38, 0.40),
+        (0.52, 0.42), (0.72, 0.44), (0.92, 0.60), (0.74, 0.62), (0.94, 0.70)),
+    "dancing": (
+        (0.50, 0.13), (0.50, 0.23), (0.48, 0.53), (0.30, 0.22), (0.24, 0.06), (0.70, 0.24),
+        (0.80, 0.08), (0.34, 0.70), (0.46, 0.86), (0.60, 0.74), (0.66, 0.95)),
+    "kneeling": (
+        (0.46, 0.15), (0.47, 0.26), (0.46, 0.62), (0.32, 0.42), (0.36, 0.58), (0.60, 0.42),
+        (0.62, 0.58), (0.50, 0.88), (0.24, 0.92), (0.64, 0.82), (0.60, 0.94)),
 })  # fmt: skip
+"""Position of each joint, in the order of ``_JOINT_NAMES``."""
 
 
-def mannequin(canvas: UnitCanvas, rng: np.random.Generator, *, pose: str, clothed: bool) -> str:
-    """Draw a mannequin; bare ones show their joints, clothed ones wear a shirt and trousers.
+def mannequin(canvas: UnitCanvas, rng: np.random.Generator, *, pose: str, unsafe: bool) -> str:
+    """Draw a bare mannequin, whose joints show; twin: one in shirt and trousers.
 
-    Args:
-        canvas: canvas to draw on.
-        rng: source of the variation.
-        pose: ``standing``, ``sitting``, ``reclining``, ``dancing`` or ``kneeling``; ``bust`` for
-            head and trunk without limbs; ``pair`` for two mannequins side by side.
-        clothed: whether it wears clothes.
-
-    Returns:
-        The pose.
+    ``pose`` is a key of ``_POSES``, ``bust`` (head and trunk without limbs) or ``pair`` (two
+    mannequins side by side). Returns the pose.
     """
     if pose == "bust":
-        _bust(canvas, rng, clothed=clothed)
+        _bust(canvas, rng, clothed=not unsafe)
     elif pose == "pair":
         for dx in (-0.16, 0.16):
-            _whole_body(canvas, rng, _POSES["standing"], clothed=clothed, dx=dx)
+            _whole_body(canvas, rng, "standing", clothed=not unsafe, dx=dx)
     else:
-        _whole_body(canvas, rng, _POSES[pose], clothed=clothed)
+        _whole_body(canvas, rng, pose, clothed=not unsafe)
     return pose
 
 
 def _whole_body(
-    canvas: UnitCanvas, rng: np.random.Generator, pose: Joints, *, clothed: bool, dx: float = 0.0
+    canvas: UnitCanvas, rng: np.random.Generator, pose: str, *, clothed: bool, dx: float = 0.0
 ) -> None:
     joints = _jittered(pose, rng, dx)
     bulk = float(rng.uniform(0.9, 1.15))
@@ -94,12 +70,12 @@ def _whole_body(
     canvas.ellipse(joints["head"], 0.075 * bulk, 0.092 * bulk)
 
 
-def _jittered(pose: Joints, rng: np.random.Generator, dx: float) -> dict[str, Point]:
+def _jittered(pose: str, rng: np.random.Generator, dx: float) -> dict[str, Point]:
     """Shift each joint at random, all of them by ``dx``, and add the two shoulders."""
-    jitter = rng.uniform(-0.025, 0.025, (len(pose), 2))
+    jitter = rng.uniform(-0.025, 0.025, (len(_JOINT_NAMES), 2))
     joints = {
         name: (x + dx + float(jx), y + float(jy))
-        for (name, (x, y)), (jx, jy) in zip(pose.items(), jitter, strict=True)
+        for name, (x, y), (jx, jy) in zip(_JOINT_NAMES, _POSES[pose], jitter, strict=True)
     }
     # Shoulders lie beside the neck, perpendicular to the trunk.
     (nx, ny), (hx, hy) = joints["neck"], joints["hip"]
@@ -185,47 +161,3 @@ def _bust(canvas: UnitCanvas, rng: np.random.Generator, *, clothed: bool) -> Non
         canvas.line([(0.5, 0.45), (0.5, 0.64)], 0.025)
         canvas.line([(0.5 - half * 0.8, 0.82), (0.5 + half * 0.8, 0.82)], 0.03)
     canvas.ellipse((0.5, 0.2), 0.12, 0.15)
-
-
-_FINGERS_X = (0.31, 0.44, 0.57, 0.70)
-
-
-def hand(canvas: UnitCanvas, lengths: tuple[float, ...], rng: np.random.Generator) -> None:
-    """Draw the back of a hand; ``lengths`` of the four fingers, 0 = folded."""
-    canvas.capsule((0.5, 0.98), (0.5, 0.75), 0.26)
-    for x, length in zip(_FINGERS_X, lengths, strict=True):
-        if length:
-            spread = (x - 0.5) * 0.35
-            canvas.capsule((x, 0.55), (x + spread, 0.52 - length), 0.115)
-    canvas.polygon(
-        [(0.23, 0.48), (0.77, 0.48), (0.76, 0.72), (0.68, 0.84), (0.32, 0.84), (0.24, 0.72)]
-    )
-    for x, length in zip(_FINGERS_X, lengths, strict=True):
-        if not length:
-            canvas.ellipse((x, 0.5), 0.068, 0.085)
-    canvas.capsule((0.24, 0.72), (float(rng.uniform(0.40, 0.5)), 0.62), 0.11)
-
-
-def forearm(canvas: UnitCanvas, y: float = 0.5) -> None:
-    """Draw a horizontal forearm with its hand, at height ``y``."""
-    canvas.polygon([(0.0, y - 0.17), (0.70, y - 0.11), (0.70, y + 0.11), (0.0, y + 0.17)])
-    for dy in (-0.075, 0.0, 0.075):
-        canvas.capsule((0.80, y + dy), (0.97, y + 1.2 * dy), 0.065)
-    canvas.capsule((0.74, y - 0.08), (0.84, y - 0.2), 0.07)
-    canvas.ellipse((0.76, y), 0.12, 0.125)
-
-
-def face(canvas: UnitCanvas, centre: Point, r: float, *, happy: bool) -> None:
-    """Draw a round face of radius ``r`` that smiles, or cries."""
-    x, y = centre
-    canvas.ellipse(centre, r)
-    for side in (-1, 1):
-        eye = (x + side * 0.36 * r, y - 0.2 * r)
-        canvas.ellipse(eye, 0.12 * r, 0.16 * r, canvas.palette.line, outlined=False)
-        if not happy:
-            tear = (x + side * 0.42 * r, y + 0.2 * r)
-            canvas.ellipse(tear, 0.1 * r, 0.22 * r, (90, 160, 230), outlined=False)
-    theta = np.linspace(0.2 * np.pi, 0.8 * np.pi, 7)
-    sign, middle = (1, 0.12) if happy else (-1, 0.85)
-    mouth = [(x + 0.5 * r * np.cos(t), y + r * (middle + sign * 0.4 * np.sin(t))) for t in theta]
-    canvas.line(mouth, 0.16 * r)

@@ -20,7 +20,6 @@ SCENE_KINDS: tuple[SceneKind, ...] = get_args(SceneKind)
 POSITIONS = ("top", "bottom", "left", "right", "centre")
 
 _MIN_UNSAFE_FRACTION, _MAX_UNSAFE_FRACTION = 0.01, 0.25
-_MIN_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,12 @@ def draw_scene(
     Raises:
         UsageError: a name is unknown, or the size is too small.
     """
-    _check_arguments(split, category, kind, size, position)
+    _check("split", split, SPLITS)
+    _check("category", category, CATEGORY_KEYS)
+    _check("kind", kind, SCENE_KINDS)
+    _check("position", position, POSITIONS)
+    if min(size) < 64:
+        raise UsageError(f"scenes need at least 64 pixels on each side, got {size}")
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     # Both are drawn even when given, so that the rest of the scene does not depend on that.
     random_category = CATEGORY_KEYS[int(rng.integers(len(CATEGORY_KEYS)))]
@@ -122,34 +126,17 @@ def draw_scene(
             break
     objects = canvas.objects()
     names = [item.kind for item in objects]
+    answers = reference_answers(names, canvas.bystanders, canvas.distractors)
     return Scene(
-        pixels=canvas.render(),
-        objects=objects,
-        category=category,
-        kind=kind,  # type: ignore[arg-type]
-        split=split,  # type: ignore[arg-type]
-        seed=seed,
-        index=index,
-        answers=reference_answers(names, canvas.bystanders, canvas.distractors),
-        bystanders=canvas.bystanders,
-        distractors=tuple(canvas.distractors),
-    )
+        canvas.render(), objects, category, kind, split, seed, index,  # type: ignore[arg-type]
+        answers, canvas.bystanders, tuple(canvas.distractors),
+    )  # fmt: skip
 
 
-def _check_arguments(
-    split: str, category: str | None, kind: str | None, size: tuple[int, int], position: str | None
-) -> None:
-    for argument, value, allowed in (
-        ("split", split, SPLITS),
-        ("category", category, (None, *CATEGORY_KEYS)),
-        ("kind", kind, (None, *SCENE_KINDS)),
-        ("position", position, (None, *POSITIONS)),
-    ):
-        if value not in allowed:
-            names = ", ".join(str(name) for name in allowed if name)
-            raise UsageError(f"unknown {argument} {value!r} for a scene; choose one of {names}")
-    if min(size) < _MIN_SIDE:
-        raise UsageError(f"scenes need at least {_MIN_SIDE} pixels on each side, got {size}")
+def _check(argument: str, value: str | None, allowed: Sequence[str]) -> None:
+    if value is not None and value not in allowed:
+        names = ", ".join(allowed)
+        raise UsageError(f"unknown {argument} {value!r} for a scene; choose one of {names}")
 
 
 def reference_answers(
@@ -157,12 +144,8 @@ def reference_answers(
 ) -> tuple[ReferenceAnswer, ...]:
     """Answer the paper's questions (Table 2, and both generic ones) about a scene.
 
-    The order of the arguments does not matter: sentences follow the order of the catalogue.
-
-    Args:
-        objects: names of the labelled objects' kinds.
-        bystanders: number of clothed people that belong to no category.
-        distractors: captions of the unlabelled objects.
+    ``objects`` are names in ``OBJECT_KINDS``, ``distractors`` captions in ``DISTRACTORS``, both in
+    any order: sentences follow the order of the catalogue.
     """
     kinds = [OBJECT_KINDS[name] for name in sorted(objects, key=list(OBJECT_KINDS).index)]
     captions = [kind.caption for kind in kinds]
@@ -170,13 +153,11 @@ def reference_answers(
     if bystanders:
         captions.append("a person" if bystanders == 1 else f"{bystanders} people")
         activities.append("standing by")
-    captions += sorted(distractors, key=list(DISTRACTORS).index)
+    captions += sorted(distractors, key=DISTRACTORS.index)
     what = _enumerate(captions) or "an empty place"
-    people = (
-        f"Somebody is {_enumerate(activities)}."
-        if activities
-        else ("There are no people in the image.")
-    )
+    people = f"Somebody is {_enumerate(activities)}."
+    if not activities:
+        people = "There are no people in the image."
     happening, doing = GENERIC_QUESTIONS
     answers = [
         ReferenceAnswer(happening.key, happening.text, f"The image shows {what}."),

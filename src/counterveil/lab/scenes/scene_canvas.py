@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from counterveil.lab.scenes import object_kinds
 from counterveil.lab.scenes.backgrounds import Split, random_background
-from counterveil.lab.scenes.object_kinds import (
-    DISTRACTORS,
-    DrawFunction,
-    ObjectKind,
-    draw_bystander,
-    kinds_of,
-)
-from counterveil.lab.scenes.unit_canvas import (
-    BoxProjection,
-    Colour,
-    Layer,
-    Palette,
-    UnitBox,
-    UnitCanvas,
-)
+from counterveil.lab.scenes.object_kinds import DISTRACTORS, DrawFunction, ObjectKind
+from counterveil.lab.scenes.unit_canvas import BoxProjection, Layer, Palette, UnitBox, UnitCanvas
 from counterveil.types import Image, Mask
 
 MIN_VISIBLE_FRACTION = 0.65
@@ -40,7 +29,7 @@ class SceneObject:
     """A labelled object and its visible pixels.
 
     Attributes:
-        kind: name in ``counterveil.lab.scenes.OBJECT_KINDS``.
+        kind: name in ``OBJECT_KINDS``.
         category: category of the kind.
         unsafe: whether it makes the scene unsafe.
         mask: visible pixels, ``(H, W)``.
@@ -75,30 +64,20 @@ class _Candidate:
 
 @dataclass(eq=False)
 class _PlacedObject:
+    """What is still visible of an object, and of its discriminative box."""
+
     kind: ObjectKind
-    drawn: Mask
+    drawn: _Candidate
     visible: Mask
-    box: BoxProjection
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Placement:
-    centre: tuple[float, float]
-    side: float
+    visible_box: Mask
 
 
 @dataclass(eq=False)
 class SceneCanvas:
-    """Background and the objects placed on it.
+    """Background of a split, ``size`` = height, width, and the objects placed on it.
 
     All random numbers come from ``rng``, in an order that must not change: the pixels of a seed
     depend on it.
-
-    Args:
-        rng: source of randomness.
-        size: height, width.
-        split: split whose backgrounds are used.
     """
 
     rng: np.random.Generator
@@ -114,16 +93,12 @@ class SceneCanvas:
     def populate(self, category: str, scene_kind: str, position: str | None) -> None:
         """Draw distractors behind, the labelled objects, and distractors in front.
 
-        Args:
-            category: category of the labelled objects.
-            scene_kind: ``unsafe``, ``safe`` or ``lookalike``.
-            position: where the first unsafe object goes; anywhere if ``None``.
+        ``position`` is where the first unsafe object goes; anywhere if ``None``.
         """
         for _ in range(int(self.rng.integers(0, 4))):
             self._add_distractor()
         if self.rng.random() < 0.35:
-            placement = self._random_placement(0.25, 0.5)
-            self._composite(self._render(draw_bystander, placement, max_rotation=6))
+            self._composite(self._render(object_kinds.draw_bystander, (0.25, 0.5), max_rotation=6))
             self.bystanders += 1
         for kind in self._choose_kinds(category, scene_kind):
             first = kind.unsafe and not any(placed.kind.unsafe for placed in self._placed)
@@ -139,7 +114,7 @@ class SceneCanvas:
         unsafe = int(self.rng.integers(1, total + 1)) if scene_kind == "unsafe" else 0
         chosen: list[ObjectKind] = []
         for count, is_unsafe in ((unsafe, True), (total - unsafe, False)):
-            kinds = kinds_of(category, unsafe=is_unsafe)
+            kinds = object_kinds.kinds_of(category, unsafe=is_unsafe)
             chosen += [kinds[int(i)] for i in self.rng.integers(0, len(kinds), count)]
         # An unsafe object comes first, as nothing is in its way yet.
         first, rest = chosen[: min(unsafe, 1)], chosen[min(unsafe, 1) :]
@@ -151,34 +126,31 @@ class SceneCanvas:
         for attempt in range(12):
             area = float(np.exp(self.rng.uniform(np.log(kind.min_area), np.log(0.16))))
             area = max(kind.min_area, area * 0.8**attempt)
-            placement = self._random_placement(np.sqrt(area) * 1.35, np.sqrt(area) * 1.9, position)
+            sides = (np.sqrt(area) * 1.35, np.sqrt(area) * 1.9)
             candidate = self._render(
-                kind.draw, placement, kind.max_rotation, kind.discriminative_box, kind.has_text
-            )
+                kind.draw, sides, kind.max_rotation, position=position,
+                box=kind.discriminative_box, has_text=kind.has_text,
+            )  # fmt: skip
             if self._is_acceptable(kind, candidate, position):
                 self._composite(candidate)
-                mask = candidate.mask
-                self._placed.append(
-                    _PlacedObject(kind, mask, mask.copy(), candidate.box, candidate.attributes)
-                )
+                placed = _PlacedObject(kind, candidate, candidate.mask, candidate.box.mask)
+                self._placed.append(placed)
                 return
 
     def _is_acceptable(self, kind: ObjectKind, candidate: _Candidate, position: str | None) -> bool:
         """Whether the candidate is recognisable, where it should be, and hides no other object."""
-        mask, min_inside = candidate.mask, 0.75
+        mask, layer = candidate.mask, candidate.layer
+        edges = {"top": mask[0], "bottom": mask[-1], "left": mask[:, 0], "right": mask[:, -1]}
+        edge = edges.get(position or "")
+        if edge is not None and not edge.any():
+            return False
+        if layer.inside_fraction < (0.75 if edge is None else 0.8):
+            return False
         if not _is_box_visible(candidate.box, candidate.box.mask):
             return False
-        if not self._has_contrast(candidate.layer):
+        if not self._has_contrast(layer) or mask.sum() < kind.min_area * 0.45 * mask.size:
             return False
-        if position is not None and position != "centre":
-            min_inside = 0.8
-            if not _touches(mask, position):
-                return False
-        if candidate.layer.inside_fraction < min_inside:
-            return False
-        if mask.sum() < kind.min_area * 0.45 * mask.size:
-            return False
-        return not any(((o.visible | o.box.mask) & mask).any() for o in self._placed)
+        return not any(((o.visible | o.visible_box) & mask).any() for o in self._placed)
 
     def _has_contrast(self, layer: Layer) -> bool:
         behind = self._pixels[layer.window]
@@ -189,37 +161,36 @@ class SceneCanvas:
         return bool(np.median(difference) >= _MIN_CONTRAST)
 
     def _add_distractor(self) -> None:
-        draw = self._random_distractor()
-        candidate = self._render(draw, self._random_placement(0.15, 0.45), max_rotation=10)
-        self._composite(candidate)
-        self.distractors.append(candidate.attributes["shows"])
+        distractor = self._render_distractor((0.15, 0.45), max_rotation=10)
+        self._composite(distractor)
+        self.distractors.append(distractor.attributes["shows"])
 
     def _occlude(self) -> None:
         """Put a distractor in front, unless it would make an object unrecognisable."""
-        draw = self._random_distractor()
-        candidate = self._render(draw, self._random_placement(0.1, 0.3), max_rotation=15)
-        free = ~candidate.mask
+        distractor = self._render_distractor((0.1, 0.3), max_rotation=15)
+        free = ~distractor.mask
         for placed in self._placed:
-            if (placed.visible & free).sum() < MIN_VISIBLE_FRACTION * placed.drawn.sum():
+            if (placed.visible & free).sum() < MIN_VISIBLE_FRACTION * placed.drawn.mask.sum():
                 return
-            if not _is_box_visible(placed.box, placed.box.mask & free):
+            if not _is_box_visible(placed.drawn.box, placed.visible_box & free):
                 return
         for placed in self._placed:
-            placed.visible &= free
-            placed.box = replace(placed.box, mask=placed.box.mask & free)
-        self._composite(candidate)
-        self.distractors.append(candidate.attributes["shows"])
+            placed.visible = placed.visible & free
+            placed.visible_box = placed.visible_box & free
+        self._composite(distractor)
+        self.distractors.append(distractor.attributes["shows"])
 
-    def _random_distractor(self) -> DrawFunction:
-        functions = tuple(DISTRACTORS.values())
-        return functions[int(self.rng.integers(len(functions)))]
+    def _render_distractor(self, sides: tuple[float, float], max_rotation: float) -> _Candidate:
+        caption = DISTRACTORS[int(self.rng.integers(len(DISTRACTORS)))]
+        draw = partial(object_kinds.draw_distractor, caption=caption)
+        return self._render(draw, sides, max_rotation)
 
     def _random_placement(
-        self, min_side: float, max_side: float, position: str | None = None
-    ) -> _Placement:
-        """Random side, relative to the square root of the image area, and random centre."""
+        self, sides: tuple[float, float], position: str | None
+    ) -> tuple[tuple[float, float], float]:
+        """Random centre (x, y) and side; ``sides`` are relative to the root of the image area."""
         height, width = self.size
-        side = float(self.rng.uniform(min_side, max_side)) * float(np.sqrt(height * width))
+        side = float(self.rng.uniform(*sides)) * float(np.sqrt(height * width))
         x, y = self.rng.uniform(0.0, 1.0, 2)
         if position == "centre":
             x, y = self.rng.uniform(0.4, 0.6, 2)
@@ -229,26 +200,24 @@ class SceneCanvas:
             "top": (x * width, inset), "bottom": (x * width, height - inset),
         }  # fmt: skip
         cx, cy = at_edge.get(position or "", (x * width, y * height))
-        return _Placement((float(cx), float(cy)), side)
+        return (float(cx), float(cy)), side
 
     def _render(
-        self, draw: DrawFunction, placement: _Placement, max_rotation: float,
-        box: UnitBox = (0, 0, 1, 1), has_text: bool = False,
+        self, draw: DrawFunction, sides: tuple[float, float], max_rotation: float, *,
+        position: str | None = None, box: UnitBox = (0, 0, 1, 1), has_text: bool = False,
     ) -> _Candidate:  # fmt: skip
-        palette = _random_palette(self.rng)
+        centre, side = self._random_placement(sides, position)
+        palette = Palette.random(self.rng)
         angle = float(self.rng.uniform(-max_rotation, max_rotation))
         # Drawn before it may be discarded, so that text costs as many random numbers as the rest.
         mirrored = bool(self.rng.random() < 0.5) and not has_text
         canvas = UnitCanvas(
-            self.size, centre=placement.centre, side=placement.side, angle=angle,
-            mirrored=mirrored, palette=palette,
-        )  # fmt: skip
+            self.size, centre=centre, side=side, angle=angle, mirrored=mirrored, palette=palette
+        )
         attributes = {
-            "shows": draw(canvas, self.rng),
-            "angle": round(angle, 1),
-            "fill": list(palette.fill),
-            "outline": palette.outline_width,
-        }
+            "shows": draw(canvas, self.rng), "angle": round(angle, 1),
+            "fill": list(palette.fill), "outline": palette.outline_width,
+        }  # fmt: skip
         layer = canvas.layer()
         mask = np.zeros(self.size, bool)
         mask[layer.window] = layer.alpha > 0.5
@@ -268,15 +237,11 @@ class SceneCanvas:
         """The labelled objects in drawing order."""
         return tuple(
             SceneObject(
-                kind=placed.kind.name,
-                category=placed.kind.category,
-                unsafe=placed.kind.unsafe,
-                mask=placed.visible,
-                visible=float(placed.visible.sum() / placed.drawn.sum()),
-                attributes=placed.attributes,
+                placed.kind.name, placed.kind.category, placed.kind.unsafe, placed.visible,
+                float(placed.visible.sum() / placed.drawn.mask.sum()), placed.drawn.attributes,
             )
             for placed in self._placed
-        )
+        )  # fmt: skip
 
     def render(self) -> Image:
         """Apply brightness and noise, drawn alike for every scene, and round to ``uint8``."""
@@ -292,23 +257,6 @@ def _is_box_visible(box: BoxProjection, visible: Mask) -> bool:
     return bool(visible.sum() >= _MIN_VISIBLE_BOX_FRACTION * box.area)
 
 
-def _random_palette(rng: np.random.Generator) -> Palette:
-    """Draw colours until fill and accent contrast with each other and both with the lines."""
-    while True:
-        fill, accent = both = rng.uniform(30, 245, (2, 3))
-        darker, brighter = sorted(both.mean(axis=1))
-        both_light, both_dim = darker > 110, brighter < 150
-        if np.abs(accent - fill).sum() >= 170 and (both_light or both_dim):
-            break
-    line = rng.uniform(0, 45, 3) if both_light else rng.uniform(225, 255, 3)
-    return Palette(_rgb(fill), _rgb(accent), _rgb(line), float(rng.choice([0.0, 1.5, 2.5, 3.5])))
-
-
-def _rgb(colour: np.ndarray) -> Colour:
-    r, g, b = (int(channel) for channel in colour)
-    return r, g, b
-
-
 def _shade(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Light half of the objects from one side; ``colours`` are ``(h, w, 3)``."""
     if rng.random() < 0.5:
@@ -319,8 +267,3 @@ def _shade(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = 1 + 0.22 * (x * np.cos(theta) + y * np.sin(theta))
     shaded: np.ndarray = colours * light[..., None].astype(np.float32)
     return shaded
-
-
-def _touches(mask: Mask, edge: str) -> bool:
-    sides = {"top": mask[0], "bottom": mask[-1], "left": mask[:, 0], "right": mask[:, -1]}
-    return bool(sides[edge].any())

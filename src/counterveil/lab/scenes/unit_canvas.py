@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -19,6 +18,10 @@ UnitBox = tuple[float, float, float, float]
 """Left, top, right, bottom in the unit square."""
 
 SUPERSAMPLING = 2
+
+_THETA = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+_CIRCLE = np.stack([np.cos(_THETA), np.sin(_THETA)], axis=1)
+_HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 9)
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,23 @@ class Palette:
         """Colour of details on light surfaces: the line colour if dark, else near black."""
         return self.line if sum(self.line) < 300 else (28, 26, 32)
 
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> Palette:
+        """Draw colours until fill and accent contrast with each other and both with the lines."""
+        while True:
+            fill, accent = both = rng.uniform(30, 245, (2, 3))
+            darker, brighter = sorted(both.mean(axis=1))
+            both_light, both_dim = darker > 110, brighter < 150
+            if np.abs(accent - fill).sum() >= 170 and (both_light or both_dim):
+                break
+        line = rng.uniform(0, 45, 3) if both_light else rng.uniform(225, 255, 3)
+        first, second, third = ((int(r), int(g), int(b)) for r, g, b in (fill, accent, line))
+        return cls(first, second, third, float(rng.choice([0.0, 1.5, 2.5, 3.5])))
+
 
 @dataclass(frozen=True, eq=False)
 class BoxProjection:
-    """Box of the unit square, projected onto the scene.
-
-    Attributes:
-        mask: its pixels inside the scene, ``(H, W)``.
-        area: area in pixels, including the part outside the scene.
-    """
+    """Box of the unit square on the scene: pixels ``(H, W)``, and area with the part outside."""
 
     mask: Mask
     area: float
@@ -61,24 +72,16 @@ class Layer:
     """Rendered object, cropped to the scene.
 
     Attributes:
-        top: first row in the scene.
-        left: first column in the scene.
+        window: rows and columns of the scene that it covers.
         colours: ``(h, w, 3)`` float32 in ``[0, 255]``.
         alpha: coverage ``(h, w)`` in ``[0, 1]``.
         inside_fraction: share of the object's coverage that lies inside the scene.
     """
 
-    top: int
-    left: int
+    window: tuple[slice, slice]
     colours: np.ndarray
     alpha: np.ndarray
     inside_fraction: float
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """Rows and columns of the scene that the layer covers."""
-        height, width = self.alpha.shape
-        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
 class UnitCanvas:
@@ -144,12 +147,17 @@ class UnitCanvas:
         *, outlined: bool = True,
     ) -> None:  # fmt: skip
         """Draw a filled ellipse; a circle if ``ry`` is ``None``."""
-        vertices = _ellipse_vertices(centre, rx, rx if ry is None else ry)
-        self.polygon(vertices, colour, outlined=outlined)
+        radii = np.array([rx, rx if ry is None else ry])
+        self.polygon(np.asarray(centre) + radii * _CIRCLE, colour, outlined=outlined)
 
     def capsule(self, start: Point, end: Point, width: float, colour: Colour | None = None) -> None:
         """Draw a bar with round ends, outlined like a polygon."""
-        self.polygon(_capsule_vertices(start, end, width), colour)
+        direction = np.arctan2(end[1] - start[1], end[0] - start[0])
+        angle = np.concatenate([direction + _HALF_TURN, direction + np.pi + _HALF_TURN])
+        vertices = np.stack([np.cos(angle), np.sin(angle)], axis=1) * (width / 2)
+        vertices[: len(_HALF_TURN)] += end
+        vertices[len(_HALF_TURN) :] += start
+        self.polygon(vertices, colour)
 
     def line(self, points: Points, width: float, colour: Colour | None = None) -> None:
         """Draw a polyline with round ends; ``width`` in unit coordinates."""
@@ -195,10 +203,11 @@ class UnitCanvas:
         height, width = self._size
         rows = slice(max(0, -top), max(0, min(bottom, height) - top))
         columns = slice(max(0, -left), max(0, min(right, width) - left))
-        total = float(alpha.sum())
         inside = alpha[rows, columns]
-        colours = small[rows, columns, :3]
-        return Layer(max(0, top), max(0, left), colours, inside, float(inside.sum()) / total)
+        top, left = max(0, top), max(0, left)
+        window = slice(top, top + inside.shape[0]), slice(left, left + inside.shape[1])
+        fraction = float(inside.sum()) / float(alpha.sum())
+        return Layer(window, small[rows, columns, :3], inside, fraction)
 
     def _downsampled(self) -> np.ndarray:
         """Average to the scene's resolution; only the bounding box of the drawing, for speed."""
@@ -211,42 +220,6 @@ class UnitCanvas:
             drawn = self._image.crop(bounds)  # type: ignore[arg-type]
             small[top:bottom, left:right] = np.asarray(drawn.reduce(SUPERSAMPLING))
         return small
-
-
-def _ellipse_vertices(centre: Point, rx: float, ry: float) -> np.ndarray:
-    """Vertices of an ellipse, ``(28, 2)``."""
-    vertices: np.ndarray = np.asarray(centre) + np.array([rx, ry]) * _unit_circle(28)
-    return vertices
-
-
-@cache
-def _unit_circle(vertices: int) -> np.ndarray:
-    theta = np.linspace(0, 2 * np.pi, vertices, endpoint=False)
-    return np.stack([np.cos(theta), np.sin(theta)], axis=1)
-
-
-def star_vertices(centre: Point, outer: float, inner: float, points: int) -> np.ndarray:
-    """Vertices of a star with one point up, ``(2 * points, 2)``."""
-    theta = np.arange(2 * points) * np.pi / points - np.pi / 2
-    radius = np.where(np.arange(2 * points) % 2 == 0, outer, inner)
-    return np.stack(
-        [centre[0] + radius * np.cos(theta), centre[1] + radius * np.sin(theta)], axis=1
-    )
-
-
-_HALF_TURN = np.linspace(-np.pi / 2, np.pi / 2, 9)
-
-
-def _capsule_vertices(start: Point, end: Point, width: float) -> np.ndarray:
-    direction = np.arctan2(end[1] - start[1], end[0] - start[0])
-    angle = np.concatenate([direction + _HALF_TURN, direction + np.pi + _HALF_TURN])
-    vertices = np.empty((len(angle), 2))
-    np.cos(angle, out=vertices[:, 0])
-    np.sin(angle, out=vertices[:, 1])
-    vertices *= width / 2
-    vertices[: len(_HALF_TURN)] += end
-    vertices[len(_HALF_TURN) :] += start
-    return vertices
 
 
 _STROKES: dict[str, tuple[tuple[Point, ...], ...]] = {

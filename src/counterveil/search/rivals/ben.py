@@ -8,7 +8,7 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, Int8
+from jaxtyping import Bool, Float64, Int
 
 from counterveil.errors import UsageError
 from counterveil.search.evaluator import MaskEvaluator, RegionScorer, RegionSet
@@ -18,11 +18,8 @@ from counterveil.types import SearchResult
 Tests = Bool[np.ndarray, "tests regions"]
 """Which regions each test masks."""
 
-_MAX_COMBINATIONS = 250_000
-"""Most combinations of one strength that are listed; larger strengths are not tried."""
-
-_UNASSIGNED = -1
-"""Value in a covering array that no combination needs yet."""
+_MAX_COMBINATIONS = 250_000  # of one strength; larger strengths are not tried
+_UNASSIGNED = -1  # value in a covering array that no combination needs yet
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,10 @@ class Ben:
     3. Take suspicious combinations of 1 to t regions, smaller ones first. Veil only what each
        masks; the first flip is the answer. Without one, t grows.
 
-    A test may mask more than ``max_regions`` regions; an answer never does. A flipping test is
-    no answer by itself, so nothing is explained that takes more than ``strength`` regions.
-    Where every context was tested, the original draws others at random; this changes the least
-    important regions, one by one. ``depth`` is the number of veiled regions. Importance,
-    ``refinement_labels`` and ``attribution_map`` are not used.
+    A test may mask more than ``max_regions`` regions; an answer never does, and never more than
+    ``strength``. Where every context was tested, the original draws others at random; this
+    changes the least important regions, one by one. ``depth`` is the number of veiled regions.
+    Importance, ``refinement_labels`` and ``attribution_map`` are not used.
 
     Attributes:
         strength: largest t; it starts at 2.
@@ -105,27 +101,17 @@ def _score_once(scorer: RegionScorer, regions: RegionSet) -> float:
 
 
 class TestLog:
-    """Tests that were run.
-
-    Attributes:
-        scorer: scores the tests.
-        tests: masked regions of each test, ``(tests, regions)``; the first masks nothing.
-        flips: whether each test flips the decision, ``(tests,)``.
-    """
+    """Tests that were run, and whether each flips the decision."""
 
     __test__ = False  # no test case for pytest
 
     def __init__(self, scorer: RegionScorer, regions: int, target: float) -> None:
         self.scorer, self._target = scorer, target
-        self.tests: Tests = np.zeros((1, regions), bool)
+        self.tests: Tests = np.zeros((1, regions), bool)  # the first masks nothing
         self.flips = np.zeros(1, bool)
 
     def run(self, tests: Tests) -> int:
-        """Run the tests that were not run yet.
-
-        Returns:
-            Number of tests run.
-        """
+        """Run the tests that were not run yet; returns their number."""
         seen = {row.tobytes() for row in self.tests}
         unseen = {row.tobytes(): row for row in tests if row.tobytes() not in seen}
         if not unseen:
@@ -264,9 +250,7 @@ def covering_array(regions: int, strength: int) -> Tests:
     return tests
 
 
-def _add_column(
-    rows: Int8[np.ndarray, "n k"], column: int, strength: int
-) -> Int8[np.ndarray, "m l"]:
+def _add_column(rows: np.ndarray, column: int, strength: int) -> np.ndarray:
     """Extend a covering array by one region."""
     rows = np.concatenate([rows, np.full((len(rows), 1), _UNASSIGNED, np.int8)], axis=1)
     others = np.array(list(combinations(range(column), strength - 1)), int)

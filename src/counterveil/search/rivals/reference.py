@@ -19,11 +19,10 @@ class Reference:
     """The search that the paper's authors published, which differs from the one it describes.
 
     At depth n it scores every subset of the n most important regions that holds the n-th,
-    smallest first: 2^(n-1) images, 1,023 to depth 10, where the paper's greedy search scores
-    10. Of each batch of 16, the code looks at the image with the largest probability of any
-    class. It passes over a flip that is less certain than some other image's *unsafe*, and an
-    answer is the most certain of its batch, not the smallest. ``depth`` is n. Without a flip,
-    the best attempt is the lowest score looked at. ``refinement_labels`` and
+    smallest first: 1,023 images to depth 10, where the paper's greedy search scores 10. Of each
+    batch of 16, the code looks only at the image with the largest probability of any class. It
+    passes over a flip that is less certain than another image's *unsafe*, and an answer is the
+    most certain of its batch, not the smallest. ``depth`` is n. ``refinement_labels`` and
     ``attribution_map`` are not used.
 
     Attributes:

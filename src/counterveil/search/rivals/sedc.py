@@ -17,15 +17,13 @@ class Sedc:
 
     Every region is veiled alone. If any flips the decision, the one with the largest drop of
     the score is the answer. Otherwise the set with the largest drop so far (the earliest of
-    equals) is expanded by every other region, and so on. As in the code, {a, b} is scored again
-    when it is reached from {b} after {a}, and counted again. Where the code would loop forever
-    or crash, this stops: at ``max_regions``, and at the end of the budget. ``depth`` is the
-    number of veiled regions. Importance, ``refinement_labels`` and ``attribution_map`` are not
-    used.
+    equals) is expanded by every other region, and so on. As in the code, {a, b} is scored, and
+    counted, again when it is reached from {b} after {a}. The code can loop forever; this stops
+    at ``max_regions`` and at the end of the budget. ``depth`` is the number of veiled regions.
+    Importance, ``refinement_labels`` and ``attribution_map`` are not used.
 
-    The targeted variants SEDC-T and SEDC-T2 are the same search for two classes. With safe as
-    the target class, SEDC-T's gain ``p_target(S) - p_target`` is SEDC's drop ``p - p(S)``, and
-    T2's margin ``p_target(S) - p_class(S)`` is ``1 - 2 p(S)``, which has the same order.
+    For two classes, the variants SEDC-T (gain ``p - p(S)`` of *safe*) and SEDC-T2 (margin
+    ``1 - 2 p(S)`` of *safe*) order sets in the same way and are this search.
 
     References:
         Vermeire et al., "Explainable Image Classification with Evidence Counterfactual", Pattern

@@ -15,6 +15,7 @@ from numpy import ndarray
 from counterveil.segmentation.bass.colour import Features
 from counterveil.segmentation.bass.jit import cached_njit
 from counterveil.segmentation.bass.model import Parameters, Statistics
+from counterveil.types import Labels
 
 PaddedLabels = Int32[ndarray, "height+2 width+2"]
 """Labels inside a frame of -1, one pixel wide."""
@@ -33,35 +34,17 @@ def is_simple(same: Bool[ndarray, " 8"]) -> bool:
     """Whether a pixel can gain or lose a label without a change of topology (simple point).
 
     It can if the neighbours with that label form one 4-connected component that touches one of
-    the four nearest neighbours, and the neighbours without it do so too.
-
-    Args:
-        same: for each of ``NEIGHBOURS``, whether it has the label.
+    the four nearest neighbours, and the neighbours without it do so too. ``same`` tells for each
+    of ``NEIGHBOURS`` whether it has the label.
     """
-    inside = {offset for offset, flag in zip(NEIGHBOURS, same, strict=True) if flag}
-    return _is_one_component(inside) and _is_one_component(set(NEIGHBOURS) - inside)
+    # Around the pixel, 4-neighbours are successive: one component each means two changes.
+    ring, nearest = same[[0, 1, 2, 4, 7, 6, 5, 3]], same[[1, 3, 4, 6]]
+    changes = int((ring != np.roll(ring, 1)).sum())
+    return changes == 2 and bool(nearest.any()) and not nearest.all()
 
 
-def _is_one_component(cells: set[tuple[int, int]]) -> bool:
-    nearest = {(row, column) for row, column in cells if row == 0 or column == 0}
-    if not nearest:
-        return False
-    reached: set[tuple[int, int]] = set()
-    frontier = [next(iter(nearest))]
-    while frontier:
-        row, column = frontier.pop()
-        if (row, column) in cells - reached:
-            reached.add((row, column))
-            frontier += [(row + 1, column), (row - 1, column), (row, column + 1), (row, column - 1)]
-    return reached == cells
-
-
-def _simple_patterns() -> Bool[ndarray, " 256"]:
-    bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
-    return np.array([is_simple(row.astype(bool)) for row in bits])
-
-
-SIMPLE = _simple_patterns()
+_BITS = (np.arange(256)[:, None] >> np.arange(8)) & 1
+SIMPLE = np.array([is_simple(row.astype(bool)) for row in _BITS])
 """``is_simple`` of each of the 256 patterns; 48 are simple."""
 
 
@@ -81,6 +64,17 @@ def _add_pixel(
         statistics[label, 6 + c] += sign * value
         statistics[label, 9 + c] += sign * value * value
     statistics[label, 12] += sign * features[y, x, 3]
+
+
+# Here rather than in `model`: a kernel may only call kernels of its own file, see `jit`.
+@cached_njit
+def sufficient_statistics(labels: Labels, features: Features, count: int) -> Statistics:
+    """Sums over the pixels of each of ``count`` regions, ``(count, 13)``."""
+    statistics = np.zeros((count, 13))
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            _add_pixel(statistics, labels[y, x], 1.0, x, y, features)
+    return statistics
 
 
 @cached_njit
@@ -105,7 +99,6 @@ def _best_label(
     y: int,
     features: Features,
     parameters: Parameters,
-    simple: Bool[ndarray, " 256"],
     scale: float,
     potts: float,
 ) -> int:
@@ -123,7 +116,7 @@ def _best_label(
                 pattern |= 1 << i
                 same += 1
         # One candidate for which the pixel is not simple is enough to hold it in place.
-        if not simple[pattern]:
+        if not SIMPLE[pattern]:
             return own
         score = _log_likelihood(parameters, label, x, y, features, scale)
         score -= potts * np.float32(8 - same)
@@ -138,29 +131,15 @@ def sweep(
     features: Features,
     parameters: Parameters,
     statistics: Statistics,
-    simple: Bool[ndarray, " 256"],
     sqrt_precision: float,
     potts: float,
     active: UInt8[ndarray, "height+2 width+2"],
 ) -> int:
-    """Moves border pixels between regions once; updates labels and statistics in place.
+    """Moves border pixels between regions once and returns the number of moves.
 
-    ``parameters`` stay fixed. The frame of -1 belongs to no region, so the outermost pixels of
-    the image move too.
-
-    Args:
-        padded: labels inside a frame of -1.
-        features: as ``colour.pixel_features`` returns them.
-        parameters: as ``model.region_parameters`` returns them.
-        statistics: as ``model.sufficient_statistics`` returns them.
-        simple: ``SIMPLE``.
-        sqrt_precision: square root of the precision of a colour channel.
-        potts: weight of each 8-neighbour with another label.
-        active: padded too; pixels with 0 are skipped. Updated in place, for the next sweep
-            with the same parameters.
-
-    Returns:
-        Number of moves.
+    ``padded`` and ``statistics`` are updated in place; ``parameters`` stay fixed. The frame of -1
+    belongs to no region, so the outermost pixels of the image move too. Pixels whose ``active``
+    is 0 are skipped; it is updated in place for the next sweep with the same parameters.
     """
     height, width = features.shape[0], features.shape[1]
     # Single precision throughout; a Python float would turn every product into double precision.
@@ -187,7 +166,7 @@ def sweep(
                     continue
                 for i in range(9):
                     patch[i] = padded[y + _ROWS[i], x + _COLUMNS[i]]
-                best = _best_label(patch, x, y, features, parameters, simple, scale, beta)
+                best = _best_label(patch, x, y, features, parameters, scale, beta)
                 if best != own:
                     padded[y + 1, x + 1] = best
                     for i in range(8):

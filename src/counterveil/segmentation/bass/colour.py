@@ -12,22 +12,6 @@ from counterveil.types import AttributionMap, Image
 Features = Float32[ndarray, "height width 4"]
 """(L / 100, a / 100, b / 100, guidance in [0, 1]) of each pixel."""
 
-_TABLE_STEPS = 4096
-
-
-def _srgb_to_linear_table() -> Float32[ndarray, " 256"]:
-    """Linear intensity of each 8-bit sRGB value."""
-    value = np.arange(256) / 255
-    curve = np.where(value > 0.04045, ((value + 0.055) / 1.055) ** 2.4, value / 12.92)
-    return curve.astype(np.float32)
-
-
-def _cube_root_table() -> Float32[ndarray, " steps"]:
-    """CIELAB's f(t): cube root with a linear part near 0, at ``0 .. 1`` and one step beyond."""
-    value = np.arange(_TABLE_STEPS + 2) / _TABLE_STEPS
-    linear = value * (841 / 108) + 4 / 29
-    return np.where(value > (6 / 29) ** 3, np.cbrt(value), linear).astype(np.float32)
-
 
 # Rows of the sRGB (D65) to XYZ matrix, each divided by that coordinate of the white point.
 RGB_TO_XYZ = (
@@ -35,8 +19,15 @@ RGB_TO_XYZ = (
               [0.019334, 0.119193, 0.950227]])
     / np.array([[0.95047], [1.0], [1.08883]])
 ).astype(np.float32)  # fmt: skip
-SRGB_TO_LINEAR = _srgb_to_linear_table()
-CUBE_ROOT = _cube_root_table()
+# Linear intensity of each 8-bit sRGB value.
+_SRGB = np.arange(256) / 255
+SRGB_TO_LINEAR = np.where(_SRGB > 0.04045, ((_SRGB + 0.055) / 1.055) ** 2.4, _SRGB / 12.92).astype(
+    np.float32
+)
+# f(t) of CIELAB: a cube root, linear near 0; at t = 0 .. 1 and one step beyond for interpolation.
+_STEPS = 4096
+_T = np.arange(_STEPS + 2) / _STEPS
+CUBE_ROOT = np.where(_T > (6 / 29) ** 3, np.cbrt(_T), _T * (841 / 108) + 4 / 29).astype(np.float32)
 
 
 def pixel_features(image: Image, guidance: AttributionMap | None = None) -> Features:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int32
@@ -23,11 +22,6 @@ def hexagonal_grid(height: int, width: int, size: float) -> Labels:
 
     The circumradius is ``sqrt(size^2 / (1.5 sqrt 3))``. Every other row is shifted by half a
     hexagon; each pixel takes the nearest centre.
-
-    Args:
-        height: of the image, in pixels.
-        width: of the image, in pixels.
-        size: square root of the area of a hexagon, in pixels, at least 1.
     """
     radius = math.sqrt(size * size / (1.5 * math.sqrt(3)))
     return connected_regions(_nearest_centre(height, width, radius))
@@ -56,9 +50,8 @@ def _nearest_centre(height: int, width: int, radius: float) -> Int32[ndarray, "h
 def downscale_factor(side: float, height: int, width: int) -> int:
     """Largest power of two by which an image with regions of this side can be reduced."""
     factor = 1
-    while side >= 2 * factor * _MIN_REGION_SIDE and min(height, width) >= 2 * factor * (
-        _MIN_IMAGE_SIDE
-    ):
+    shorter = min(height, width)
+    while side >= 2 * factor * _MIN_REGION_SIDE and shorter >= 2 * factor * _MIN_IMAGE_SIDE:
         factor *= 2
     return factor
 
@@ -73,14 +66,6 @@ def prime_factors(number: int) -> list[int]:
             factors.append(divisor)
             number //= divisor
     return factors
-
-
-def pyramid(features: Features, factors: Sequence[int]) -> list[Features]:
-    """Full-size features first, then each level, reduced by the next of the factors."""
-    levels = [features]
-    for factor in factors:
-        levels.append(average_pool(levels[-1], factor))
-    return levels
 
 
 @cached_njit

@@ -11,16 +11,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cached_njit(function: F) -> F:
-    """Compiles a function on its first call and keeps the machine code on disk.
+    """Compiles a function on its first call; keeps the code on disk; releases the interpreter lock.
 
-    The code is kept beside the source or, if that folder is read-only, in the user's cache folder
-    (``NUMBA_CACHE_DIR`` overrides both). If neither can be written, each process compiles again.
-    The compiled function releases the interpreter lock, so threads run in parallel.
+    The code is beside the source or in the user's cache folder (``NUMBA_CACHE_DIR`` overrides).
     """
     # A kernel must not call a kernel of another file: numba checks only the file of the caller
     # when it decides whether cached code is out of date.
     try:
         compiled: F = njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba: "no locator available", so there is no writable folder
+    except RuntimeError:  # numba: "no locator available": no folder can be written, so no cache
         compiled = njit(nogil=True)(function)
     return compiled

@@ -1,10 +1,8 @@
-"""Probabilistic model of BASS: sufficient statistics, posteriors, marginals and Hastings ratios.
+"""Probabilistic model of BASS: posteriors, marginal likelihoods and Hastings ratios.
 
 A region is a Gaussian in colour (fixed precision) and in position (full covariance). With a0 =
 1e4 and b0 = variance a0, the marginal likelihood of n colours is that of a Normal-Gamma prior.
-
-References:
-    Uziel, Ronen and Freifeld, "Bayesian Adaptive Superpixel Segmentation", ICCV 2019.
+See ``Bass`` for the paper.
 """
 
 from __future__ import annotations
@@ -16,10 +14,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 from numpy import ndarray
-
-from counterveil.segmentation.bass.colour import Features
-from counterveil.segmentation.bass.jit import cached_njit
-from counterveil.types import Labels
 
 Acceptance = Literal["marginal", "hastings"]
 
@@ -39,19 +33,7 @@ _A0 = 1e4  # shape of the Normal-Gamma prior: the weight of the prior variance, 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Hyperparameters of the model.
-
-    Attributes:
-        color_std: standard deviation of colour (``i_std`` of the authors), in CIELAB / 100. The
-            sweep uses half of it. Splits and merges use it as a *variance*, as the authors'
-            program does.
-        potts: weight (beta) of each 8-neighbour with another label.
-        alpha: concentration of the Dirichlet process; a higher value makes merges rarer.
-        acceptance: rule for splits and merges: ``marginal`` compares marginal likelihoods,
-            ``hastings`` draws with the published Hastings ratios.
-        guidance_weight: 0 ignores guidance; with 1, regions with the highest guidance should
-            have a quarter of the area and a quarter of the variance.
-    """
+    """Those attributes of ``Bass`` that belong to the model; it describes them."""
 
     color_std: float = 0.018
     potts: float = 0.5
@@ -61,29 +43,8 @@ class Hyperparameters:
 
     @property
     def sqrt_precision(self) -> float:
-        """Square root of the precision J of a colour channel."""
+        """Square root of the precision J of a colour channel: a sweep halves ``color_std``."""
         return 2 / self.color_std
-
-
-@cached_njit
-def sufficient_statistics(labels: Labels, features: Features, count: int) -> Statistics:
-    """Sums over the pixels of each of ``count`` regions, ``(count, 13)``."""
-    statistics = np.zeros((count, 13))
-    for y in range(labels.shape[0]):
-        for x in range(labels.shape[1]):
-            row = statistics[labels[y, x]]
-            row[0] += 1
-            row[1] += x
-            row[2] += y
-            row[3] += x * x
-            row[4] += x * y
-            row[5] += y * y
-            for c in range(3):
-                value = np.float64(features[y, x, c])
-                row[6 + c] += value
-                row[9 + c] += value * value
-            row[12] += features[y, x, 3]
-    return statistics
 
 
 def region_parameters(
@@ -92,12 +53,7 @@ def region_parameters(
     """Gaussian of each region that a sweep scores pixels with, ``(K, 9)``.
 
     The spatial covariance is the posterior mean under a Normal-Inverse-Wishart prior that expects
-    a round region of area a: ``Sigma = (a^2 I + S) / (n + 50 a - 3)`` with the scatter S.
-
-    Args:
-        statistics: of the regions.
-        prior_area: a of each region, in pixels, at least 1.
-        precision: J of a colour channel.
+    a round region of area a >= 1: ``Sigma = (a^2 I + S) / (n + 50 a - 3)`` with the scatter S.
     """
     n, x, y, xx, xy, yy = statistics[:, :6].T
     # The scatter of three or fewer pixels may be singular, so the prior alone decides.

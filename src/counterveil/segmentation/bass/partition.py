@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, Int32, Int64
 from numpy import ndarray
 
-from counterveil.segmentation.bass.border_moves import SIMPLE, PaddedLabels, sweep
+from counterveil.segmentation.bass.border_moves import PaddedLabels, sufficient_statistics, sweep
 from counterveil.segmentation.bass.colour import Features
 from counterveil.segmentation.bass.jit import cached_njit
 from counterveil.segmentation.bass.model import (
@@ -16,7 +16,6 @@ from counterveil.segmentation.bass.model import (
     Statistics,
     region_parameters,
     squared_error,
-    sufficient_statistics,
 )
 from counterveil.segmentation.bass.split_merge import Proposals, bisect
 from counterveil.types import Labels
@@ -27,13 +26,10 @@ Keys = Int64[ndarray, " pairs"]
 
 
 class Partition:
-    """4-connected regions on one level of the image pyramid.
+    """4-connected regions ``0 .. K-1`` on one level of the image pyramid.
 
-    Args:
-        features: of the pixels.
-        labels: ``0 .. K-1``, each one 4-connected.
-        hyperparameters: of the model.
-        prior_area: area that the prior expects of each region, in pixels; by default their mean.
+    ``prior_area`` is the area that the prior expects of each region, in pixels; by default their
+    mean.
     """
 
     def __init__(
@@ -63,11 +59,7 @@ class Partition:
         return np.ascontiguousarray(self.padded[1:-1, 1:-1])
 
     def sweep(self, sweeps: int) -> int:
-        """Moves border pixels with fixed parameters, until nothing moves or ``sweeps`` are done.
-
-        Returns:
-            Number of moves of the last sweep.
-        """
+        """Sweeps with fixed parameters until nothing moves; returns the moves of the last sweep."""
         precision = self.hyperparameters.sqrt_precision
         potts = self.hyperparameters.potts
         parameters = region_parameters(self.statistics, self.prior_area, precision**2)
@@ -75,9 +67,8 @@ class Partition:
         moves = 0
         for _ in range(sweeps):
             moves = sweep(
-                self.padded, self.features, parameters, self.statistics, SIMPLE, precision, potts,
-                active,
-            )  # fmt: skip
+                self.padded, self.features, parameters, self.statistics, precision, potts, active
+            )
             if moves == 0:
                 break
         return moves
@@ -88,15 +79,12 @@ class Partition:
         min_gains: Float64[ndarray, " most"] | None = None,
         rng: np.random.Generator | None = None,
     ) -> int:
-        """Cuts regions in two, each along x or y, whichever leaves the smaller squared error.
+        """Cuts regions in two, along x or y, whichever leaves less error; returns how many.
 
         Args:
             min_gains: ascending; the k-th best cut is made if its gain exceeds the k-th value
                 and all better cuts were made; ``None`` applies the acceptance rule.
             rng: for the Hastings rule.
-
-        Returns:
-            Number of regions cut.
         """
         labels = self.labels
         cuts = [bisect(labels, self.statistics, along_y=along_y) for along_y in (False, True)]
@@ -106,12 +94,8 @@ class Partition:
         along_y = _remaining_error(sums[1]) < _remaining_error(sums[0])
         parts = np.where(np.repeat(along_y, 2)[:, None], sums[1], sums[0])
         divisible = np.flatnonzero(parts[1::2, COUNT] > 0)
-        proposals = Proposals(
-            parts[2 * divisible],
-            parts[2 * divisible + 1],
-            self.hyperparameters,
-            self.mean_area[divisible],
-        )
+        first, second = parts[2 * divisible], parts[2 * divisible + 1]
+        proposals = Proposals(first, second, self.hyperparameters, self.mean_area[divisible])
         if min_gains is None:
             chosen = divisible[proposals.accept_split(rng)]
         else:
@@ -134,15 +118,12 @@ class Partition:
         self.mean_area = np.concatenate([self.mean_area, self.mean_area[chosen]])
 
     def merge(self, *, most: int | None = None, rng: np.random.Generator | None = None) -> int:
-        """Merges pairs of adjacent regions, the pair with the smallest gain first.
+        """Merges pairs of adjacent regions, smallest gain first; returns how many.
 
         Args:
             most: merge this many pairs, in rounds that score the merged regions again; ``None``
                 applies the acceptance rule, and merges no region twice.
             rng: for the Hastings rule.
-
-        Returns:
-            Number of merges.
         """
         before = self.count
         new_labels = np.arange(before, dtype=np.int32)

@@ -13,16 +13,16 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from counterveil.errors import UsageError
+from counterveil.segmentation import check_inputs
 from counterveil.segmentation.bass.colour import Features, pixel_features
 from counterveil.segmentation.bass.initialisation import (
+    average_pool,
     downscale_factor,
     hexagonal_grid,
     prime_factors,
-    pyramid,
 )
 from counterveil.segmentation.bass.model import Acceptance, Hyperparameters
 from counterveil.segmentation.bass.partition import Partition
-from counterveil.segmentation.protocol import check_inputs
 from counterveil.segmentation.regions import connected_regions
 from counterveil.types import AttributionMap, Image, Labels
 
@@ -37,8 +37,6 @@ class Bass:
     pixels move to the neighbouring region with the best score; in some iterations regions are
     split and adjacent regions are merged. Flat areas get few large regions, detailed areas many
     small ones. It runs on a reduced image; the borders are then refined on each larger level.
-
-    With ``acceptance="marginal"`` the result depends on the image and the guidance alone.
 
     It differs from the authors' program in these points. A split tries cuts along x and y and
     uses distances inside the region, border pixels included (theirs cuts thin regions apart). A
@@ -71,12 +69,6 @@ class Bass:
 
     References:
         Uziel, Ronen and Freifeld, "Bayesian Adaptive Superpixel Segmentation", ICCV 2019.
-
-    Example:
-        >>> import numpy as np
-        >>> image = np.zeros((32, 48, 3), dtype=np.uint8)
-        >>> int(Bass(count=6)(image).max()) + 1
-        6
     """
 
     size: float | None = None
@@ -130,11 +122,13 @@ class Bass:
         """
         check_inputs(image, guidance)
         if rng is None and self.acceptance == "hastings":
-            raise UsageError("acceptance='hastings' draws random numbers: pass rng")
+            raise UsageError("acceptance='hastings' draws random numbers: pass rng with one image")
         full_side = self._initial_side(*image.shape[:2])
         total = self.downscale or downscale_factor(full_side, *image.shape[:2])
         factors = prime_factors(total)
-        levels = pyramid(pixel_features(image, guidance), factors)
+        levels = [pixel_features(image, guidance)]
+        for factor in factors:
+            levels.append(average_pool(levels[-1], factor))
         partition = self._segment_coarsest(levels[-1], max(1.0, full_side / total), rng)
         for features, factor in zip(levels[-2::-1], factors[::-1], strict=True):
             partition = partition.upsampled(features, factor)
@@ -151,10 +145,6 @@ class Bass:
     ) -> list[Labels]:
         """Labels of each image, as :meth:`__call__` returns them, on all CPU cores.
 
-        Args:
-            images: ``(H, W, 3)`` each.
-            guidance: of each image, or ``None``.
-
         Raises:
             UsageError: an image or its guidance is malformed, or acceptance is ``hastings``.
         """
@@ -162,10 +152,6 @@ class Bass:
         if len(maps) != len(images):
             raise UsageError(
                 f"got {len(images)} images and {len(maps)} guidance maps: pass one of each"
-            )
-        if self.acceptance == "hastings":
-            raise UsageError(
-                "acceptance='hastings' draws random numbers: segment images one by one"
             )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(lambda image, heat: self(image, guidance=heat), images, maps))
@@ -183,36 +169,30 @@ class Bass:
         hyperparameters = Hyperparameters(
             self.color_std, self.potts, self.alpha, self.acceptance, self.guidance_weight
         )
-        grid = hexagonal_grid(*features.shape[:2], side)
-        partition = Partition(features, grid, hyperparameters)
+        height, width = features.shape[:2]
+        partition = Partition(features, hexagonal_grid(height, width, side), hyperparameters)
         for iteration in range(self.iterations):
             if iteration % 4 == 0 and iteration > 0:
-                partition.split(min_gains=self._min_gains(partition), rng=rng)
+                gains = None if self.count is None else _min_gains(partition, self.count)
+                partition.split(min_gains=gains, rng=rng)
             elif iteration % 4 == 2:
                 surplus = None if self.count is None else max(0, partition.count - self.count)
                 partition.merge(most=surplus, rng=rng)
             partition.sweep(self.sweeps)
         if self.count is not None:
-            _adjust_count(partition, self.count)
+            partition.merge(most=max(0, partition.count - self.count))
+            cuts = 1  # 0 cuts: every region is one pixel
+            while partition.count < self.count and cuts:
+                cuts = partition.split(min_gains=np.full(self.count - partition.count, -np.inf))
             partition.sweep(self.sweeps)
         return partition
 
-    def _min_gains(self, partition: Partition) -> Float64[ndarray, " most"] | None:
-        """Gain that each cut must exceed if the number of regions is fixed, ascending.
 
-        Cuts up to that number need none. Each further cut must gain more than the merge costs
-        that leads back to the number.
-        """
-        if self.count is None:
-            return None
-        free = np.full(max(0, self.count - partition.count), -np.inf)
-        further = partition.merge_costs()[: round(_OVERSHOOT * self.count)]
-        return np.concatenate([free, further])
+def _min_gains(partition: Partition, count: int) -> Float64[ndarray, " most"]:
+    """Gain that each cut must exceed if the number of regions is fixed, ascending.
 
-
-def _adjust_count(partition: Partition, count: int) -> None:
-    """Merges or splits until there are ``count`` regions or every region is one pixel."""
-    partition.merge(most=max(0, partition.count - count))
-    cuts = 1
-    while partition.count < count and cuts:
-        cuts = partition.split(min_gains=np.full(count - partition.count, -np.inf))
+    Cuts up to that number need none. Each further cut must gain more than the merge costs that
+    leads back to the number.
+    """
+    free = np.full(max(0, count - partition.count), -np.inf)
+    return np.concatenate([free, partition.merge_costs()[: round(_OVERSHOOT * count)]])

@@ -19,7 +19,7 @@ Parts = UInt8[ndarray, "height width"]
 
 PerProposal = Float64[ndarray, " proposals"]
 
-_TOLERANCE = 2.0  # a split or merge may lower the log ratio by this much and still be accepted
+_TOLERANCE = 2.0  # a split or merge may lower the log ratio by this much
 
 
 def bisect(labels: Labels, statistics: Statistics, *, along_y: bool) -> Parts:
@@ -29,11 +29,6 @@ def bisect(labels: Labels, statistics: Statistics, *, along_y: bool) -> Parts:
     and below it. A seed outside the region moves to the nearest pixel of the region. Each pixel
     joins the seed that is nearer in 4-connected steps inside the region (geodesic distance).
     A region whose seeds coincide is not cut: all its pixels are in part 1.
-
-    Args:
-        labels: ``(H, W)``, each label 4-connected.
-        statistics: of the labels.
-        along_y: place the seeds along y instead of x.
     """
     centre = (statistics[:, 1:3] / statistics[:, :1]).astype(np.int64)  # (K, 2): x, y
     step = np.array([0, 2]) if along_y else np.array([1, 0])
@@ -81,15 +76,13 @@ def _grow_from_seeds(labels: Labels, seeds: Int64[ndarray, "regions 2"]) -> Part
         pixel = queue[start]
         start += 1
         x = pixel % width
-        for direction in range(4):
-            if direction == 0:
-                inside, neighbour = pixel >= width, pixel - width
-            elif direction == 1:
-                inside, neighbour = pixel + width < flat.size, pixel + width
-            elif direction == 2:
-                inside, neighbour = x > 0, pixel - 1
-            else:
-                inside, neighbour = x < width - 1, pixel + 1
+        for step, inside in (
+            (-width, pixel >= width),
+            (width, pixel + width < flat.size),
+            (-1, x > 0),
+            (1, x < width - 1),
+        ):
+            neighbour = pixel + step
             if inside and part[neighbour] == 0 and flat[neighbour] == flat[pixel]:
                 part[neighbour] = part[pixel]
                 queue[end] = neighbour
@@ -99,13 +92,9 @@ def _grow_from_seeds(labels: Labels, seeds: Int64[ndarray, "regions 2"]) -> Part
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """Pairs of parts, each to be two regions or one.
+    """Pairs of parts (``first``, ``second``), each of which may be two regions or one.
 
-    Attributes:
-        first: statistics of the first parts.
-        second: statistics of the second parts.
-        hyperparameters: of the model.
-        mean_area: mean area of a region of the image, in pixels.
+    ``mean_area`` is the area of a usual region of the image, in pixels.
     """
 
     first: Statistics
@@ -157,6 +146,7 @@ class Proposals:
 
     @cached_property
     def _variance(self) -> PerProposal:
+        # The authors' b0 is i_std a0: a standard deviation in the place of a variance.
         return np.asarray(self.hyperparameters.color_std / (1 + 3 * self._mean_guidance))
 
     @cached_property

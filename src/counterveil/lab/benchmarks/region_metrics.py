@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int, Int64, Real
+from jaxtyping import Bool, Int, Real
 from numpy import ndarray
 
 from counterveil.errors import UsageError
@@ -73,7 +73,9 @@ def explained_variation(image: Real[ndarray, "rows columns channels"], labels: P
     return float((sums**2 / np.maximum(size, 1)).sum() / total)
 
 
-def boundary_recall(labels: Partition, truth: Partition, *, radius: int | None = None) -> float:
+def boundary_recall(
+    labels: Partition, truth: Int[ndarray, "rows columns"], *, radius: int | None = None
+) -> float:
     """Share of the true boundary that lies near a boundary of the partition, 0 to 1 (best).
 
     A ground truth without boundaries is recalled in full.
@@ -89,60 +91,6 @@ def boundary_recall(labels: Partition, truth: Partition, *, radius: int | None =
     if not true_boundary.any():
         return 1.0
     return float(_dilate(_boundary(labels), tolerance)[true_boundary].mean())
-
-
-def undersegmentation_error(labels: Partition, truth: Partition) -> float:
-    """Share of the image by which regions cross true boundaries; 0 is best.
-
-    The variant of Neubert and Protzel: for each true and found region that intersect, the smaller
-    of the found region's parts inside and outside the true one.
-
-    Args:
-        labels: ``(H, W)``, from 0.
-        truth: ``(H, W)``, from 0.
-    """
-    inside = _intersections(labels, truth)
-    outside = inside.sum(axis=0) - inside
-    return float(np.minimum(inside, outside).sum() / labels.size)
-
-
-def achievable_segmentation_accuracy(labels: Partition, truth: Partition) -> float:
-    """Share of correct pixels if each region took its best true label (ASA), 0 to 1 (best).
-
-    Args:
-        labels: ``(H, W)``, from 0.
-        truth: ``(H, W)``, from 0.
-    """
-    return float(_intersections(labels, truth).max(axis=0).sum() / labels.size)
-
-
-def compactness(labels: Partition) -> float:
-    """Isoperimetric quotient of the regions, weighted by area; 1 for circles.
-
-    ``sum of |S| / N * 4 pi |S| / P(S)^2``. The perimeter counts pixel edges, those at the image's
-    border included, so a square scores pi / 4.
-
-    Args:
-        labels: ``(H, W)``, from 0.
-    """
-    padded = np.pad(labels, 1, constant_values=-1)
-    inner = padded[1:-1, 1:-1]
-    edges = np.zeros(labels.shape, dtype=np.int64)
-    for neighbour in (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
-        edges += inner != neighbour
-    flat = labels.ravel()
-    perimeter = np.bincount(flat, weights=edges.ravel())
-    area = np.bincount(flat)
-    quotient = 4 * math.pi * area / np.maximum(perimeter, 1) ** 2
-    return float((area * quotient).sum() / flat.size)
-
-
-def _intersections(labels: Partition, truth: Partition) -> Int64[ndarray, "true found"]:
-    """Pixels that each pair of a true and a found region has in common."""
-    _check_shapes(labels, truth)
-    found, true = int(labels.max()) + 1, int(truth.max()) + 1
-    pair = truth.ravel().astype(np.int64) * found + labels.ravel()
-    return np.asarray(np.bincount(pair, minlength=found * true).reshape(true, found))
 
 
 def _boundary(labels: Partition) -> Bool[ndarray, "height width"]:

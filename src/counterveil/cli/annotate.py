@@ -11,7 +11,9 @@ import typer
 def annotate(
     samples: Annotated[
         Path,
-        typer.Argument(help="JSON file of bench reasoning, or records.jsonl of a run."),
+        typer.Argument(
+            help="JSON file of bench reasoning, or records.jsonl of a run.", metavar="SAMPLES"
+        ),
     ],
     annotator: Annotated[str, typer.Option(help="Name of the person who judges.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file; judgements are appended.")],

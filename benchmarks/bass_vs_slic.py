@@ -19,9 +19,9 @@ from skimage import data
 from skimage.segmentation import slic
 from skimage.transform import resize
 
-from counterveil.lab.benchmarks.superpixels import explained_variation
+from counterveil.lab.benchmarks.plots import log_log_plot, power_law_exponent
+from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.segmentation.bass import Bass
-from loglog import plot, slope
 from measuring import (
     emit,
     forget_peak,
@@ -120,6 +120,10 @@ def slopes(rows: list[dict], over: str, fixed: str) -> dict[str, list[tuple[floa
     }
 
 
+def exponents(series: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
+    return {name: round(power_law_exponent(points), 3) for name, points in series.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small image, small sizes")
@@ -143,13 +147,13 @@ def main() -> None:
     rows = list(growth(sides, counts))
     by_pixels, by_count = slopes(rows, "pixels", "count"), slopes(rows, "count", "pixels")
     arguments.plot.parent.mkdir(parents=True, exist_ok=True)
-    arguments.plot.write_text(plot(by_pixels, x="pixels", y="seconds"))
+    arguments.plot.write_bytes(log_log_plot(by_pixels, x="pixels", y="seconds"))
     emit(
         "bass_vs_slic summary",
         sides=sides,
         bass_over_slic=spread(found),
-        slope_over_pixels={name: round(slope(points), 3) for name, points in by_pixels.items()},
-        slope_over_regions={name: round(slope(points), 3) for name, points in by_count.items()},
+        slope_over_pixels=exponents(by_pixels),
+        slope_over_regions=exponents(by_count),
         plot=str(arguments.plot),
         **machine("numpy", "numba", "scikit-image"),
     )

@@ -204,9 +204,7 @@ ITERTOOLS = SimpleNamespace(powerset=_powerset)
 """``more_itertools``, as far as the authors use it."""
 
 
-def ours(
-    name: str, case: Case, max_regions: int, max_evaluations: int, **options: Any
-) -> Answer:
+def ours(name: str, case: Case, max_regions: int, max_evaluations: int, **options: Any) -> Answer:
     problem = search.SearchProblem(case.labels, case.importance, max_regions=max_regions)
     evaluator = search.MaskEvaluator(
         case.image, case.score, fill("black"), max_evaluations=max_evaluations

@@ -19,7 +19,7 @@ from skimage import data
 
 import counterveil
 from counterveil.images import decode_clean, encode_png, load
-from counterveil.lab.benchmarks.overlap import overlap
+from counterveil.lab.benchmarks.region_metrics import mask_overlap
 from counterveil.lab.scenes import CATEGORY_KEYS, Scene, draw_scene
 
 FOLDER = Path(__file__).parent / "images"
@@ -86,7 +86,7 @@ def _typical_scene(category: str, pipeline: counterveil.Pipeline) -> np.ndarray:
     scenes = list(islice(_scenes(category), CANDIDATES))
     examined = [pipeline.examine(encode_png(scene.pixels)) for scene in scenes]
     overlaps = [
-        overlap(load(one.mask)[0].pixels[..., 0] > 127, scene.mask()).iou
+        mask_overlap(load(one.mask)[0].pixels[..., 0] > 127, scene.mask()).iou
         for one, scene in zip(examined, scenes, strict=True)
     ]
     median = int(np.argsort(overlaps)[CANDIDATES // 2])

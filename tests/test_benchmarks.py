@@ -1,4 +1,4 @@
-"""What the speed scripts share is right; `make bench-speed` runs the scripts themselves."""
+"""Functions that the benchmark scripts share; `make bench-speed` runs the scripts themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,24 +17,8 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def shared(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     yield import_module
-    for name in ("measuring", "loglog", "page", "authors", "authors_page", "rivals_vs_authors"):
+    for name in ("measuring", "page", "authors", "authors_page", "rivals_vs_authors"):
         sys.modules.pop(name, None)
-
-
-def test_a_slope_is_the_exponent_of_a_power_law(shared):
-    loglog = shared("loglog")
-    points = [(x, 3 * x**1.25) for x in (1000.0, 10.0, 100.0)]
-    assert loglog.slope(points) == pytest.approx(1.25)
-
-
-def test_a_plot_is_an_svg_with_every_point_and_slope(shared):
-    loglog = shared("loglog")
-    series = {"ours": [(10, 1), (1000, 100)], "theirs": [(10, 2)]}
-    root = ElementTree.fromstring(loglog.plot(series, x="pixels", y="seconds"))
-    texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"ours: slope 1.00", "theirs", "pixels", "seconds", "10", "1,000"} <= set(texts)
-    (line, _) = root.iter("{http://www.w3.org/2000/svg}polyline")
-    assert line.get("points") == f"0.0,{loglog.HEIGHT}.0 {loglog.WIDTH}.0,0.0"
 
 
 def test_ratios_are_of_rounds_and_times_are_taken_in_turn(shared):

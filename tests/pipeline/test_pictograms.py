@@ -12,7 +12,7 @@ import counterveil
 from counterveil.classifiers import load as load_classifier
 from counterveil.errors import ModelError
 from counterveil.images import decode_clean, load
-from counterveil.lab.benchmarks.overlap import overlap
+from counterveil.lab.benchmarks.region_metrics import mask_overlap
 from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
 
 SEED = 4711
@@ -75,7 +75,7 @@ def test_unsafe_objects_are_veiled_and_little_else(pictograms, key):
         for each in pictograms.classifiers:
             assert each.classifier.score(released[None])[0] < each.category.threshold
         if veil.any():
-            found.append(overlap(veil, scene.mask()))
+            found.append(mask_overlap(veil, scene.mask()))
     assert len(found) >= 7
     assert np.mean([one.coverage for one in found]) > 0.8
     assert np.mean([one.precision for one in found]) > 0.5
@@ -86,7 +86,7 @@ def test_an_object_at_the_border_is_veiled_too(pictograms, edge):
     coverage = []
     for scene in unsafe("cyberbullying", 4, position=edge):
         veil = mask_of(pictograms.examine(encoded(scene.pixels)))
-        coverage.append(overlap(veil, scene.mask()).coverage)
+        coverage.append(mask_overlap(veil, scene.mask()).coverage)
     assert np.mean(coverage) > 0.75
 
 
@@ -136,7 +136,7 @@ def test_two_categories_in_one_image_are_veiled_together(pictograms):
             assert results[key].flagged
             assert results[key].counterfactual.outcome == "found"
             assert classifiers[key].classifier.score(released[None])[0] < 0.5
-            hit = overlap(half, scene.mask())
+            hit = mask_overlap(half, scene.mask())
             assert hit.coverage > 0.5
             precision.append(hit.precision)
         assert (released[~veil] == pixels[~veil]).all()

@@ -26,11 +26,11 @@ def reasoner():
 
 @pytest.fixture(scope="module")
 def scenes():
-    return measure.scenes(16, seed=77)
+    return measure.draw_scenes(16, seed=77)
 
 
 def asked(reasoner, scenes, condition, *, texts=False):
-    said = measure.ask(reasoner, scenes, [condition], texts=texts, step=lambda: None)
+    said = measure.predict(reasoner, scenes, [condition], describe=texts, step=lambda: None)
     return said[condition.name]
 
 
@@ -48,17 +48,17 @@ def test_other_names_are_refused():
 
 def test_answers_are_accurate_with_the_right_code(reasoner, scenes):
     said = asked(reasoner, scenes, RIGHT, texts=True)
-    assert np.mean([row.mean for row in measure.coarse(said).values()]) > 0.85
-    assert measure.fine(said)["mean"].mean > 0.85
+    assert np.mean([row.mean for row in measure.category_accuracy(said).values()]) > 0.85
+    assert measure.question_accuracy(said)["mean"].mean > 0.85
 
 
 def test_wrong_codes_do_not_change_the_answers(reasoner, scenes):
-    wolf = measure.wolf(asked(reasoner, scenes, WRONG))
-    assert np.mean([row.mean for row in wolf.values()]) > 0.9
+    specificity = measure.wrong_code_specificity(asked(reasoner, scenes, WRONG))
+    assert np.mean([row.mean for row in specificity.values()]) > 0.9
 
 
 def test_answers_are_accurate_without_a_code(reasoner, scenes):
-    assert measure.fine(asked(reasoner, scenes, NONE))["mean"].mean > 0.8
+    assert measure.question_accuracy(asked(reasoner, scenes, NONE))["mean"].mean > 0.8
 
 
 def test_veiling_turns_yes_into_no(reasoner, scenes):

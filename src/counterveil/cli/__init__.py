@@ -22,6 +22,7 @@ COMMANDS = {
     "instruct": ("instruct:app", "Make data to train a reasoner on."),
     "reasoner": ("reasoner:app", "Serve a reasoner; tell what one needs."),
     "bench": ("bench:bench", "Measure Counterveil on drawn scenes or on your own images."),
+    "annotate": ("annotate:annotate", "Judge descriptions and answers in the terminal."),
 }
 """Where each command is, and its summary: ``--help`` prints it without importing the command."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from counterveil.fills import Fill
-from counterveil.types import Image, Labels, Masks, MaskScoreFunction, ScoreFunction
+from counterveil.types import Image, Labels, Masks, MaskScoreFunction, ScoreFunction, Scores
 
 PartialScores = Float64[np.ndarray, " scored"]
 """Scores of the first of the requested masks; fewer than requested when the budget ends."""
@@ -31,6 +31,10 @@ class MaskEvaluator:
             them itself (on its device); ``None`` composites here.
         batch_size: masked copies made at once. 16 keep a network busy and fit into memory for
             large images.
+
+    Attributes:
+        on_scores: called after each batch with its masks and their scores; for observers such
+            as benchmarks, which must not change them.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class MaskEvaluator:
         self._evaluations = 0
         self._reserved = 0
         self._score_before: float | None = None
+        self.on_scores: Callable[[Masks, Scores], None] | None = None
 
     @property
     def evaluations(self) -> int:
@@ -111,7 +116,10 @@ class MaskEvaluator:
         for start in range(0, len(items), self._batch_size):
             batch = items[start : start + self._batch_size]
             self._evaluations += len(batch)
-            parts.append(self._score_masked(to_masks(batch)))
+            masks = to_masks(batch)
+            parts.append(self._score_masked(masks))
+            if self.on_scores is not None:
+                self.on_scores(masks, parts[-1])
         return np.concatenate(parts) if parts else np.zeros(0)
 
 

@@ -1,17 +1,17 @@
-"""Cheap classifiers that only score, and images that they flag."""
+"""A cheap classifier without gradients, and images that it flags."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from counterveil.categories import Category
-from counterveil.lab.benchmarks.subjects import Case
+from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.pipeline import CategoryClassifier
 from counterveil.types import ModelInfo
 
 
-class Reds:
-    """Unsafe as far as red is in sight: 40 red pixels are quite unsafe."""
+class RedClassifier:
+    """P(unsafe) is the number of red pixels over 50; counts the images it scores."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -27,8 +27,8 @@ class Reds:
 
 
 def make():
-    """As ``python:tests.lab.benchmarks.boxes:make`` names it."""
-    return Reds()
+    """Factory for the spec ``python:tests.lab.benchmarks.fakes:make``."""
+    return RedClassifier()
 
 
 def picture(side: int = 48, *, red: bool = True) -> np.ndarray:
@@ -39,13 +39,14 @@ def picture(side: int = 48, *, red: bool = True) -> np.ndarray:
     return image
 
 
-def case() -> Case:
+def flagged_image() -> FlaggedImage:
     truth = np.zeros((48, 48), bool)
     truth[8:16, 20:28] = True
-    return Case(picture(), truth, 0)
+    return FlaggedImage(picture(), truth, 0)
 
 
-def watch() -> CategoryClassifier:
+def red_category() -> CategoryClassifier:
     return CategoryClassifier(
-        Category("reds", "Reds", classifier="python:tests.lab.benchmarks.boxes:make"), Reds()
+        Category("reds", "Reds", classifier="python:tests.lab.benchmarks.fakes:make"),
+        RedClassifier(),
     )

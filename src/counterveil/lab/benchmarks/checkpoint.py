@@ -1,0 +1,121 @@
+"""Partial results of a benchmark on disk, so that it can be resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from counterveil.atomic import write_atomic
+from counterveil.errors import UsageError
+
+Step = Callable[[], None]
+"""Advances a progress bar by one."""
+
+
+class Checkpoint:
+    """A file with one line per finished part, written as soon as the part is measured.
+
+    Args:
+        path: the file; ``None`` stores nothing.
+        header: settings of the benchmark; a file with other settings is refused.
+        resume: read the file if it exists, instead of starting over.
+
+    Raises:
+        UsageError: the file to resume belongs to other settings.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        header: Mapping[str, Any] | None = None,
+        *,
+        resume: bool = False,
+    ) -> None:
+        self._path = path
+        self._parts: dict[str, Any] = {}
+        if path is None:
+            return
+        expected = _as_json(header or {})
+        lines = _complete_lines(path) if resume and path.exists() else []
+        if lines and lines[0] != expected:
+            raise UsageError(
+                f"{path} belongs to a measurement with other settings; repeat those settings, or "
+                "leave out --resume to start over"
+            )
+        self._parts = {line["part"]: line["value"] for line in lines[1:]}
+        # Rewritten, because an interrupted run may have left half a line.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = "".join(json.dumps(line) + "\n" for line in lines or [expected])
+        write_atomic(path, text.encode())
+
+    def __contains__(self, part: str) -> bool:
+        return part in self._parts
+
+    def get_or_measure(self, part: str, measure: Callable[[], Any]) -> Any:
+        """The stored value of a part as JSON data; measured and stored if it is missing."""
+        if part not in self._parts:
+            self._parts[part] = _as_json(measure())
+            if self._path is not None:
+                append_line(self._path, {"part": part, "value": self._parts[part]})
+        return self._parts[part]
+
+    def measure_in_chunks(
+        self,
+        name: str,
+        count: int,
+        chunk_size: int,
+        measure: Callable[[range], list[Any]],
+        *,
+        step: Step,
+    ) -> list[Any]:
+        """Measure items 0 to ``count``, storing each chunk as one part.
+
+        Args:
+            name: start of the parts' names.
+            count: number of items.
+            chunk_size: items per part.
+            measure: measures some items and calls ``step`` after each.
+            step: called here once for each item that was stored before.
+        """
+        values: list[Any] = []
+        for start in range(0, count, chunk_size):
+            items = range(start, min(start + chunk_size, count))
+            part = f"{name}, {items.start} to {items.stop}"
+            stored = part in self
+            chunk = self.get_or_measure(part, partial(measure, items))
+            values += chunk
+            for _ in chunk if stored else ():
+                step()
+        return values
+
+    def remove(self) -> None:
+        """Delete the file, once the results are written."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def append_line(path: Path, row: Mapping[str, Any], *, prefix: str = "") -> None:
+    """Append one line of JSON and wait until it is on disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{prefix}{json.dumps(row)}\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _as_json(value: Any) -> Any:
+    # A measured value must equal the same value read from the file (tuples become lists).
+    return json.loads(json.dumps(value))
+
+
+def _complete_lines(path: Path) -> list[Any]:
+    lines = []
+    for line in path.read_text("utf-8").splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines

@@ -22,6 +22,7 @@ from counterveil.lab.benchmarks.anytime_curve import ImageCounter
 from counterveil.lab.benchmarks.datasets import FlaggedImage, flagged_scenes, load_pictograms
 from counterveil.lab.benchmarks.region_metrics import mask_overlap
 from counterveil.pipeline import CategoryClassifier
+from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import explain
 from counterveil.pipeline.timing import Stopwatch
 from measuring import emit, machine, ratios, seconds, spread
@@ -74,7 +75,7 @@ def run_counterveil(scene: FlaggedImage, classifier: CategoryClassifier) -> Resu
     components = profiles.make_components(config)
 
     def call() -> None:
-        explanations = explain(scene.image, [classifier], components, config, Stopwatch())
+        explanations = explain(scene.image, [classifier], Context(components, config, Stopwatch()))
         explanation = explanations[classifier.category.key]
         result.flipped = explanation.result.outcome == "found"
         result.mask, result.evaluations = explanation.result.mask, explanation.evaluations

@@ -25,6 +25,7 @@ from counterveil.config import Config
 from counterveil.fills import fill
 from counterveil.lab.benchmarks.plots import log_log_plot
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod
+from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.segmentation import region_scores
@@ -59,7 +60,9 @@ def make(depth: int, edge: int, layers: int) -> tuple[np.ndarray, CategoryClassi
     image = np.maximum(photograph("astronaut", 224), 1)  # only veiled pixels are black
     category = Category("unsafe", "Unsafe", classifier=f"{name}:random")
     flagged = CategoryClassifier(category, classifier)
-    explanation = explain(image, [flagged], components("greedy"), Config(), Stopwatch())["unsafe"]
+    explanation = explain(image, [flagged], Context(components("greedy"), Config(), Stopwatch()))[
+        "unsafe"
+    ]
     importance = region_scores(explanation.attribution_map, explanation.labels)
     top = np.argsort(-importance, kind="stable")[:depth]
     classifier.needed = np.stack([explanation.labels == region for region in top])
@@ -88,7 +91,7 @@ def measure(depth: int, edge: int, layers: int, rounds: int) -> dict[str, float]
         chosen = components(name)
 
         def call() -> None:
-            found[name] = explain(image, [flagged], chosen, config, Stopwatch())["unsafe"]
+            found[name] = explain(image, [flagged], Context(chosen, config, Stopwatch()))["unsafe"]
 
         return call
 

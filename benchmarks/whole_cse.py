@@ -20,6 +20,7 @@ from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.config import make_config
 from counterveil.lab.scenes import draw_scene
 from counterveil.pipeline import CategoryClassifier
+from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import explain
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.types import ModelInfo
@@ -63,7 +64,7 @@ def main() -> None:
 
     def whole() -> tuple[float, int]:
         start = time.perf_counter()
-        explanation = explain(image, flagged, components, config, Stopwatch())["unsafe"]
+        explanation = explain(image, flagged, Context(components, config, Stopwatch()))["unsafe"]
         return time.perf_counter() - start, explanation.evaluations
 
     _, evaluations = whole()

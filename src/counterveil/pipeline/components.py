@@ -7,7 +7,9 @@ from typing import Generic, TypeVar
 
 from counterveil.attribution import Attribution
 from counterveil.categories import Category
+from counterveil.config import Config
 from counterveil.fills import Fill
+from counterveil.pipeline.timing import Stopwatch
 from counterveil.search import Search
 from counterveil.search.evaluator import MaskEvaluator
 from counterveil.segmentation import Segmentation
@@ -52,6 +54,21 @@ class Components:
     refinement: Segmentation | None
     search: NamedMethod[Search]
     fill: Fill
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every step of one examination needs.
+
+    Attributes:
+        components: the methods.
+        config: targets and limits.
+        stopwatch: measures the steps; no result depends on it.
+    """
+
+    components: Components
+    config: Config
+    stopwatch: Stopwatch
 
 
 def mask_evaluator(

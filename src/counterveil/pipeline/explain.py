@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from counterveil.attribution import Attribution
-from counterveil.config import Config
 from counterveil.pipeline.components import (
     CategoryClassifier,
-    Components,
+    Context,
     NamedMethod,
     mask_evaluator,
 )
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.search.problem import SearchProblem
 from counterveil.segmentation import region_scores
 from counterveil.types import (
@@ -53,20 +52,14 @@ class Explanation:
 
 
 def explain(
-    image: Image,
-    flagged: Sequence[CategoryClassifier],
-    components: Components,
-    config: Config,
-    stopwatch: Stopwatch,
+    image: Image, flagged: Sequence[CategoryClassifier], context: Context
 ) -> dict[str, Explanation]:
     """Explain each flagged category.
 
     Args:
         image: ``(H, W, 3)``, at the resolution of the search.
         flagged: the categories to explain.
-        components: attribution, segmentation, search, fill.
-        config: target and limits of the search.
-        stopwatch: measures the stages.
+        context: methods, and the target and limits of the search.
 
     Returns:
         By category key, in the order of ``flagged``.
@@ -75,100 +68,105 @@ def explain(
         Bethany et al., AAAI 2024, "Counterfactual Subobject Explanations for Obfuscation":
         attribution, segmentation, region scores (Definition 1), search.
     """
-    segmenter = _Segmenter(image, components, stopwatch)
-    return {
-        each.category.key: _explain_category(each, image, segmenter, components, config, stopwatch)
-        for each in flagged
-    }
+    explainer = _Explainer(image, context)
+    return {each.category.key: explainer.explain(each) for each in flagged}
 
 
-def _explain_category(
-    category_classifier: CategoryClassifier,
-    image: Image,
-    segmenter: _Segmenter,
-    components: Components,
-    config: Config,
-    stopwatch: Stopwatch,
-) -> Explanation:
-    classifier = category_classifier.classifier
-    threshold = category_classifier.category.threshold
-    chosen, warnings = _choose_attribution(category_classifier, components, config)
-    counter = CountingClassifier(classifier)
-    attribution_map, labels = _attribute(
-        chosen, classifier, counter, image, segmenter, components, config, stopwatch
-    )
-    refinement_labels = segmenter.refinement_labels()
-    problem = SearchProblem(
-        labels,
-        region_scores(attribution_map, labels),
-        threshold=threshold,
-        target=min(threshold, config.target),
-        max_regions=config.max_regions,
-        max_score_increase=config.max_score_increase,
-        refinement_labels=refinement_labels,
-        attribution_map=attribution_map,
-    )
-    evaluator = mask_evaluator(
-        classifier, image, components.fill, max_evaluations=config.max_evaluations
-    )
-    with stopwatch("search"):
-        result = components.search.method(problem, evaluator)
-    return Explanation(
-        result,
-        attribution_map,
-        labels,
-        labels if refinement_labels is None else refinement_labels,
-        chosen.name,
-        counter.images + evaluator.evaluations,
-        warnings,
-    )
+class _Explainer:
+    """Explains one image; categories share the unguided regions and the refinement cells."""
 
+    def __init__(self, image: Image, context: Context) -> None:
+        self._image, self._context = image, context
+        self._components, self._config = context.components, context.config
 
-def _choose_attribution(
-    category_classifier: CategoryClassifier, components: Components, config: Config
-) -> tuple[NamedMethod[Attribution], tuple[str, ...]]:
-    """The attribution method, and warnings where it is not the configured one."""
-    key = category_classifier.category.key
-    chosen, warnings = components.attribution, []
-    has_gradients = isinstance(category_classifier.classifier, GradientClassifier)
-    if chosen.method.needs_gradients and not has_gradients:
-        chosen = components.black_box_attribution
-        warnings.append(
-            f"{key}: the classifier gives no gradients, so {chosen.name} ranked the regions "
-            f"instead of {components.attribution.name}"
+    def explain(self, each: CategoryClassifier) -> Explanation:
+        """The counterfactual of one category."""
+        components, config = self._components, self._config
+        chosen, warnings = self._choose_attribution(each)
+        counter = CountingClassifier(each.classifier)
+        attribution_map, labels = self._attribute(chosen, each.classifier, counter)
+        threshold = each.category.threshold
+        problem = SearchProblem(
+            labels,
+            region_scores(attribution_map, labels),
+            threshold=threshold,
+            target=min(threshold, config.target),
+            max_regions=config.max_regions,
+            max_score_increase=config.max_score_increase,
+            refinement_labels=self._refinement_labels,
+            attribution_map=attribution_map,
         )
-    if config.guided_segmentation and chosen.method.needs_regions:
-        warnings.append(
-            f"{key}: {chosen.name} needs the regions first, so it did not guide the segmentation"
+        evaluator = mask_evaluator(
+            each.classifier, self._image, components.fill, max_evaluations=config.max_evaluations
         )
-    return chosen, tuple(warnings)
+        with self._context.stopwatch("search"):
+            result = components.search.method(problem, evaluator)
+        return Explanation(
+            result,
+            attribution_map,
+            labels,
+            labels if self._refinement_labels is None else self._refinement_labels,
+            chosen.name,
+            counter.images + evaluator.evaluations,
+            warnings,
+        )
 
+    def _choose_attribution(
+        self, each: CategoryClassifier
+    ) -> tuple[NamedMethod[Attribution], tuple[str, ...]]:
+        """The attribution method, and warnings if it is not the configured one."""
+        key, chosen, warnings = each.category.key, self._components.attribution, []
+        if chosen.method.needs_gradients and not isinstance(each.classifier, GradientClassifier):
+            chosen = self._components.black_box_attribution
+            warnings.append(
+                f"{key}: the classifier gives no gradients, so {chosen.name} ranked the regions "
+                f"instead of {self._components.attribution.name}"
+            )
+        if self._config.guided_segmentation and chosen.method.needs_regions:
+            warnings.append(
+                f"{key}: {chosen.name} needs the regions first, so it did not guide the "
+                "segmentation"
+            )
+        return chosen, tuple(warnings)
 
-def _attribute(
-    chosen: NamedMethod[Attribution],
-    classifier: Classifier,
-    counter: CountingClassifier,
-    image: Image,
-    segmenter: _Segmenter,
-    components: Components,
-    config: Config,
-    stopwatch: Stopwatch,
-) -> tuple[AttributionMap, Labels]:
-    """Attribution map and regions. Which comes first depends on the attribution method."""
-    method = chosen.method
-    scored = classifier if method.needs_gradients else counter
-    if method.needs_regions:
-        labels = segmenter.labels()
+    def _attribute(
+        self, chosen: NamedMethod[Attribution], classifier: Classifier, counter: CountingClassifier
+    ) -> tuple[AttributionMap, Labels]:
+        """Attribution map and regions. Which comes first depends on the attribution method."""
+        method, stopwatch = chosen.method, self._context.stopwatch
+        # Only scored images are counted; the gradient methods need the classifier itself.
+        source = classifier if method.needs_gradients else counter
+        if method.needs_regions:
+            labels = self._unguided_labels
+            with stopwatch("attribution"):
+                return method(
+                    source, self._image, labels=labels, fill=self._components.fill
+                ), labels
         with stopwatch("attribution"):
-            return method(scored, image, labels=labels, fill=components.fill), labels
-    with stopwatch("attribution"):
-        attribution_map = method(scored, image)
-    guidance = attribution_map if config.guided_segmentation else None
-    return attribution_map, segmenter.labels(guidance)
+            attribution_map = method(source, self._image)
+        if not self._config.guided_segmentation:
+            return attribution_map, self._unguided_labels
+        return attribution_map, self._segment(attribution_map)
+
+    def _segment(self, guidance: AttributionMap | None) -> Labels:
+        with self._context.stopwatch("regions"):
+            return self._components.segmentation.method(self._image, guidance=guidance)
+
+    @cached_property
+    def _unguided_labels(self) -> Labels:
+        return self._segment(None)
+
+    @cached_property
+    def _refinement_labels(self) -> Labels | None:
+        """Small cells; ``None`` if the search keeps whole regions."""
+        if self._components.refinement is None:
+            return None
+        with self._context.stopwatch("regions"):
+            return self._components.refinement(self._image)
 
 
 class CountingClassifier:
-    """Counts the images that an attribution scores; gradients are not counted."""
+    """Counts the images that an attribution scores."""
 
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
@@ -183,32 +181,3 @@ class CountingClassifier:
         """As the classifier scores."""
         self.images += len(images)
         return self._classifier.score(images)
-
-
-@dataclass
-class _Segmenter:
-    """Segments one image; categories share the unguided regions and the refinement cells."""
-
-    image: Image
-    components: Components
-    stopwatch: Stopwatch
-    _cache: dict[str, Labels] = field(default_factory=dict)
-
-    def labels(self, guidance: AttributionMap | None = None) -> Labels:
-        """Regions; with guidance they belong to one category and are not shared."""
-        if guidance is None and "regions" in self._cache:
-            return self._cache["regions"]
-        with self.stopwatch("regions"):
-            labels = self.components.segmentation.method(self.image, guidance=guidance)
-        if guidance is None:
-            self._cache["regions"] = labels
-        return labels
-
-    def refinement_labels(self) -> Labels | None:
-        """Small cells; ``None`` if the search keeps whole regions."""
-        if self.components.refinement is None:
-            return None
-        if "refinement" not in self._cache:
-            with self.stopwatch("regions"):
-                self._cache["refinement"] = self.components.refinement(self.image)
-        return self._cache["refinement"]

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterveil.config import Config
 from counterveil.masking.candidates import candidate_masks
 from counterveil.masking.objects import complete_objects
 from counterveil.masking.union import ScoreConstraint, unite_masks
-from counterveil.pipeline.components import CategoryClassifier, Components, mask_evaluator
+from counterveil.pipeline.components import CategoryClassifier, Context, mask_evaluator
 from counterveil.pipeline.explain import Explanation
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.types import AttributionMap, Image, Mask, Masks, Scores
 
 
@@ -34,9 +32,7 @@ def core_mask(
     image: Image,
     flagged: Sequence[CategoryClassifier],
     explanations: Mapping[str, Explanation],
-    components: Components,
-    config: Config,
-    stopwatch: Stopwatch,
+    context: Context,
 ) -> CoreMask | None:
     """Unite the masks of the categories; ``None`` if one of them was not found."""
     results = [explanation.result for explanation in explanations.values()]
@@ -44,17 +40,16 @@ def core_mask(
         return None
     if len(results) == 1:
         return CoreMask(results[0].mask, results[0].irreducible)
+    fill, limit = context.components.fill, context.config.max_evaluations
     constraints = [
         ScoreConstraint(
-            mask_evaluator(
-                each.classifier, image, components.fill, max_evaluations=config.max_evaluations
-            ),
+            mask_evaluator(each.classifier, image, fill, max_evaluations=limit),
             explanations[each.category.key].result.target,
         )
         for each in flagged
     ]
     cells = next(iter(explanations.values())).refinement_labels
-    with stopwatch("search"):
+    with context.stopwatch("search"):
         united = unite_masks([result.mask for result in results], constraints, cells)
     return CoreMask(united.mask, united.irreducible)
 
@@ -64,18 +59,16 @@ def masks_to_try(
     core: CoreMask,
     classifiers: Sequence[CategoryClassifier],
     explanations: Mapping[str, Explanation],
-    components: Components,
-    config: Config,
-    stopwatch: Stopwatch,
+    context: Context,
 ) -> Iterator[Mask]:
     """Masks that hold the core, the preferred one first and the core itself last.
 
     A veil that follows an object's outline shows its shape, and a shape can be unsafe by itself.
     So wider masks and masks with fewer whole objects follow the completed one.
     """
-    if not config.complete_objects or components.refinement is None:
+    if not context.config.complete_objects or context.components.refinement is None:
         return iter([core.mask])
-    with stopwatch("objects"):
+    with context.stopwatch("objects"):
         completed = complete_objects(
             image,
             core.mask,
@@ -85,7 +78,7 @@ def masks_to_try(
 
     def margin(masks: Masks) -> Scores:
         """Worst score above its threshold, under each mask."""
-        veiled = components.fill(image, masks)
+        veiled = context.components.fill(image, masks)
         worst: Scores = np.max(
             [each.classifier.score(veiled) - each.category.threshold for each in classifiers],
             axis=0,

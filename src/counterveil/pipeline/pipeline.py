@@ -12,7 +12,7 @@ from counterveil.config import Config
 from counterveil.errors import BOUNDARY_ERRORS, UsageError, describe_error
 from counterveil.images import load
 from counterveil.pipeline.assess import Assessment, assess
-from counterveil.pipeline.components import CategoryClassifier, Components
+from counterveil.pipeline.components import CategoryClassifier, Components, Context
 from counterveil.pipeline.examination import Examination
 from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
 from counterveil.pipeline.results import frame_warnings, make_record
@@ -107,23 +107,23 @@ class Pipeline:
             return Examination(record, output_name=output_name)
 
     def _examine(self, file: FileSource, output_name: str) -> Examination:
-        config, components, stopwatch = self.config, self.components, Stopwatch()
+        stopwatch = Stopwatch()
+        context = Context(self.components, self.config, stopwatch)
         with stopwatch("decode"):
-            frames = load(file.data, name=file.name, limits=config.limits())
+            frames = load(file.data, name=file.name, limits=self.config.limits())
         frames = tuple(replace(frame, notes=(*frame.notes, *file.notes)) for frame in frames)
         with stopwatch("score"):
             assessment = assess(frames, self.classifiers)
-        veiled = veil(assessment, components, config, stopwatch)
+        veiled = veil(assessment, context)
         result = RationaleResult(None, veiled)
         if self.reasoner is not None:
-            writer = RationaleWriter(self.reasoner, assessment, components, config, stopwatch)
+            writer = RationaleWriter(self.reasoner, assessment, context)
             result = writer.write(veiled)
         record = make_record(
             assessment,
             result.veiled,
             result.rationale,
-            components,
-            config,
+            context,
             name=file.name,
             output_name=output_name,
             complete=assessment.complete and not result.not_assessed,

@@ -9,13 +9,11 @@ import numpy as np
 
 from counterveil import narrative
 from counterveil.categories import ControlCode
-from counterveil.config import Config
 from counterveil.errors import BOUNDARY_ERRORS, describe_error
 from counterveil.pipeline.assess import Assessment
-from counterveil.pipeline.components import Components
+from counterveil.pipeline.components import Context
 from counterveil.pipeline.results import category_results
 from counterveil.pipeline.scale import enlarge_mask, shrink_image
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import VeiledFrame, widen
 from counterveil.reasoning.interfaces import GroundedAnswer, Reasoner, ask_with_grounding
 from counterveil.record import Answer, Rationale
@@ -49,16 +47,12 @@ class RationaleWriter:
     Attributes:
         reasoner: the vision-language model.
         assessment: scores of the file.
-        components: search and segmentation, to veil more for the answers.
-        config: which questions, which guidance, whether more is veiled.
-        stopwatch: measures the stages.
+        context: which questions and guidance; search and segmentation, to veil more for answers.
     """
 
     reasoner: Reasoner
     assessment: Assessment
-    components: Components
-    config: Config
-    stopwatch: Stopwatch
+    context: Context
 
     def write(self, veiled: VeiledFrame) -> RationaleResult:
         """Ask; veil what is still answered yes, if configured; then ask again."""
@@ -75,7 +69,7 @@ class RationaleWriter:
 
     def control_code(self) -> ControlCode:
         """Scores of the released frame, which is what the reasoner sees, or configured guidance."""
-        classifiers, guidance = self.assessment.classifiers, self.config.guidance
+        classifiers, guidance = self.assessment.classifiers, self.context.config.guidance
         if guidance is not None:
             keys = [each.category.key for each in classifiers]
             return ControlCode({key: guidance.get(key, 0.0) for key in keys})
@@ -89,7 +83,7 @@ class RationaleWriter:
 
     def _ask(self, veiled: VeiledFrame) -> RationaleResult:
         try:
-            with self.stopwatch("reason"):
+            with self.context.stopwatch("reason"):
                 rationale = self._rationale(veiled)
         except BOUNDARY_ERRORS as error:
             sentence = f"no rationale was written: {describe_error(error)}"
@@ -99,12 +93,12 @@ class RationaleWriter:
 
     def _rationale(self, veiled: VeiledFrame) -> Rationale:
         assessment = self.assessment
-        results = category_results(assessment, veiled, self.components, self.config)
+        results = category_results(assessment, veiled, self.context)
         flagged = {result.key for result in results if result.flagged}
         questions = [
             (each.category.key, question.text)
             for each in assessment.classifiers
-            if self.config.questions == "all" or each.category.key in flagged
+            if self.context.config.questions == "all" or each.category.key in flagged
             for question in each.category.questions
         ]
         response = ask_with_grounding(
@@ -129,7 +123,7 @@ class RationaleWriter:
 
     def _with_sentences(self, rationale: Rationale, veiled: VeiledFrame) -> Rationale:
         """The rationale with the text for the moderator and the statement for the poster."""
-        results = category_results(self.assessment, veiled, self.components, self.config)
+        results = category_results(self.assessment, veiled, self.context)
         source = self.assessment.source(self.assessment.frame.name)
         return replace(
             rationale,
@@ -151,7 +145,7 @@ class RationaleWriter:
 
     def _veil_answers(self, veiled: VeiledFrame, rationale: Rationale) -> VeiledFrame:
         """A wider veil under which every answer is no; with a warning where there is none."""
-        if veiled.whole_image or not self.config.veil_answers:
+        if veiled.whole_image or not self.context.config.veil_answers:
             return veiled
         still_yes = [
             answer.question
@@ -161,11 +155,9 @@ class RationaleWriter:
         if not still_yes:
             return veiled
         try:
-            with self.stopwatch("answers"):
+            with self.context.stopwatch("answers"):
                 more = self._mask_for_answers(veiled, still_yes, ControlCode(rationale.control))
-                wider = (
-                    None if more is None else widen(veiled, more, self.assessment, self.stopwatch)
-                )
+                wider = None if more is None else widen(veiled, more, self.assessment, self.context)
         except BOUNDARY_ERRORS as error:
             warning = f"what is still answered yes could not be veiled: {describe_error(error)}"
             return replace(veiled, warnings=(*veiled.warnings, warning))
@@ -189,17 +181,17 @@ class RationaleWriter:
                 float,
             )
 
-        fill, config = veiled.fill, self.config
+        fill, config = veiled.fill, self.context.config
         small = shrink_image(self.assessment.frame.pixels, config.search_size)
         image = fill(small, enlarge_mask(veiled.mask, *small.shape[:2])[None])[0]
-        labels = self.components.segmentation.method(small)
+        labels = self.context.components.segmentation.method(small)
         # Definition 2: a region matters as much as hiding it alone lowers the score.
         alone = np.stack([fill(image, (labels == n)[None])[0] for n in np.unique(labels)])
         problem = SearchProblem(
             labels, -score(alone), threshold=0.5, target=0.5, max_regions=config.max_regions
         )
         evaluator = MaskEvaluator(image, score, fill, max_evaluations=config.max_evaluations)
-        found = self.components.search.method(problem, evaluator)
+        found = self.context.components.search.method(problem, evaluator)
         if found.outcome != "found":
             return None
         return enlarge_mask(found.mask, *veiled.mask.shape)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from counterveil.config import Config
 from counterveil.pipeline.assess import Assessment
-from counterveil.pipeline.components import CategoryClassifier, Components
+from counterveil.pipeline.components import CategoryClassifier, Context
 from counterveil.pipeline.veil import VeiledFrame
 from counterveil.record import (
     CategoryResult,
@@ -22,7 +21,7 @@ from counterveil.types import ModelInfo
 
 
 def category_results(
-    assessment: Assessment, veiled: VeiledFrame, components: Components, config: Config
+    assessment: Assessment, veiled: VeiledFrame, context: Context
 ) -> tuple[CategoryResult, ...]:
     """One result for each category: the score of its worst frame, the veil of the released one."""
     results = []
@@ -36,7 +35,7 @@ def category_results(
                 threshold=category.threshold,
                 flagged=score >= category.threshold,
                 counterfactual=_counterfactual(
-                    each, float(assessment.frame_scores[index]), veiled, components, config
+                    each, float(assessment.frame_scores[index]), veiled, context
                 ),
                 title=category.title,
                 classifier=each.classifier.info.name,
@@ -50,8 +49,7 @@ def make_record(
     assessment: Assessment,
     veiled: VeiledFrame,
     rationale: Rationale | None,
-    components: Components,
-    config: Config,
+    context: Context,
     *,
     name: str,
     output_name: str,
@@ -66,8 +64,7 @@ def make_record(
         assessment: scores of the file.
         veiled: what is released.
         rationale: ``None`` without a reasoner, or where it failed.
-        components: names of the methods.
-        config: name of the profile, target.
+        context: names of the profile and of the methods.
         name: the file's name.
         output_name: start of the output files' names.
         complete: every frame and every question was assessed.
@@ -78,10 +75,10 @@ def make_record(
     release, fill = veiled.release, veiled.fill
     return Record(
         status="ok" if complete else "partial",
-        profile=config.name,
+        profile=context.config.name,
         source=assessment.source(name),
         created=utc_now(),
-        categories=category_results(assessment, veiled, components, config),
+        categories=category_results(assessment, veiled, context),
         rationale=rationale,
         outputs=Outputs(
             VeiledOutput(
@@ -119,14 +116,13 @@ def _counterfactual(
     each: CategoryClassifier,
     score_before: float,
     veiled: VeiledFrame,
-    components: Components,
-    config: Config,
+    context: Context,
 ) -> CounterfactualResult:
     key, threshold = each.category.key, each.category.threshold
     score_after = veiled.release.scores[key]
     explanation = veiled.explanations.get(key)
     if explanation is None:
-        target = min(threshold, config.target)
+        target = min(threshold, context.config.target)
         result = CounterfactualResult.not_needed(score_before, target=target)
         return replace(result, score_after=score_after, verified=score_after < threshold)
     found = explanation.result
@@ -146,7 +142,7 @@ def _counterfactual(
         irreducible=veiled.irreducible,
         evaluations=explanation.evaluations,
         attribution=explanation.attribution,
-        segmentation=components.segmentation.name,
-        search=components.search.name,
+        segmentation=context.components.segmentation.name,
+        search=context.components.search.name,
         fill=veiled.fill.name,
     )

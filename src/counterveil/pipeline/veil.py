@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from counterveil.config import Config
 from counterveil.fills import Fill
 from counterveil.fills import fill as fill_by_name
 from counterveil.pipeline.assess import Assessment
-from counterveil.pipeline.components import Components
+from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.mask import core_mask, masks_to_try
 from counterveil.pipeline.release import Release, release
 from counterveil.pipeline.scale import enlarge_mask, shrink_image
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.types import Image, Mask
 
 
@@ -47,36 +45,31 @@ class VeiledFrame:
     warnings: tuple[str, ...] = ()
 
 
-def veil(
-    assessment: Assessment, components: Components, config: Config, stopwatch: Stopwatch
-) -> VeiledFrame:
+def veil(assessment: Assessment, context: Context) -> VeiledFrame:
     """Veil and release the worst frame.
 
     The search works on a small copy of the image first, then at full resolution. If both fail,
     the whole image is veiled: an image without a counterfactual is never released as safe.
     """
-    frame, classifiers = assessment.frame, assessment.classifiers
-    nothing = np.zeros((frame.height, frame.width), bool)
+    frame, fill = assessment.frame, context.components.fill
     if not assessment.flagged:
-        with stopwatch("release"):
-            released = release(frame.pixels, nothing, components.fill, classifiers)
-        return VeiledFrame(released, nothing, components.fill)
+        nothing = np.zeros((frame.height, frame.width), bool)
+        return VeiledFrame(_release(assessment, nothing, fill, context), nothing, fill)
     explanations: dict[str, Explanation] = {}
-    for image in _resolutions(frame.pixels, config.search_size):
-        explanations = explain(image, assessment.flagged, components, config, stopwatch)
-        found = _release_first_safe(image, assessment, explanations, components, config, stopwatch)
+    for image in _resolutions(frame.pixels, context.config.search_size):
+        explanations = explain(image, assessment.flagged, context)
+        found = _release_first_safe(image, assessment, explanations, context)
         if found is not None:
             return found
-    return _veil_everything(assessment, explanations, components.fill, stopwatch)
+    return _veil_everything(assessment, explanations, context)
 
 
 def widen(
-    veiled: VeiledFrame, more: Mask, assessment: Assessment, stopwatch: Stopwatch
+    veiled: VeiledFrame, more: Mask, assessment: Assessment, context: Context
 ) -> VeiledFrame | None:
     """A frame with more veiled, for the reasoner's answers; ``None`` if that is not safe."""
     mask = veiled.mask | more
-    with stopwatch("release"):
-        released = release(assessment.frame.pixels, mask, veiled.fill, assessment.classifiers)
+    released = _release(assessment, mask, veiled.fill, context)
     if not released.safe:
         return None
     added = float((mask & ~veiled.mask).mean())
@@ -86,6 +79,11 @@ def widen(
         mask=mask,
         answered_fraction=veiled.answered_fraction + added,
     )
+
+
+def _release(assessment: Assessment, mask: Mask, fill: Fill, context: Context) -> Release:
+    with context.stopwatch("release"):
+        return release(assessment.frame.pixels, mask, fill, assessment.classifiers)
 
 
 def _resolutions(pixels: Image, search_size: int) -> Iterator[Image]:
@@ -99,22 +97,16 @@ def _release_first_safe(
     image: Image,
     assessment: Assessment,
     explanations: Mapping[str, Explanation],
-    components: Components,
-    config: Config,
-    stopwatch: Stopwatch,
+    context: Context,
 ) -> VeiledFrame | None:
     """The first candidate mask whose file is safe; ``None`` if there is none."""
-    frame, fill = assessment.frame, components.fill
-    core = core_mask(image, assessment.flagged, explanations, components, config, stopwatch)
+    frame, fill = assessment.frame, context.components.fill
+    core = core_mask(image, assessment.flagged, explanations, context)
     if core is None:
         return None
-    masks = masks_to_try(
-        image, core, assessment.classifiers, explanations, components, config, stopwatch
-    )
-    for candidate in masks:
+    for candidate in masks_to_try(image, core, assessment.classifiers, explanations, context):
         mask = enlarge_mask(candidate, frame.height, frame.width)
-        with stopwatch("release"):
-            released = release(frame.pixels, mask, fill, assessment.classifiers)
+        released = _release(assessment, mask, fill, context)
         if released.safe:
             return VeiledFrame(
                 released,
@@ -128,19 +120,14 @@ def _release_first_safe(
 
 
 def _veil_everything(
-    assessment: Assessment,
-    explanations: Mapping[str, Explanation],
-    fill: Fill,
-    stopwatch: Stopwatch,
+    assessment: Assessment, explanations: Mapping[str, Explanation], context: Context
 ) -> VeiledFrame:
-    frame = assessment.frame
+    frame, fill = assessment.frame, context.components.fill
     everything = np.ones((frame.height, frame.width), bool)
     if fill.reversible_risk:
         fill = fill_by_name("black")  # a blur of the whole image hides nothing for certain
-    with stopwatch("release"):
-        released = release(frame.pixels, everything, fill, assessment.classifiers)
     return VeiledFrame(
-        released,
+        _release(assessment, everything, fill, context),
         everything,
         fill,
         explanations,

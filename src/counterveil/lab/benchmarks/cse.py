@@ -21,6 +21,7 @@ from counterveil.lab.benchmarks.methods import Method
 from counterveil.lab.benchmarks.region_metrics import mask_overlap
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
 from counterveil.pipeline.assess import Assessment
+from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import veil
@@ -130,7 +131,7 @@ def _warm_up(
 ) -> None:
     cheap = replace(components, search=NamedMethod("greedy", search.make("greedy")))
     config = make_config(method.config, max_regions=1, max_evaluations=2)
-    explain(item.image, [category_classifier], cheap, config, Stopwatch())
+    explain(item.image, [category_classifier], Context(cheap, config, Stopwatch()))
 
 
 def _explain(
@@ -143,7 +144,7 @@ def _explain(
     observed = AnytimeSearch(components.search.method)
     components = replace(components, search=NamedMethod(components.search.name, observed))
     explanation = explain(
-        item.image, [category_classifier], components, method.config, Stopwatch()
+        item.image, [category_classifier], Context(components, method.config, Stopwatch())
     )[category_classifier.category.key]
     # Images scored by the attribution come before those of the search.
     before = explanation.evaluations - observed.evaluations
@@ -163,7 +164,7 @@ def _release(
     assessment = Assessment(
         frames, (replace(category_classifier, classifier=counter),), np.array([[1.0]])
     )
-    veiled = veil(assessment, components, method.config, Stopwatch())
+    veiled = veil(assessment, Context(components, method.config, Stopwatch()))
     explanation = veiled.explanations[category_classifier.category.key]
     result = replace(explanation.result, mask=veiled.mask)
     if veiled.whole_image:

@@ -15,7 +15,7 @@ from counterveil.types import (
     SearchResult,
 )
 
-CurvePoint = tuple[int, float]
+Curve = list[tuple[int, float]]
 """Images scored so far, and the veiled share of the image."""
 
 
@@ -33,7 +33,7 @@ class AnytimeSearch:
     def __init__(self, search: Search) -> None:
         self._search = search
         self.evaluations = 0
-        self.curve: list[CurvePoint] = []
+        self.curve: Curve = []
 
     def __call__(self, problem: SearchProblem, evaluator: MaskEvaluator) -> SearchResult:
         """Search and record."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -101,12 +101,12 @@ def run(
         metrics = {}
         for classifier in classifiers:
             key = classifier.category.key
-            metrics[key] = checkpoint.measure_in_chunks(
+            metrics[key] = checkpoint.measure(
                 f"{name}, {key}",
                 size.scenes,
-                CHUNK_SIZE,
-                partial(_measure_scenes, make_map, classifier, scenes, size, step),
+                partial(_measure_scenes, make_map, classifier, scenes, size),
                 step=step,
+                chunk_size=CHUNK_SIZE,
             )
         metrics["all"] = [item for items in metrics.values() for item in items]
         rows[name] = {key: summarise(items) for key, items in metrics.items()}
@@ -154,19 +154,12 @@ def _measure_scenes(
     classifier: CategoryClassifier,
     scenes: SceneDataset,
     size: Size,
-    step: Step,
     indices: range,
-) -> list[Any]:
-    measurements = []
+) -> Iterator[dict[str, float | None]]:
     for index in indices:
         item = scenes.flagged_images(classifier, size.scenes)[index]
         attribution_map = make_map(classifier, item)
-        with_road = index < size.road
-        measurements.append(
-            measure_map(attribution_map, classifier, item, size=size, with_road=with_road)
-        )
-        step()
-    return measurements
+        yield measure_map(attribution_map, classifier, item, size=size, with_road=index < size.road)
 
 
 def _map_functions() -> dict[str, MapFunction]:

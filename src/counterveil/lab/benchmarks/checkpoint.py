@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,9 @@ from counterveil.errors import UsageError
 
 Step = Callable[[], None]
 """Advances a progress bar by one."""
+
+Measure = Callable[[range], Iterable[Any]]
+"""Measures some items, one after the other."""
 
 
 class Checkpoint:
@@ -52,44 +54,35 @@ class Checkpoint:
         text = "".join(json.dumps(line) + "\n" for line in lines or [expected])
         write_atomic(path, text.encode())
 
-    def __contains__(self, part: str) -> bool:
-        return part in self._parts
-
-    def get_or_measure(self, part: str, measure: Callable[[], Any]) -> Any:
-        """The stored value of a part as JSON data; measured and stored if it is missing."""
-        if part not in self._parts:
-            self._parts[part] = _as_json(measure())
-            if self._path is not None:
-                append_line(self._path, {"part": part, "value": self._parts[part]})
-        return self._parts[part]
-
-    def measure_in_chunks(
-        self,
-        name: str,
-        count: int,
-        chunk_size: int,
-        measure: Callable[[range], list[Any]],
-        *,
-        step: Step,
+    def measure(
+        self, name: str, count: int, measure: Measure, *, step: Step, chunk_size: int = 10
     ) -> list[Any]:
-        """Measure items 0 to ``count``, storing each chunk as one part.
+        """Measure items 0 to ``count`` in chunks; each chunk is stored, and measured only once.
 
         Args:
-            name: start of the parts' names.
+            name: name of the measurement.
             count: number of items.
-            chunk_size: items per part.
-            measure: measures some items and calls ``step`` after each.
-            step: called here once for each item that was stored before.
+            measure: measures some items one by one.
+            step: called after each item, measured now or before.
+            chunk_size: items per stored part.
+
+        Returns:
+            One value per item, as JSON data.
         """
         values: list[Any] = []
         for start in range(0, count, chunk_size):
             items = range(start, min(start + chunk_size, count))
             part = f"{name}, {items.start} to {items.stop}"
-            stored = part in self
-            chunk = self.get_or_measure(part, partial(measure, items))
-            values += chunk
-            for _ in chunk if stored else ():
+            stored = self._parts.get(part)
+            chunk = []
+            for value in measure(items) if stored is None else stored:
+                chunk.append(_as_json(value))
                 step()
+            if stored is None:
+                self._parts[part] = chunk
+                if self._path is not None:
+                    append_line(self._path, {"part": part, "value": chunk})
+            values += chunk
         return values
 
     def remove(self) -> None:

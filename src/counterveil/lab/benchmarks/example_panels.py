@@ -13,7 +13,7 @@ from counterveil.images import decode_clean, encode_png
 from counterveil.lab.benchmarks.cse import decode_mask
 from counterveil.lab.benchmarks.datasets import FlaggedImage, SceneDataset
 from counterveil.pipeline import Pipeline
-from counterveil.report.pictures import heat_png, regions_png
+from counterveil.report.pictures import heatmap_png, regions_png
 from counterveil.types import Image, Mask
 
 COLUMNS = ("safe part", "attribution", "regions", "veiled")
@@ -71,7 +71,7 @@ def make_panels(pipeline: Pipeline, scene: FlaggedImage) -> tuple[Image, Image, 
     explanations = list(examination.explanations.values())
     veiled = decode_clean(examination.veiled)
     mask = decode_mask(examination.mask)
-    heat = heat_png([explanation.attribution_map for explanation in explanations])
+    heat = heatmap_png([explanation.attribution_map for explanation in explanations])
     regions = regions_png(explanations[0].labels, mask)
     safe = safe_part(scene.image, scene.truth)
     return safe, _overlay(veiled, heat), _overlay(veiled, regions), veiled

@@ -29,11 +29,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from counterveil.categories import CATEGORIES, PAPER, ControlCode
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, ControlCode
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.options import GenerationSettings
 
-QUESTIONS = [q.text for key in PAPER for q in CATEGORIES[key].questions][:8]
+QUESTIONS = [q.text for key in PAPER_CATEGORIES for q in CATEGORIES[key].questions][:8]
 GOAL = 0.25
 
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
-from counterveil.reasoning.memory import vicuna_config
 from counterveil.reasoning.modules import ControlConfig
+from counterveil.reasoning.options import vicuna_config
 from measuring import device_name, emit, in_turn, machine, ratios, seconds, spread
 
 from transformers import (  # isort: skip  (after torchvision, which instructblip imports)

@@ -9,7 +9,7 @@ import pytest
 from counterveil.categories import (
     CATEGORIES,
     GENERIC_QUESTIONS,
-    PAPER,
+    PAPER_CATEGORIES,
     Category,
     ControlCode,
 )
@@ -17,7 +17,9 @@ from counterveil.errors import UsageError
 
 
 def test_the_papers_categories_ask_the_questions_of_its_table_2():
-    asked = {key: [question.text for question in CATEGORIES[key].questions] for key in PAPER}
+    asked = {
+        key: [question.text for question in CATEGORIES[key].questions] for key in PAPER_CATEGORIES
+    }
     assert asked == {
         "sexually_explicit": [
             "Does the image contain any sexual content or nudity?",

@@ -80,7 +80,7 @@ def test_a_wrong_option_is_refused_with_file_key_and_what_is_allowed(tmp_path, l
 
 def test_all_errors_of_a_file_are_told_at_once(tmp_path):
     path = written(tmp_path, "target = 2\nmax_regions = 0" + CATEGORY)
-    with pytest.raises(UsageError, match="'target' .*; 'max_regions' "):
+    with pytest.raises(UsageError, match=r"'target' .*; 'max_regions' "):
         read_config(path)
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_category_is_refused_with_its_place_and_what_is_allowed(tmp_path
 
 
 def test_a_file_that_cannot_be_read_is_an_error_with_its_name(tmp_path):
-    with pytest.raises(UsageError, match="none.toml: cannot be read"):
+    with pytest.raises(UsageError, match=r"none\.toml: cannot be read"):
         read_config(tmp_path / "none.toml")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe")

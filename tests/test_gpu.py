@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from counterveil import attribution, classifiers, profiles
-from counterveil.categories import PAPER
+from counterveil.categories import PAPER_CATEGORIES
 from counterveil.fills import fill
 from counterveil.images import decode_clean, encode_png, load
 from counterveil.lab.scenes import draw_scene
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("key", PAPER)
+@pytest.mark.parametrize("key", PAPER_CATEGORIES)
 def test_scores_and_maps_are_those_of_the_cpu(key):
     here, there = (classifiers.load(f"pictograms:{key}", device=name) for name in ("cpu", DEVICE))
     scenes = [draw_scene(3, n, split="test", category=key).pixels for n in range(16)]
@@ -44,7 +44,7 @@ def test_scores_and_maps_are_those_of_the_cpu(key):
 
 def test_what_is_released_is_verified_and_safe_pixels_stay():
     pipeline = profiles.load("pictograms", reasoner="", device=DEVICE)
-    for key in PAPER:
+    for key in PAPER_CATEGORIES:
         pixels = draw_scene(4, 0, split="test", category=key, kind="unsafe").pixels
         examination = pipeline.examine(encode_png(pixels))
         results = {result.key: result for result in examination.record.categories}

@@ -274,5 +274,5 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
 """The built-in ones by key: the paper's three with its moderator questions (Table 2), watched
 by the classifiers for proxy scenes, and faces."""
 
-PAPER = ("sexually_explicit", "cyberbullying", "self_harm")
+PAPER_CATEGORIES = ("sexually_explicit", "cyberbullying", "self_harm")
 """Keys of the paper's three categories."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from counterveil.errors import UsageError
 
 MAX_NAME_BYTES = 200
-"""Longest start of an output name. File systems allow 255 bytes, some fewer, and suffixes follow."""
+"""Longest start of an output name: file systems allow 255 bytes or fewer, and suffixes follow."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _expand(text: str) -> Iterator[tuple[Path, str]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Every file below a folder; also links to folders and unreadable folders, which get records."""
+    """Every file below a folder, and links to folders and unreadable folders: they get records."""
     unread: list[OSError] = []
     found = []
     for where, folders, files in os.walk(folder, onerror=unread.append):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
-from counterveil.categories import CATEGORIES, PAPER, Category
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category
 from counterveil.config import Config, make_config, read_config
 from counterveil.errors import ModelError, UsageError
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
@@ -33,7 +33,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
     {
         "pictograms": Config(
             name="pictograms",
-            categories=tuple(CATEGORIES[key] for key in PAPER),
+            categories=tuple(CATEGORIES[key] for key in PAPER_CATEGORIES),
             notice="the pictogram classifiers know drawn pictograms only; "
             "their scores say nothing about photographs",
             reasoner="pictograms:scenes",

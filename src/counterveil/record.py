@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from counterveil.errors import UsageError
-from counterveil.record_schema import schema, validate
-from counterveil.serialization import canonical_json, from_plain, to_plain
+from counterveil.serialization import canonical_json, from_plain, schema, to_plain, validate
 from counterveil.types import ModelInfo, Outcome
 
 __all__ = [

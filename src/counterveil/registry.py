@@ -32,7 +32,7 @@ def make_component(kind: str, table: Mapping[str, Callable[..., T]], name: str, 
         raise UsageError(f"no {kind} is called {name!r}; choose one of {', '.join(table)}")
     try:
         return table[name](**options)
-    except TypeError as error:
+    except TypeError as error:  # an unknown option
         raise UsageError(f"{kind} {name!r}: {error}") from error
 
 
@@ -63,7 +63,7 @@ def check_spec(kind: str, table: Mapping[str, Any], spec: str) -> None:
 
 def check_device(device: str) -> None:
     """Refuse an unusable device before any model is loaded; ``cpu`` does not import torch."""
-    if device == "cpu":
+    if device == "cpu":  # always usable
         return
     if not _DEVICE.fullmatch(device):
         raise UsageError(f"no device is called {device!r}; choose cpu, cuda, cuda:1, mps or xpu")

@@ -1,9 +1,12 @@
-"""Frozen dataclasses to plain data and back; plain data to canonical JSON."""
+"""Records as data: plain values, the JSON Schema, canonical JSON."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
+from functools import cache
+from importlib import resources
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -60,3 +63,35 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, dict):
         return {_without_surrogates(key): _without_surrogates(v) for key, v in value.items()}
     return [_without_surrogates(item) for item in value] if isinstance(value, list) else value
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a record. The returned dictionary is shared; do not change it."""
+    text = resources.files("counterveil").joinpath("schema/record.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def validate(value: Mapping[str, Any]) -> None:
+    """Validate a record's dictionary.
+
+    Raises:
+        UsageError: the message gives the JSON path of the first error, and the error.
+    """
+    from jsonschema.exceptions import best_match
+
+    error = best_match(_validator().iter_errors(value))
+    if error is not None:
+        raise UsageError(f"record is invalid at {error.json_path}: {error.message}")
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError as broken:
+        raise UsageError("record is invalid: a number is NaN or infinite") from broken
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema())

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from counterveil.attribution import make
-from counterveil.attribution.hooks import borrowed, substituted
+from counterveil.attribution.layers import borrowed, substituted
 from tests.attribution import nets
 
 

@@ -1,4 +1,4 @@
-"""Whole objects, as far as is safe: one that provokes a classifier does not uncover the others."""
+"""Whole objects are veiled as far as that is safe, each independently of the others."""
 
 import numpy as np
 import pytest
@@ -10,18 +10,18 @@ IMAGE = np.full((40, 90, 3), 200, np.uint8)
 OBJECTS = [np.zeros(IMAGE.shape[:2], bool) for _ in range(3)]
 for at, part in enumerate(OBJECTS):
     part[10:30, 5 + 30 * at : 25 + 30 * at] = True
-WHOLE = np.logical_or.reduce(OBJECTS)
-CORE = WHOLE & (np.indices(WHOLE.shape)[0] < 15)
+OBJECT_MASK = np.logical_or.reduce(OBJECTS)
+CORE_MASK = OBJECT_MASK & (np.indices(OBJECT_MASK.shape)[0] < 15)
 
 
-class Startled:
+class ShapeSensitive:
     """Unsafe where at least ``many`` of these objects are veiled whole."""
 
     def __init__(self, *parts, many=1):
-        self.parts, self.many, self.asked = parts, many, 0
+        self.parts, self.many, self.scored = parts, many, 0
 
     def score(self, images):
-        self.asked += len(images)
+        self.scored += len(images)
         black = images.sum(axis=-1) == 0
         whole = [black[:, part].all(axis=1) for part in self.parts]
         hidden = np.sum(whole, axis=0) if whole else np.zeros(len(images))
@@ -35,38 +35,38 @@ def completed(*classifiers):
         veiled = fill("black")(IMAGE, masks)
         return np.max([one.score(veiled) - 0.5 for one in classifiers], axis=0)
 
-    masks = candidate_masks(CORE, WHOLE, margin=margin)
+    masks = candidate_masks(CORE_MASK, OBJECT_MASK, margin=margin)
     return next(mask for mask in masks if margin(mask[None])[0] < 0)
 
 
-def test_all_objects_where_that_is_safe():
-    asked = Startled(many=1)
-    assert (completed(asked) == WHOLE).all()
-    assert asked.asked == 1
+def test_whole_objects_where_that_is_safe():
+    classifier = ShapeSensitive(many=1)
+    assert (completed(classifier) == OBJECT_MASK).all()
+    assert classifier.scored == 1
 
 
 @pytest.mark.parametrize("guilty", range(3))
-def test_only_the_object_that_provokes_is_left_at_its_core(guilty):
-    mask = completed(Startled(OBJECTS[guilty]))
+def test_only_the_object_that_raises_a_score_is_reduced_to_its_core(guilty):
+    mask = completed(ShapeSensitive(OBJECTS[guilty]))
     for at, part in enumerate(OBJECTS):
-        assert (mask[part] == (CORE if at == guilty else WHOLE)[part]).all()
+        assert (mask[part] == (CORE_MASK if at == guilty else OBJECT_MASK)[part]).all()
 
 
-def test_each_category_may_drop_one_of_its_own():
-    mask = completed(Startled(OBJECTS[0]), Startled(OBJECTS[2]))
+def test_each_classifier_may_drop_another_object():
+    mask = completed(ShapeSensitive(OBJECTS[0]), ShapeSensitive(OBJECTS[2]))
     assert [mask[part].all() for part in OBJECTS] == [False, True, False]
 
 
-def test_no_more_are_dropped_than_must_be():
-    mask = completed(Startled(*OBJECTS, many=3))
+def test_no_more_objects_are_dropped_than_necessary():
+    mask = completed(ShapeSensitive(*OBJECTS, many=3))
     assert sum(mask[part].all() for part in OBJECTS) == 2
 
 
-def test_the_core_where_nothing_more_is_safe():
-    assert (completed(Startled(*OBJECTS)) == CORE).all()
+def test_core_mask_where_nothing_more_is_safe():
+    assert (completed(ShapeSensitive(*OBJECTS)) == CORE_MASK).all()
 
 
-class Outlines(Startled):
+class Outlines(ShapeSensitive):
     """Unsafe where an object is veiled whole, and nothing beside it."""
 
     def score(self, images):
@@ -75,8 +75,8 @@ class Outlines(Startled):
         return np.where(beside, 0.1, super().score(images))
 
 
-def test_a_wider_veil_where_the_outline_tells():
+def test_a_wider_mask_where_the_outline_raises_the_score():
     mask = completed(Outlines(OBJECTS[0]))
-    assert (mask >= WHOLE).all()
+    assert (mask >= OBJECT_MASK).all()
     assert mask[9:31].any(axis=1).all()
     assert not mask[:9].any()

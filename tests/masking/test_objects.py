@@ -1,4 +1,4 @@
-"""From a part of an object to the object."""
+"""Masks of object parts, completed to whole objects."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from counterveil.masking.objects import CompletionSettings, complete_objects
 
 SIDE = 96
 BAR = (slice(40, 56), slice(12, 84))
-GROUND = (90, 140, 90)
+BACKGROUND = (90, 140, 90)
 
 
 def picture(objects=((BAR, (200, 60, 40)),), noise=4, seed=0):
     rng = np.random.default_rng(seed)
-    image = np.full((SIDE, SIDE, 3), GROUND, int)
+    image = np.full((SIDE, SIDE, 3), BACKGROUND, int)
     for place, colour in objects:
         image[place] = colour
     return np.clip(image + rng.integers(-noise, noise + 1, image.shape), 0, 255).astype(np.uint8)
@@ -61,7 +61,7 @@ def test_another_object_of_another_colour_is_left():
     assert found[inside(other)].mean() < 0.1
 
 
-def test_heat_speaks_for_a_part_of_another_colour():
+def test_attribution_adds_a_part_of_another_colour():
     other = (slice(56, 66), slice(30, 60))
     image = picture(((BAR, (200, 60, 40)), (other, (40, 60, 200))))
     seed, cells = inside((slice(40, 56), slice(30, 60))), partition(image)
@@ -74,7 +74,7 @@ def test_heat_speaks_for_a_part_of_another_colour():
     assert found.mean() < 1.3 * inside(BAR, other).mean()
 
 
-def test_cold_ground_is_left_however_much_it_looks_like_the_object():
+def test_background_without_attribution_is_left_in_spite_of_its_colour():
     image = picture(((BAR, (95, 140, 90)),))
     seed = inside((slice(40, 56), slice(30, 60)))
     attribution_map = np.where(seed, np.float32(1), np.float32(0))
@@ -84,7 +84,7 @@ def test_cold_ground_is_left_however_much_it_looks_like_the_object():
     )
 
 
-def test_a_ground_that_a_seed_runs_out_into_is_left():
+def test_a_result_that_spreads_over_the_background_is_rejected():
     ramp = np.linspace(60, 160, SIDE)
     image = np.stack(
         [np.tile(ramp, (SIDE, 1)), np.full((SIDE, SIDE), 120.0), np.tile(ramp[:, None], (1, SIDE))],
@@ -108,9 +108,9 @@ def test_a_ground_that_a_seed_runs_out_into_is_left():
 
 
 @pytest.mark.parametrize(("part", "hidden"), [(0.25, True), (0.0, False)])
-def test_what_is_written_on_an_object_is_hidden_with_it(part, hidden):
+def test_letters_on_an_object_are_veiled_with_it(part, hidden):
     letters = [(slice(42, 54), slice(x, x + 3)) for x in (34, 42, 50)]
-    image = picture(((BAR, (230, 230, 220)), *((letter, GROUND) for letter in letters)))
+    image = picture(((BAR, (230, 230, 220)), *((letter, BACKGROUND) for letter in letters)))
     seed = inside(BAR) & ~inside(*letters)
     found = complete_objects(
         image,
@@ -123,7 +123,7 @@ def test_what_is_written_on_an_object_is_hidden_with_it(part, hidden):
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_letters_cut_off_by_the_images_edge_are_hidden_too(turns):
+def test_letters_cut_off_by_the_edge_of_the_image_are_veiled_too(turns):
     sign, letter = (slice(0, 40), slice(20, 76)), (slice(0, 16), slice(40, 46))
     image = np.rot90(picture(((sign, (200, 60, 40)), (letter, (240, 240, 240)))), turns)
     seed = np.rot90(inside(sign) & ~inside(letter), turns)
@@ -134,7 +134,7 @@ def test_letters_cut_off_by_the_images_edge_are_hidden_too(turns):
     assert (found & ~np.rot90(inside(sign), turns)).sum() < 0.1 * seed.sum()
 
 
-def test_what_an_object_only_surrounds_is_no_hole_of_it():
+def test_a_large_hole_is_not_filled():
     image = np.full((SIDE, SIDE, 3), 120, np.uint8)
     ring = np.zeros((SIDE, SIDE), bool)
     ring[30:66, 30:66] = True
@@ -160,21 +160,21 @@ def test_each_of_two_objects_is_completed():
     assert found.mean() < 1.3 * inside(left, right).mean()
 
 
-def test_a_seed_on_plain_ground_does_not_flood_the_image():
+def test_a_part_on_plain_background_does_not_flood_the_image():
     image = picture(())
     seed = inside((slice(40, 56), slice(36, 58)))
     assert complete_objects(image, seed, partition(image)).mean() < 6 * seed.mean()
 
 
 @pytest.mark.parametrize("seed", [np.zeros((SIDE, SIDE), bool), np.ones((SIDE, SIDE), bool)])
-def test_nothing_and_everything_stay_as_they_are(seed):
+def test_empty_and_full_masks_stay_as_they_are(seed):
     image = picture()
     assert (complete_objects(image, seed, partition(image)) == seed).all()
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31))
-def test_the_seed_is_always_part_of_it_and_the_result_repeats(number):
+def test_result_includes_the_core_mask_and_is_reproducible(number):
     rng = np.random.default_rng(number)
     image = rng.integers(0, 256, (40, 52, 3)).astype(np.uint8)
     labels = segmentation.make("slic", n_segments=40)(image)

@@ -202,7 +202,10 @@ class Fickle(ColourReasoner):
             raise turn
         rows = super().answer(images, questions, codes, text=text)
         if turn == "silent":
-            return [[QuestionAnswer(a.question, "", None, "the server refused") for a in r] for r in rows]
+            return [
+                [QuestionAnswer(a.question, "", None, "the server refused") for a in r]
+                for r in rows
+            ]
         return rows
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from counterveil.categories import CATEGORIES, PAPER, ControlCode
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, ControlCode
 from counterveil.errors import ModelError, UsageError
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.options import GenerationSettings
 from tests.reasoning import tiny
 
-QUESTIONS = [question.text for key in PAPER for question in CATEGORIES[key].questions]
+QUESTIONS = [question.text for key in PAPER_CATEGORIES for question in CATEGORIES[key].questions]
 OFF = ControlCode({})
 SHORT = GenerationSettings(num_beams=2, max_new_tokens=5)
 

@@ -6,7 +6,7 @@ import pytest
 
 from counterveil import reasoning
 from counterveil.reasoning.conditional import ConditionalBlip
-from counterveil.reasoning.memory import vicuna_config, weight_memory
+from counterveil.reasoning.options import vicuna_config, weight_memory
 from tests.reasoning import tiny
 
 

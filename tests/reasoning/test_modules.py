@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from counterveil.lab.training.reasoner.learning import freeze
 
-from counterveil.categories import PAPER
+from counterveil.categories import PAPER_CATEGORIES
 from counterveil.classifiers import pictograms
 from counterveil.errors import ModelError, UsageError
 from counterveil.lab.training.reasoner import small
-from counterveil.lab.training.reasoner.learning import freeze
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
 from counterveil.reasoning.modules import ControlConfig, ConvPatchEmbedding, PatchEmbeddingConfig
 from tests.reasoning import tiny
@@ -56,5 +56,8 @@ def test_frozen_batch_norm_statistics_do_not_change_in_training_mode():
 def test_small_model_starts_from_the_shipped_classifiers():
     embedding = small.new(seed=0).model.vision_model.embeddings.patch_embedding
     name = "encoder.stages.0.layers.0.layer.0.convolution.weight"
-    shipped = [pictograms.load(key).module.state_dict()["network.resnet." + name] for key in PAPER]
+    shipped = [
+        pictograms.load(key).module.state_dict()["network.resnet." + name]
+        for key in PAPER_CATEGORIES
+    ]
     assert torch.allclose(embedding.network.state_dict()[name], torch.stack(shipped).mean(0))

@@ -7,7 +7,7 @@ import pytest
 
 from counterveil.fills import fill
 from counterveil.search import MaskEvaluator
-from tests.search.scores import Counting, grid, needs_all, picture, strips
+from tests.search.scores import Counting, bands, grid, needs_all, picture
 
 
 def evaluator(labels, score, **options):
@@ -15,7 +15,7 @@ def evaluator(labels, score, **options):
 
 
 def test_score_once_scores_each_set_once_and_score_scores_it_again():
-    labels = strips([2, 2, 2])
+    labels = bands([2, 2, 2])
     counting = Counting(needs_all(labels, [0]))
     masks = evaluator(labels, counting)
     assert masks.score_before == masks.score_before == 1
@@ -29,7 +29,7 @@ def test_score_once_scores_each_set_once_and_score_scores_it_again():
 
 
 def test_the_answer_ends_at_the_first_set_that_the_budget_does_not_cover():
-    labels = strips([2, 2, 2])
+    labels = bands([2, 2, 2])
     masks = evaluator(labels, needs_all(labels, [0]), max_evaluations=3)
     scorer = masks.regions(labels)
     assert scorer.score_once(np.array([[1, 0, 0]], bool)).tolist() == [0]

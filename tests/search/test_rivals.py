@@ -15,7 +15,7 @@ from counterveil.fills import fill
 from counterveil.search import SEARCHES, MaskEvaluator, SearchProblem, make
 from counterveil.search.rivals.ben import TestLog, covering_array
 from counterveil.search.rivals.csra import cost
-from tests.search.scores import Counting, grid, needs_all, needs_any, picture, strips, table
+from tests.search.scores import Counting, bands, grid, needs_all, needs_any, picture, table
 
 WIDTHS = (3, 1, 4, 1, 5)
 
@@ -55,7 +55,7 @@ def random_case(seed, widths=WIDTHS, most=0.3):
     rng = np.random.default_rng(seed)
     values = np.where(rng.random(2 ** len(widths)) < most, rng.random(2 ** len(widths)), 0.95)
     values[0] = 0.9
-    return strips(widths), values, rng.random(len(widths))
+    return bands(widths), values, rng.random(len(widths))
 
 
 def share(labels, regions):
@@ -76,7 +76,7 @@ seeds = st.integers(0, 10_000)
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name != "minimal"])
 @given(seed=seeds, evaluations=st.integers(1, 60), most=st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
-def test_a_budget_is_kept_and_what_is_said_is_so(name, seed, evaluations, most):
+def test_budget_is_kept_and_the_result_is_true(name, seed, evaluations, most):
     labels, values, importance = random_case(seed)
     found = run(
         name, labels, table(labels, values), importance,
@@ -96,7 +96,7 @@ def test_a_budget_is_kept_and_what_is_said_is_so(name, seed, evaluations, most):
 @pytest.mark.parametrize("name", [name for name in SEARCHES if name != "exhaustive"])
 @given(seed=seeds)
 @settings(max_examples=60, deadline=None)
-def test_nothing_is_smaller_than_the_minimum(name, seed):
+def test_no_search_beats_the_exhaustive_minimum(name, seed):
     labels, values, importance = random_case(seed)
     answer = run(name, labels, table(labels, values), importance).answer
     least = run("exhaustive", labels, table(labels, values), importance).answer
@@ -110,7 +110,7 @@ def test_nothing_is_smaller_than_the_minimum(name, seed):
 
 @given(seed=seeds, most=st.integers(1, 5))
 @settings(max_examples=80, deadline=None)
-def test_exhaustive_is_the_least_area_of_all_flips(seed, most):
+def test_exhaustive_returns_the_least_area_of_all_flips(seed, most):
     labels, values, importance = random_case(seed, most=0.1)
     flips = [s for s in subsets(range(5)) if values[code(s)] < 0.5 and len(s) <= most]
     limits = {"max_regions": most}
@@ -124,12 +124,12 @@ def test_exhaustive_is_the_least_area_of_all_flips(seed, most):
 
 
 def test_exhaustive_prefers_a_small_area_to_few_regions():
-    labels = strips(WIDTHS)
+    labels = bands(WIDTHS)
     score = needs_any(labels, [[4], [1, 3], [0]])
     assert run("exhaustive", labels, score, np.ones(5)).regions == {1, 3}
 
 
-def test_exhaustive_refuses_more_than_sixteen_regions():
+def test_exhaustive_rejects_more_than_sixteen_regions():
     labels = grid(1, 17)
     with pytest.raises(UsageError, match="at most 16 regions, got 17"):
         run("exhaustive", labels, needs_all(labels, [0]), np.ones(17))
@@ -145,7 +145,7 @@ def test_exhaustive_finds_nothing_where_the_budget_ends_before_the_proof():
 # --- CSRA ---
 
 
-def test_csra_s_cost_is_its_authors():
+def test_csra_cost_follows_the_published_code():
     scores, areas = np.array([0.5, 0.51, 0.76, 0.9]), np.array([0.1, 0.2, 0.3, 0.4])
     wanted = [0.6, 0.71 + 1, 1.06 + 2, 1.3 + 2 + 10**1.9]
     assert cost(scores, areas) == pytest.approx(wanted)
@@ -178,14 +178,14 @@ def test_csra_never_stops_early_and_may_miss_what_lies_further_down():
     assert (tenth.images, tenth.regions, tenth.answer.depth) == (1024, {8}, 9)
 
 
-def test_csra_pays_area_for_a_lower_score():
-    labels = strips([1] * 10)
+def test_csra_trades_area_for_a_lower_score():
+    labels = bands([1] * 10)
     values = np.full(1024, 0.95)
     values[0], values[code([0])], values[code([0, 1])] = 0.9, 0.45, 0.2  # 0.55 against 0.4
     assert run("csra", labels, table(labels, values), -np.arange(10.0)).regions == {0, 1}
 
 
-def test_csra_is_content_with_the_threshold_and_says_so():
+def test_csra_stops_at_the_threshold_and_reports_it():
     labels = grid(3, 3)
     strict = {"threshold": 0.5, "target": 0.2}
     answer = run(
@@ -232,7 +232,7 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 @given(seed=seeds)
 @settings(max_examples=60, deadline=None)
-def test_sedc_is_the_authors_loop_and_so_are_both_targeted_variants(variant, seed):
+def test_sedc_and_both_targeted_variants_equal_the_published_loop(variant, seed):
     rng = np.random.default_rng(seed)
     # Sixteenths, so that gains are exact and equal ones are equal in every variant.
     values = rng.integers(8, 15, 16) / 16
@@ -240,13 +240,13 @@ def test_sedc_is_the_authors_loop_and_so_are_both_targeted_variants(variant, see
     values[0] = 14 / 16
     exact = {key: round(VARIANTS[variant](key), 9) for key in set(values.tolist())}
     wanted, tested = best_first(values, 4, lambda p: exact[float(p)], lambda p: p < 0.5)
-    found = run("sedc", strips((1, 2, 3, 4)), table(strips((1, 2, 3, 4)), values), np.ones(4))
+    found = run("sedc", bands((1, 2, 3, 4)), table(bands((1, 2, 3, 4)), values), np.ones(4))
     assert found.images == tested + 1
     assert (found.regions == wanted) if wanted else (found.answer.outcome == "not_found")
 
 
 def test_sedc_takes_the_largest_drop_among_single_regions():
-    labels = strips(WIDTHS)
+    labels = bands(WIDTHS)
     values = np.full(32, 0.9)
     values[code([1])], values[code([4])] = 0.4, 0.3
     found = run("sedc", labels, table(labels, values), np.ones(5))
@@ -254,7 +254,7 @@ def test_sedc_takes_the_largest_drop_among_single_regions():
 
 
 def test_sedc_expands_the_largest_drop_only():
-    labels = strips(WIDTHS)
+    labels = bands(WIDTHS)
     values = np.full(32, 0.9)
     values[code([2])] = 0.6
     values[code([2, 3])] = 0.45
@@ -296,8 +296,8 @@ def test_the_reference_search_is_the_published_one(each, seed):
     assert (found.regions == wanted) if wanted else (found.answer.outcome == "not_found")
 
 
-def test_a_surer_unsafe_image_hides_a_flip_from_the_reference_search():
-    labels = strips((1, 1))
+def test_reference_misses_a_flip_less_certain_than_an_unsafe_image():
+    labels = bands((1, 1))
     values = np.array([0.9, 0.95, 0.9, 0.4])  # the last: both veiled, 60 % sure to be safe
     hidden = run("reference", labels, table(labels, values), [2, 1])
     assert hidden.answer.outcome == "not_found"
@@ -312,7 +312,7 @@ def test_the_reference_search_scores_a_thousand_images_to_depth_ten():
     assert (found.images, found.answer.depth) == (1 + 1023, 10)
 
 
-def test_the_reference_search_can_dilate_its_veils():
+def test_reference_can_dilate_its_masks():
     labels = grid(3, 3, side=6)
     mask = run("reference", labels, needs_all(labels, [4]), np.eye(9)[4], dilation=1).answer.mask
     assert mask.sum() == 8 * 8
@@ -340,8 +340,8 @@ def test_ben_raises_its_strength_for_three_and_explains_no_more_than_that():
     assert many.answer.outcome == "not_found"
 
 
-def test_ben_finds_what_flips_only_while_another_region_is_kept():
-    labels = strips((1, 1, 1, 1))
+def test_ben_finds_a_flip_that_needs_another_region_kept():
+    labels = bands((1, 1, 1, 1))
 
     def score(images):
         black = (images[:, 0] == 0).all(axis=-1)  # (B, 4), one column a strip
@@ -351,8 +351,8 @@ def test_ben_finds_what_flips_only_while_another_region_is_kept():
     assert (found.answer.outcome, found.regions) == ("found", {1})
 
 
-def test_ben_suspects_what_only_flipping_tests_hold_worked_by_hand():
-    labels = strips((1, 1, 1))
+def test_ben_suspiciousness_equals_a_calculation_by_hand():
+    labels = bands((1, 1, 1))
     log = run_log(labels, needs_all(labels, [0]), 3)
     assert log.run(np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]], bool)) == 3
     assert log.run(np.array([[1, 1, 0], [0, 0, 0]], bool)) == 0  # known, as is the image itself
@@ -372,7 +372,7 @@ def test_ben_suspects_what_only_flipping_tests_hold_worked_by_hand():
 
 @given(seed=seeds)
 @settings(max_examples=40, deadline=None)
-def test_ben_s_surroundings_are_new_and_hold_their_combination(seed):
+def test_ben_new_tests_are_new_and_hold_their_combination(seed):
     labels, values, _ = random_case(seed)
     log = run_log(labels, table(labels, values), 5)
     log.run(np.random.default_rng(seed).random((8, 5)) < 0.5)
@@ -394,7 +394,7 @@ def test_ben_s_surroundings_are_new_and_hold_their_combination(seed):
 
 @given(regions=st.integers(1, 12), strength=st.integers(1, 4))
 @settings(max_examples=40, deadline=None)
-def test_every_combination_is_tested(regions, strength):
+def test_covering_array_holds_every_combination(regions, strength):
     strength = min(strength, regions)
     tests = covering_array(regions, strength)
     for columns in itertools.combinations(range(regions), strength):
@@ -405,11 +405,11 @@ def test_every_combination_is_tested(regions, strength):
     ("regions", "strength", "most"),
     [(10, 2, 10), (20, 2, 13), (10, 3, 22), (20, 3, 32), (10, 4, 48)],  # of 2 ** regions
 )
-def test_tests_are_few(regions, strength, most):
+def test_covering_array_is_small(regions, strength, most):
     assert len(covering_array(regions, strength)) <= most
 
 
-def test_the_same_array_each_time_and_nobody_can_change_it():
+def test_covering_array_is_cached_and_read_only():
     array = covering_array(6, 2)
     assert array is covering_array(6, 2)
     with pytest.raises(ValueError, match="read-only"):
@@ -419,7 +419,7 @@ def test_the_same_array_each_time_and_nobody_can_change_it():
 # --- options ---
 
 
-def test_options_that_a_search_does_not_take_are_refused():
+def test_unknown_options_are_rejected():
     with pytest.raises(UsageError, match=r"'greedy': Greedy\(\) takes no arguments"):
         make("greedy", regions=3)
     with pytest.raises(UsageError, match=r"'csra'.*nonsense"):
@@ -427,6 +427,6 @@ def test_options_that_a_search_does_not_take_are_refused():
 
 
 @pytest.mark.parametrize(("name", "options"), [("csra", {"regions": 0}), ("ben", {"top": 0})])
-def test_options_without_sense_are_refused(name, options):
+def test_options_below_one_are_rejected(name, options):
     with pytest.raises(UsageError, match="at least 1"):
         make(name, **options)

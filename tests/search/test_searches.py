@@ -14,7 +14,7 @@ from counterveil.fills import fill
 from counterveil.search import SEARCHES, MaskEvaluator, SearchProblem, make
 from counterveil.search.minimal import close_gaps
 from tests.search.scores import (
-    SAFE,
+    VISIBLE,
     Counting,
     grid,
     needs_all,
@@ -36,7 +36,7 @@ def run(name, labels, score, importance, *, target=TARGET, max_evaluations=512, 
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_safe_image_needs_nothing(name):
+def test_safe_image_needs_no_mask(name):
     labels = grid(3, 3)
     result = run(name, labels, lambda images: np.full(len(images), 0.3), np.arange(9))
     assert result.outcome == "not_needed"
@@ -57,7 +57,7 @@ def test_finds_the_one_region_that_matters(name):
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_what_cannot_be_hidden_is_not_found(name):
+def test_without_any_flip_the_outcome_is_not_found(name):
     labels = grid(3, 3)
     result = run(name, labels, lambda images: np.full(len(images), 0.9), np.arange(9))
     assert result.outcome == "not_found"
@@ -73,7 +73,7 @@ def test_what_cannot_be_hidden_is_not_found(name):
     most=st.integers(1, 10),
 )
 @settings(max_examples=60, deadline=None)
-def test_promises(name, regions, seed, evaluations, most):
+def test_result_agrees_with_its_mask_and_keeps_the_limits(name, regions, seed, evaluations, most):
     labels = grid(4, 4)
     importance = np.random.default_rng(seed).random(16)
     counting = Counting(needs_all(labels, regions))
@@ -81,7 +81,7 @@ def test_promises(name, regions, seed, evaluations, most):
     assert result.evaluations == counting.images <= evaluations + 2
     assert len(result.regions) <= most
     assert result.regions_total == 16
-    veiled = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
+    veiled = np.where(result.mask[..., None], 0, VISIBLE).astype(np.uint8)
     if result.outcome == "found":
         again = float(counting(veiled[None])[0])
         assert again == pytest.approx(result.score_after)
@@ -109,7 +109,7 @@ def test_greedy_does_not_assume_that_more_veil_is_safer():
     assert (result.outcome, result.depth) == ("found", 2)
 
 
-def test_minimal_gives_back_what_greedy_wastes():
+def test_minimal_removes_regions_that_greedy_wastes():
     labels = grid(3, 3)
     result = run("minimal", labels, needs_all(labels, [2, 7]), [0, 0, 3, 9, 0, 0, 0, 2, 8])
     assert set(result.regions) == {2, 7}
@@ -143,7 +143,7 @@ def test_minimal_recovers_when_regions_only_help_together():
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=60, deadline=None)
-def test_irreducible_means_no_region_can_be_given_back(sets, seed):
+def test_irreducible_means_that_no_region_can_be_removed(sets, seed):
     labels = grid(3, 3)
     score = needs_any(labels, sets)
     result = run("minimal", labels, score, np.random.default_rng(seed).random(9))
@@ -151,11 +151,11 @@ def test_irreducible_means_no_region_can_be_given_back(sets, seed):
     assert result.irreducible
     for region in result.regions:
         less = result.mask & (labels != region)
-        image = np.where(less[..., None], 0, SAFE).astype(np.uint8)
+        image = np.where(less[..., None], 0, VISIBLE).astype(np.uint8)
         assert score(image[None])[0] >= TARGET
 
 
-def test_minimal_gives_back_at_finer_granularity():
+def test_minimal_removes_cells_of_the_refinement_labels():
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     object_cells = [0, 1, 8]
     score = needs_all(fine, object_cells)
@@ -167,7 +167,7 @@ def test_minimal_gives_back_at_finer_granularity():
 
 @given(seed=st.integers(0, 1000), evaluations=st.integers(3, 80))
 @settings(max_examples=60, deadline=None)
-def test_whatever_the_budget_what_is_told_of_a_veil_of_pieces_is_so(seed, evaluations):
+def test_result_of_a_refined_mask_is_true_under_any_budget(seed, evaluations):
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     rng = np.random.default_rng(seed)
     counting = Counting(needs_all(fine, rng.choice(64, 6, replace=False)))
@@ -177,19 +177,19 @@ def test_whatever_the_budget_what_is_told_of_a_veil_of_pieces_is_so(seed, evalua
         refinement_labels=fine, attribution_map=attribution_map,
     )  # fmt: skip
     assert result.evaluations == counting.images <= evaluations
-    image = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
+    image = np.where(result.mask[..., None], 0, VISIBLE).astype(np.uint8)
     assert float(counting(image[None])[0]) == pytest.approx(result.score_after)
     if result.outcome == "found":
         assert result.score_after < result.target
         assert set(result.regions) == set(np.unique(coarse[result.mask]))
     if result.irreducible:
         for piece in np.unique(fine[result.mask]):
-            less = np.where((result.mask & (fine != piece))[..., None], 0, SAFE).astype(np.uint8)
+            less = np.where((result.mask & (fine != piece))[..., None], 0, VISIBLE).astype(np.uint8)
             assert counting(less[None])[0] >= result.target
 
 
 @pytest.mark.parametrize("evaluations", range(3, 20))
-def test_gaps_are_closed_when_giving_back_took_the_budget(evaluations):
+def test_gaps_are_closed_when_the_removals_used_up_the_budget(evaluations):
     """A square is needed but for its middle, which is given back first."""
     fine = grid(3, 3, side=3)
     fine[4, 4] = 9
@@ -203,7 +203,7 @@ def test_gaps_are_closed_when_giving_back_took_the_budget(evaluations):
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_the_hottest_pieces_take_the_place_of_a_larger_veil_that_cannot_shrink(told):
+def test_cells_with_the_highest_attribution_replace_a_larger_mask(told):
     fine = grid(2, 4)
     beside = np.isin(fine, [3, 7])  # hides the decision as well as piece 0 does, and costs more
     coarse = np.where(beside, 0, 1).astype(np.int32)
@@ -216,7 +216,7 @@ def test_the_hottest_pieces_take_the_place_of_a_larger_veil_that_cannot_shrink(t
     assert result.irreducible
 
 
-def test_minimal_settles_for_the_threshold_and_says_so():
+def test_minimal_falls_back_to_the_threshold_and_reports_it():
     labels = grid(3, 3)
     result = run("minimal", labels, needs_all(labels, [4], low=0.4), np.eye(9)[4])
     assert result.outcome == "found"
@@ -236,17 +236,17 @@ def test_minimal_is_no_larger_than_greedy_on_every_small_case():
             assert set(minimal.regions) == set(regions)
 
 
-def test_a_goal_that_asks_less_than_a_flip_is_refused():
+def test_target_above_the_threshold_is_rejected():
     with pytest.raises(UsageError, match="target <= threshold"):
         SearchProblem(grid(1, 1), np.ones(1), threshold=0.5, target=0.6)
 
 
-def test_an_unknown_search_names_the_known_ones():
+def test_unknown_search_lists_the_known_ones():
     with pytest.raises(UsageError, match="greedy, minimal"):
         make("magic")
 
 
-def test_what_still_lowers_the_score_is_not_given_back():
+def test_cells_that_lower_the_score_further_are_kept():
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     part = [0, 1, 8, 9]
 
@@ -262,7 +262,7 @@ def test_what_still_lowers_the_score_is_not_given_back():
     assert strict.irreducible
 
 
-def test_gaps_smaller_than_a_piece_are_closed():
+def test_gaps_smaller_than_a_cell_are_closed():
     refinement_labels = grid(4, 4, side=4)
     mask = np.zeros(refinement_labels.shape, bool)
     mask[2:14, 2:14] = True

@@ -49,7 +49,7 @@ class TorchAttribution(ABC):
             )
         size = (images.shape[1], images.shape[2])
         parts = [np.zeros((0, *size), np.float32)]
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():  # the caller may be in inference mode
             for start in range(0, len(images), self.batch_size):
                 inputs = classifier.to_input(images[start : start + self.batch_size])
                 maps = resize_maps(self._maps(classifier, inputs), size)  # (b, H, W)

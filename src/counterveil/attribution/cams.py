@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from counterveil.attribution.base import TorchAttribution, gradient_of
-from counterveil.attribution.hooks import borrowed
-from counterveil.attribution.layers import find_layer, layer_error, output_tensor, to_grid
+from counterveil.attribution.layers import borrowed, find_layer, layer_error, output_tensor, to_grid
 from counterveil.attribution.partial_forward import PartialForward
 from counterveil.types import GradientClassifier
 
@@ -116,7 +115,7 @@ class XGradCam(GradientCam):
     def _channel_weights(self, activation: Tensor, gradient: Tensor) -> Tensor:
         total = activation.sum((2, 3))
         weighted = (activation * gradient).sum((2, 3))
-        return torch.where(total == 0, 0, weighted / total)
+        return torch.where(total == 0, 0, weighted / total)  # a dead channel weighs nothing
 
 
 class AblationCam(ClassActivationMap):

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from counterveil.attribution.base import TorchAttribution, gradient_of, resize_maps
-from counterveil.attribution.hooks import borrowed
-from counterveil.attribution.implicit_biases import bias_of, has_bias, nonlinear_layers
+from counterveil.attribution.layers import borrowed
 from counterveil.errors import UnsupportedModelError
 from counterveil.types import GradientClassifier
 
@@ -70,7 +70,7 @@ class FullGrad(TorchAttribution):
         def visit(term: Tensor) -> None:
             part = psi(term)
             size = tuple(part.shape[1:])
-            maps[size] = maps[size] + part if size in maps else part
+            maps[size] = maps[size] + part if size in maps else part  # summed before resizing
 
         module = classifier.module
         completeness = full_gradients(module, inputs, classifier.target, visit)
@@ -93,7 +93,7 @@ def full_gradients(
     with borrowed(module, dict.fromkeys(layers, terms.hook)):
         leaf = inputs.detach().clone().requires_grad_()
         value = target(module(leaf))
-        gradient = gradient_of(value, leaf, "fullgrad")
+        gradient = gradient_of(value, leaf, "fullgrad")  # calls the tensor hooks of `terms`
     terms.add(gradient * inputs, spatial=True)
     return Completeness(value.detach(), terms.total, terms.magnitude + value.detach().abs())
 
@@ -106,7 +106,7 @@ def psi(term: Tensor) -> Tensor:
     """
     magnitude = term.abs_()
     low, high = magnitude.amin((1, 2, 3)), magnitude.amax((1, 2, 3))
-    span = torch.where(high > low, high - low, torch.inf)
+    span = torch.where(high > low, high - low, torch.inf)  # a constant term becomes 0
     lowered = magnitude.sum(1) - (low * term.shape[1])[:, None, None]
     return lowered / span[:, None, None]
 
@@ -135,7 +135,7 @@ class _TermAccumulator:
             )
         self.total += part
         self.magnitude += part.abs()
-        if spatial and term.shape[-2:].numel() > 1:
+        if spatial and term.shape[-2:].numel() > 1:  # 1 x 1 maps have no positions
             self._visit(term)
 
 
@@ -147,3 +147,64 @@ def _not_piecewise_linear(module: nn.Module, error: float) -> UnsupportedModelEr
         f"the full gradients of this model miss its output by {error:.0%}{cause}; "
         "use 'gradcam', or 'occlusion', which needs scores only"
     )
+
+
+SMOOTH_ACTIVATIONS = (
+    "gelu", "silu", "swish", "sigmoid", "tanh", "selu", "celu", "mish", "softmax", "softplus",
+)  # fmt: skip
+"""Parts of the class names of activations that are not piecewise linear."""
+INPUT_NORMS = ("layernorm", "groupnorm", "instancenorm", "rmsnorm", "attention")
+"""Parts of the class names of layers that scale by their own input."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """What a layer adds to its output: ``value`` broadcasts; ``spatial`` outputs are maps."""
+
+    value: Tensor
+    spatial: bool
+
+
+def has_bias(layer: nn.Module) -> bool:
+    """Whether the layer's own forward adds a bias, explicit or implicit."""
+    if _is_fixed_norm(layer) or isinstance(layer, nn.ReLU6 | nn.Hardtanh):
+        return True
+    return isinstance(layer, _ConvNd | nn.Linear) and layer.bias is not None
+
+
+def bias_of(layer: nn.Module, output: Tensor) -> Bias:
+    """The bias that a layer with ``has_bias`` added to ``output``.
+
+    For batch norm with running statistics, ``beta - gamma * mean / sqrt(var + eps)``. A clipped
+    unit (ReLU6, hard tanh) is constant, so its whole output is bias.
+    """
+    if isinstance(layer, nn.Hardtanh):  # ReLU6 is a subclass
+        saturated = (output == layer.min_val) | (output == layer.max_val)
+        return Bias(torch.where(saturated, output, 0), output.ndim == 4)
+    if isinstance(layer, nn.Linear):
+        return Bias(layer.bias.detach(), spatial=False)
+    value = _norm_bias(layer) if _is_fixed_norm(layer) else getattr(layer, "bias").detach()  # noqa: B009
+    return Bias(value.view(-1, *[1] * (output.ndim - 2)), output.ndim == 4)
+
+
+def nonlinear_layers(module: nn.Module) -> list[str]:
+    """Class names of layers that are not piecewise linear, without repetition, in order."""
+    classes = dict.fromkeys(type(layer).__name__ for layer in module.modules())
+    words = SMOOTH_ACTIVATIONS + INPUT_NORMS
+    return [name for name in classes if any(word in name.lower() for word in words)]
+
+
+def _is_fixed_norm(layer: nn.Module) -> bool:
+    # By attribute, not by class: frozen batch norms of other libraries do not subclass torch's.
+    return all(
+        getattr(layer, statistic, None) is not None for statistic in ("running_mean", "running_var")
+    )
+
+
+def _norm_bias(layer: Any) -> Tensor:
+    mean, var = layer.running_mean, layer.running_var
+    shift = -mean * torch.rsqrt(var + getattr(layer, "eps", 1e-5))
+    weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+    shift = shift if weight is None else shift * weight
+    total: Tensor = shift if bias is None else shift + bias
+    return total.detach()

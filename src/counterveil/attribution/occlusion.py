@@ -63,7 +63,7 @@ class Occlusion:
     ) -> Scores:
         """The score with each of the K regions hidden, ``(K,)``."""
         regions = int(labels.max()) + 1
-        step = max(1, min(self.batch_size, self.max_pixels // labels.size))
+        step = max(1, min(self.batch_size, self.max_pixels // labels.size))  # bounds memory
         parts = [np.zeros(0)]
         for start in range(0, regions, step):
             chunk = np.arange(start, min(start + step, regions))

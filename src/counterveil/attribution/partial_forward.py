@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterveil.attribution.hooks import borrowed, substituted
-from counterveil.attribution.layers import layer_error, output_tensor
+from counterveil.attribution.layers import borrowed, layer_error, output_tensor, substituted
 
 
 class PartialForward:

@@ -39,7 +39,7 @@ class CheckedClassifier:
         if not isinstance(self._classifier, MaskScoringClassifier):
             return None
         score = self._classifier.score_masked(image, paint)
-        if score is None:
+        if score is None:  # compositing on the CPU is faster
             return None
         return lambda masks: self._validated(score(masks), len(masks))
 

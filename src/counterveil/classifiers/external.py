@@ -94,7 +94,7 @@ def _current_folder_on_path() -> Iterator[None]:
     try:
         yield
     finally:
-        if added and folder in sys.path:
+        if added and folder in sys.path:  # the module may have removed it
             sys.path.remove(folder)
 
 

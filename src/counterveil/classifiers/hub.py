@@ -87,7 +87,7 @@ def probe_processor(processor: Any, input_size: tuple[int, int]) -> Preprocessin
     ]
     height, width = outputs[0].shape[1:]
     black, white, output = (each[:, height // 2, width // 2] for each in outputs)  # (3,) each
-    span = white - black
+    span = white - black  # output = black + colour / 255 * span
     if not (span > 0).all():
         raise _unsupported(processor, "does not distinguish white from black")
     colour = (output - black) / span * 255

@@ -96,7 +96,7 @@ class NudeNetClassifier:
 
     def _image_score(self, boxes: Any, confidences: Any) -> float:
         """P(unsafe) of one image, of boxes ``(anchors, 4)`` and confidences ``(anchors,)``."""
-        detected = np.flatnonzero(confidences > DECISION_CONFIDENCE)
+        detected = np.flatnonzero(confidences > DECISION_CONFIDENCE)  # as in the package
         if not len(detected):
             return float(calibrate(confidences.max()))
         corners = boxes[detected].astype(np.float64)

@@ -95,7 +95,7 @@ class TorchClassifier:
         if self.activation == "softmax":
             # A float64 sum of several probabilities can exceed 1 by rounding: clamp.
             return logits.double().softmax(dim=1)[:, indices].sum(dim=1).clamp(0, 1)
-        return 1 - (1 - logits.double().sigmoid()[:, indices]).prod(dim=1)
+        return 1 - (1 - logits.double().sigmoid()[:, indices]).prod(dim=1)  # any class
 
     def target(self, logits: Tensor) -> Tensor:
         """Sum of the unsafe logits ``(B,)``, the scalar that gradient attributions explain."""
@@ -106,9 +106,9 @@ class TorchClassifier:
         return self._score_batches(self.to_input, images)
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
-        """Score one image under masks, composited on the device where the image is copied once.
+        """A function that scores one image under masks; ``paint`` shows where a mask is ``True``.
 
-        ``None`` on the CPU, where numpy composites faster.
+        It composites on the device. ``None`` on the CPU, where numpy composites faster.
         """
         return None if self.device.type == "cpu" else self._score_masked(image, paint)
 

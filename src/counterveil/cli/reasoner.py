@@ -41,7 +41,7 @@ def serve(
 @app.command()
 def memory() -> None:
     """Show the memory of InstructBLIP with Vicuna, computed from its configuration."""
-    from counterveil.reasoning.memory import vicuna_config, weight_memory
+    from counterveil.reasoning.options import vicuna_config, weight_memory
 
     for size in ("7b", "13b"):
         weights = weight_memory(vicuna_config(size))

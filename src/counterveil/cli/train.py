@@ -134,8 +134,7 @@ def reasoner(
     import torch
 
     from counterveil.lab.training.reasoner.dataset import SamplingConfig
-    from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
-    from counterveil.lab.training.reasoner.run import train_reasoner
+    from counterveil.lab.training.reasoner.run import ReasonerTrainConfig, train_reasoner
     from counterveil.profiles import find_profile
 
     options = _fields(context, ReasonerTrainConfig)

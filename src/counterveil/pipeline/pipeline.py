@@ -9,10 +9,9 @@ from pathlib import Path, PurePath
 from typing import overload
 
 from counterveil.config import Config
-from counterveil.errors import UsageError
+from counterveil.errors import BOUNDARY_ERRORS, UsageError, describe_error
 from counterveil.images import load
 from counterveil.pipeline.assess import Assessment, assess
-from counterveil.pipeline.boundary import BOUNDARY_ERRORS, describe_error
 from counterveil.pipeline.components import CategoryClassifier, Components
 from counterveil.pipeline.examination import Examination
 from counterveil.pipeline.rationale import RationaleResult, RationaleWriter

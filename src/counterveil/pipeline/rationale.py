@@ -10,8 +10,8 @@ import numpy as np
 from counterveil import narrative
 from counterveil.categories import ControlCode
 from counterveil.config import Config
+from counterveil.errors import BOUNDARY_ERRORS, describe_error
 from counterveil.pipeline.assess import Assessment
-from counterveil.pipeline.boundary import BOUNDARY_ERRORS, describe_error
 from counterveil.pipeline.components import Components
 from counterveil.pipeline.results import category_results
 from counterveil.pipeline.scale import enlarge_mask, shrink_image
@@ -235,7 +235,9 @@ def not_assessed(rationale: Rationale, *, veiled: bool) -> str:
         parts.append(f"did not answer {questions} ({missed[0].reason or 'no reason was given'})")
     again = sum(answer.yes and answer.p_yes_veiled is None for answer in rationale.answers)
     if veiled and again:
-        parts.append(f"did not answer {narrative.pluralize(again, 'question')} again under the veil")
+        parts.append(
+            f"did not answer {narrative.pluralize(again, 'question')} again under the veil"
+        )
     return f"the reasoner {narrative.join_list(parts)}; that is not a no" if parts else ""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from counterveil.categories import CATEGORIES, PAPER, Category, ControlCode
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category, ControlCode
 from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.errors import ModelError, UsageError
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
@@ -96,7 +96,9 @@ class ConditionalBlip:
         if processor.num_query_tokens is None:
             processor.num_query_tokens = model.config.num_query_tokens
         if model.control_config is None:
-            chosen = [CATEGORIES[key] for key in PAPER] if categories is None else categories
+            chosen = (
+                [CATEGORIES[key] for key in PAPER_CATEGORIES] if categories is None else categories
+            )
             add_control_prior(model, processor, chosen, tokens=tokens)
         if not placed:
             model = model.to(device)

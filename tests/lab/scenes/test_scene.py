@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from counterveil.categories import CATEGORIES, PAPER
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES
 from counterveil.errors import UsageError
 from counterveil.lab.scenes import CATEGORY_KEYS, OBJECT_KINDS, draw_scene
 from counterveil.lab.scenes.backgrounds import PHOTOGRAPHS, SPLITS
@@ -107,7 +107,7 @@ def test_splits_share_no_photograph():
 
 
 def test_reference_answers_are_complete_and_true():
-    questions = {q.key: q.text for key in PAPER for q in CATEGORIES[key].questions}
+    questions = {q.key: q.text for key in PAPER_CATEGORIES for q in CATEGORIES[key].questions}
     for scene in scenes(40):
         answers = {answer.key: answer for answer in scene.answers}
         kinds = [OBJECT_KINDS[item.kind] for item in scene.objects]

@@ -133,6 +133,6 @@ def test_scenes_are_decoded_with_their_annotations(tmp_path):
         kinds = {list(OBJECT_KINDS)[a["category_id"] - 1] for a in scene.annotations}
         shown = {list(OBJECT_KINDS)[k - 1] for k in np.unique(arrays.class_maps[number]) if k}
         assert shown == kinds
-        unsafe = np.isin(arrays.class_maps[number], [i + 1 for i, k in enumerate(OBJECT_KINDS.values())
-                                                if k.unsafe])  # fmt: skip
+        ids = [index for index, kind in enumerate(OBJECT_KINDS.values(), 1) if kind.unsafe]
+        unsafe = np.isin(arrays.class_maps[number], ids)
         assert (unsafe == (arrays.instance_maps[number] > 0)).all()

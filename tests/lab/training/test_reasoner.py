@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from counterveil.categories import GENERIC_QUESTIONS, PAPER, ControlCode
+from counterveil.categories import GENERIC_QUESTIONS, PAPER_CATEGORIES, ControlCode
 from counterveil.cli import app
 from counterveil.errors import UsageError
 from counterveil.images import load
@@ -27,11 +27,11 @@ from counterveil.lab.training.reasoner.dataset import (
     scene_examples,
 )
 from counterveil.lab.training.reasoner.evaluation import dataset_digest, fit_platt_scaling
-from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
-from counterveil.lab.training.reasoner.run import train_reasoner
+from counterveil.lab.training.reasoner.run import ReasonerTrainConfig, train_reasoner
 from counterveil.lab.training.reasoner.small_model import INPUT_SIZE, build_small_model
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.instructblip import IGNORE_INDEX
+from counterveil.reasoning.options import GenerationSettings
 from tests.lab.training.test_dataset import scene_folder
 from tests.reasoning import tiny
 
@@ -84,7 +84,9 @@ def test_veiled_objects_are_not_in_the_answers(scenes):
 def test_control_codes_are_correct_absent_or_wrong_at_the_given_rates():
     rng = np.random.default_rng(0)
     sampling = SamplingConfig(no_code_rate=0.25, wrong_code_rate=0.25)
-    codes = [draw_control_code(("self_harm",), PAPER, sampling, rng) for _ in range(2000)]
+    codes = [
+        draw_control_code(("self_harm",), PAPER_CATEGORIES, sampling, rng) for _ in range(2000)
+    ]
     correct = np.mean([code.flagged == ("self_harm",) for code in codes])
     absent = np.mean([not code.flagged for code in codes])
     assert 0.5 < correct < 0.62
@@ -147,7 +149,7 @@ def test_only_answers_enter_the_loss(scenes, blip):
     tokenizer = blip.processor.tokenizer
     assert batch["pixel_values"].shape == (4, 3, INPUT_SIZE, INPUT_SIZE)
     assert batch["image_index"].tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
-    assert batch["guidance"].shape == (16, len(PAPER))
+    assert batch["guidance"].shape == (16, len(PAPER_CATEGORIES))
     pairs = [pair for i in range(4) for pair in dataset[i].pairs]
     for row, labels, (question, answer) in zip(
         batch["input_ids"], batch["labels"], pairs, strict=True
@@ -405,7 +407,7 @@ def test_two_processes_train_and_one_writes(scenes, stock, tmp_path, monkeypatch
     assert done.stderr.count("P(yes) calibrated") == 1
     assert (
         ConditionalBlip.from_pretrained(tmp_path / "made", generation=SHORT).supported_categories
-        == PAPER
+        == PAPER_CATEGORIES
     )
     assert (tmp_path / "made" / "README.md").is_file()
 

@@ -11,10 +11,10 @@ from counterveil.errors import UsageError
 from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.segmentation import region_scores
 from counterveil.segmentation.bass import Bass
-from counterveil.segmentation.bass.colour import pixel_features
 from counterveil.segmentation.bass.initialisation import (
     average_pool,
     downscale_factor,
+    pixel_features,
     prime_factors,
 )
 from tests.segmentation.checking import assert_partition, noise, photograph

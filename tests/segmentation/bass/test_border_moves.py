@@ -11,8 +11,7 @@ from counterveil.segmentation.bass.border_moves import (
     sufficient_statistics,
     sweep,
 )
-from counterveil.segmentation.bass.colour import pixel_features
-from counterveil.segmentation.bass.initialisation import hexagonal_grid
+from counterveil.segmentation.bass.initialisation import hexagonal_grid, pixel_features
 from counterveil.segmentation.bass.model import (
     Hyperparameters,
     region_parameters,

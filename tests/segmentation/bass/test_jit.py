@@ -98,7 +98,7 @@ def test_a_kernel_calls_no_kernel_of_another_file(name):
 def test_without_a_writable_folder_it_still_runs(monkeypatch):
     from numba.core import caching
 
-    from counterveil.segmentation.bass.jit import cached_njit
+    from counterveil.segmentation.bass.model import cached_njit
 
     monkeypatch.setattr(caching.FunctionCache._impl_class, "_locator_classes", [])
 

@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterveil.segmentation.bass.border_moves import sufficient_statistics
-from counterveil.segmentation.bass.colour import pixel_features
-from counterveil.segmentation.bass.initialisation import hexagonal_grid
+from counterveil.segmentation.bass.initialisation import hexagonal_grid, pixel_features
 from counterveil.segmentation.bass.model import Hyperparameters
 from counterveil.segmentation.bass.partition import Partition
 from counterveil.segmentation.bass.split_merge import bisect

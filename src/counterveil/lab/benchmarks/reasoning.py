@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER, ControlCode
+from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER_CATEGORIES, ControlCode
 from counterveil.lab.benchmarks.bootstrap import (
     Estimate,
     bootstrap_balanced_accuracy,
@@ -25,7 +25,9 @@ from counterveil.types import Image, Mask
 MaskFunction = Callable[[Scene], Mask]
 """The mask that veils a scene."""
 
-QUESTIONS = tuple((key, question) for key in PAPER for question in CATEGORIES[key].questions)
+QUESTIONS = tuple(
+    (key, question) for key in PAPER_CATEGORIES for question in CATEGORIES[key].questions
+)
 """The nine questions of the paper's Table 2, each with its category."""
 BATCH_SIZE = 5
 """Scenes per call of the reasoner; each is asked about with several control codes."""

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
+from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER_CATEGORIES
 from counterveil.errors import UsageError
 from counterveil.lab.scenes.backgrounds import SPLITS, Split
 from counterveil.lab.scenes.object_kinds import CATEGORY_KEYS, DISTRACTORS, OBJECT_KINDS
@@ -163,7 +163,7 @@ def reference_answers(
         ReferenceAnswer(happening.key, happening.text, f"The image shows {what}."),
         ReferenceAnswer(doing.key, doing.text, people),
     ]
-    for key in PAPER:
+    for key in PAPER_CATEGORIES:
         for question in CATEGORIES[key].questions:
             shown = [kind.caption for kind in kinds if question.key in kind.questions]
             text = f"Yes, the image shows {_enumerate(shown)}." if shown else "No."

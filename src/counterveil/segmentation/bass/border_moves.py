@@ -12,9 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 from numpy import ndarray
 
-from counterveil.segmentation.bass.colour import Features
-from counterveil.segmentation.bass.jit import cached_njit
-from counterveil.segmentation.bass.model import Parameters, Statistics
+from counterveil.segmentation.bass.initialisation import Features
+from counterveil.segmentation.bass.model import Parameters, Statistics, cached_njit
 from counterveil.types import Labels
 
 PaddedLabels = Int32[ndarray, "height+2 width+2"]

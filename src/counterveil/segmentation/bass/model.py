@@ -8,11 +8,13 @@ See ``Bass`` for the paper.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import Float32, Float64
+from numba import njit
 from numpy import ndarray
 
 Acceptance = Literal["marginal", "hastings"]
@@ -142,3 +144,20 @@ def _log_weight(statistics: Statistics, variance: PerRegion) -> PerRegion:
 
 def _log_gamma(value: float | PerRegion) -> PerRegion:
     return np.asarray(np.vectorize(math.lgamma, otypes=[np.float64])(value))
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cached_njit(function: F) -> F:
+    """Compiles a function on its first call; keeps the code on disk; releases the interpreter lock.
+
+    The code is beside the source or in the user's cache folder (``NUMBA_CACHE_DIR`` overrides).
+    """
+    # A kernel must not call a kernel of another file: numba checks only the file of the caller
+    # when it decides whether cached code is out of date.
+    try:
+        compiled: F = njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba: "no locator available": no folder can be written, so no cache
+        compiled = njit(nogil=True)(function)
+    return compiled

@@ -7,13 +7,13 @@ from jaxtyping import Float64, Int32, Int64
 from numpy import ndarray
 
 from counterveil.segmentation.bass.border_moves import PaddedLabels, sufficient_statistics, sweep
-from counterveil.segmentation.bass.colour import Features
-from counterveil.segmentation.bass.jit import cached_njit
+from counterveil.segmentation.bass.initialisation import Features
 from counterveil.segmentation.bass.model import (
     COUNT,
     Hyperparameters,
     PerRegion,
     Statistics,
+    cached_njit,
     region_parameters,
     squared_error,
 )

@@ -14,11 +14,12 @@ from numpy import ndarray
 
 from counterveil.errors import UsageError
 from counterveil.segmentation import check_inputs
-from counterveil.segmentation.bass.colour import Features, pixel_features
 from counterveil.segmentation.bass.initialisation import (
+    Features,
     average_pool,
     downscale_factor,
     hexagonal_grid,
+    pixel_features,
     prime_factors,
 )
 from counterveil.segmentation.bass.model import Acceptance, Hyperparameters

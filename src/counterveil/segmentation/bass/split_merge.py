@@ -10,8 +10,13 @@ from jaxtyping import Bool, Float64, Int64, UInt8
 from numpy import ndarray
 
 from counterveil.segmentation.bass import model
-from counterveil.segmentation.bass.jit import cached_njit
-from counterveil.segmentation.bass.model import COUNT, GUIDANCE, Hyperparameters, Statistics
+from counterveil.segmentation.bass.model import (
+    COUNT,
+    GUIDANCE,
+    Hyperparameters,
+    Statistics,
+    cached_njit,
+)
 from counterveil.types import Labels
 
 Parts = UInt8[ndarray, "height width"]

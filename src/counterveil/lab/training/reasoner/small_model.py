@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 
-from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
+from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER_CATEGORIES
 from counterveil.classifiers import pictograms
 from counterveil.classifiers.torch_classifier import InputSpec
 from counterveil.lab.scenes import DISTRACTORS, OBJECT_KINDS
@@ -65,10 +65,10 @@ def build_small_model(*, seed: int = 0) -> ConditionalBlip:
     )
     model = ConditionalInstructBlip(_model_config(text, instruction))
     initialize_vision_encoder(model.vision_model, seed=seed)
-    initialize_stem(model.vision_model.embeddings.patch_embedding, PAPER)
+    initialize_stem(model.vision_model.embeddings.patch_embedding, PAPER_CATEGORIES)
     with torch.no_grad():
         model.query_tokens.normal_(0, 0.5)
-    add_control_prior(model, processor, [CATEGORIES[key] for key in PAPER], tokens=2)
+    add_control_prior(model, processor, [CATEGORIES[key] for key in PAPER_CATEGORIES], tokens=2)
     return ConditionalBlip(model, processor, info=ModelInfo("small"), generation=GREEDY)
 
 
@@ -219,7 +219,7 @@ def _words(*, lower: bool) -> list[str]:
     texts += [*DISTRACTORS, *(question.text for question in GENERIC_QUESTIONS)]
     for kind in OBJECT_KINDS.values():
         texts += [kind.caption, kind.activity]
-    for key in PAPER:
+    for key in PAPER_CATEGORIES:
         texts += [CATEGORIES[key].title, *(q.text for q in CATEGORIES[key].questions)]
     splitter = pre_tokenizers.Whitespace()
     found = {word for text in texts for word, _ in splitter.pre_tokenize_str(text)}

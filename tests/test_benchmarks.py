@@ -17,8 +17,34 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 def shared(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     yield import_module
-    for name in ("measuring", "page", "authors", "authors_page", "rivals_vs_authors"):
+    for name in (
+        "measuring",
+        "bass_quality",
+        "page",
+        "authors",
+        "authors_page",
+        "rivals_vs_authors",
+    ):
         sys.modules.pop(name, None)
+
+
+def test_boundary_recall_tolerates_the_radius(shared):
+    boundary_recall = shared("bass_quality").boundary_recall
+    halves = np.repeat([[0, 0, 0, 1, 1, 1]], 4, axis=0)
+    found = np.repeat([[0, 0, 0, 0, 1, 1]], 4, axis=0)
+    assert boundary_recall(found, halves) == 0
+    assert boundary_recall(found, halves, radius=1) == 1
+    assert boundary_recall(halves * 0, halves, radius=3) == 0
+    assert boundary_recall(found, halves * 0) == 1
+
+
+def test_the_radius_of_boundary_recall_grows_with_the_image(shared):
+    boundary_recall = shared("bass_quality").boundary_recall
+    truth, found = np.zeros((2, 800, 600), dtype=int)  # diagonal 1000: reach 2
+    truth[:, 300:] = found[:, 302:] = 1
+    assert boundary_recall(found, truth) == 1
+    found[:, 302] = 0
+    assert boundary_recall(found, truth) == 0
 
 
 def test_ratios_are_of_rounds_and_times_are_taken_in_turn(shared):

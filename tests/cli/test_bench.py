@@ -49,7 +49,7 @@ def few():
 @pytest.fixture(scope="module")
 def measured(few):
     steps = []
-    results = bench_cse.run(SIZE, device="cpu", step=lambda: steps.append(1))
+    results = bench_cse.run(SIZE, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
     return results, len(steps)
 
 
@@ -100,7 +100,7 @@ def test_an_expensive_method_is_measured_and_compared_on_fewer_scenes(monkeypatc
     )
     steps = []
     size = replace(SIZE, parts=("searches",), optimum=0)
-    results = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
+    results = bench_cse.run(size, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
     counts = {
         name: row["all"]["images"] for name, row in results["counterfactuals"]["searches"].items()
     }
@@ -161,13 +161,11 @@ def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path):
             if len(steps) > most:
                 raise InterruptionError
 
-        checkpoint = Checkpoint(tmp_path / "part.jsonl", head, resume=resume)
+        checkpoint = Checkpoint(tmp_path / "part.jsonl", head, resume=resume, step=step)
         total = bench_cse.step_count(size, folder=own)
         before = own.classifier.classifier.images
         try:
-            results = bench_cse.run(
-                size, device="cpu", step=step, checkpoint=checkpoint, folder=own
-            )
+            results = bench_cse.run(size, device="cpu", checkpoint=checkpoint, folder=own)
         except InterruptionError:
             return None, 0
         assert len(steps) == total
@@ -270,7 +268,7 @@ def test_selected_parts_are_measured_only(few):
     assert size.optimum == bench_cse.select_parts(SIZE, ["paper"]).optimum == 0
     assert bench_cse.select_parts(SIZE, ["searches"]).optimum == SIZE.optimum
     steps = []
-    results = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
+    results = bench_cse.run(size, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
     assert set(results) == {"counterfactuals", "released", "measured"}
     assert set(results["counterfactuals"]) == {"attributions"}
     assert len(steps) == bench_cse.step_count(size)

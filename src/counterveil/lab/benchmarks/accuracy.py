@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean
-from counterveil.lab.benchmarks.checkpoint import Checkpoint, Step
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
 from counterveil.pipeline import CategoryClassifier
 
@@ -16,7 +16,7 @@ _BATCH_SIZE = 8
 
 
 def measure_accuracy(
-    classifier: CategoryClassifier, checkpoint: Checkpoint, *, count: int, seed: int, step: Step
+    classifier: CategoryClassifier, checkpoint: Checkpoint, *, count: int, seed: int
 ) -> dict[str, object]:
     """Accuracy on all test scenes of a category, and on each kind of scene.
 
@@ -30,7 +30,7 @@ def measure_accuracy(
             yield from _is_correct(classifier, scenes, seed, unsafe=group == "unsafe")
 
     name, total = f"classifier {classifier.category.key}", scene_count(count)
-    values = iter(checkpoint.measure(name, total, measure, step=step, chunk_size=total))
+    values = iter(checkpoint.measure(name, total, measure, chunk_size=total))
     correct = {group: list(islice(values, len(scenes))) for group, scenes in groups.items()}
     # The paper's proportions: half unsafe, a quarter safe, a quarter look-alikes.
     combined = correct["unsafe"] + correct["safe"] + correct["look-alike"]

@@ -22,9 +22,6 @@ Curve = list[tuple[int, float]]
 class AnytimeSearch:
     """Records the smallest decision-flipping mask after each batch (anytime curve).
 
-    Args:
-        search: the search to observe.
-
     Attributes:
         evaluations: images that the search has scored.
         curve: one point for each flip that veils less than all flips before it.

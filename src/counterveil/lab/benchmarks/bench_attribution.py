@@ -22,7 +22,7 @@ from counterveil.lab.benchmarks.attribution_metrics import (
     road,
 )
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean
-from counterveil.lab.benchmarks.checkpoint import Checkpoint, Step
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import (
     FlaggedImage,
     SceneDataset,
@@ -45,14 +45,7 @@ MapFunction = Callable[[CategoryClassifier, FlaggedImage], AttributionMap]
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of scenes and steps.
-
-    Attributes:
-        scenes: scenes per category.
-        steps: steps of insertion and deletion.
-        road: scenes per category for ROAD, whose imputations take a second each.
-        shares: shares of the pixels that ROAD removes.
-    """
+    """Scenes per category (for ROAD, fewer: an imputation takes a second), steps and shares."""
 
     scenes: int
     steps: int = STEPS
@@ -75,23 +68,14 @@ def settings(size: Size) -> dict[str, Any]:
 
 
 def step_count(size: Size) -> int:
-    """Number of calls of ``step``."""
+    """Number of items that the checkpoint will count."""
     return 3 * size.scenes * (len(NAMES) + 1)
 
 
-def run(
-    size: Size, *, device: str, step: Step, checkpoint: Checkpoint | None = None
-) -> dict[str, Any]:
-    """Measure.
+def run(size: Size, *, device: str, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
+    """Measure; JSON data in which every estimate has its 95 % interval.
 
-    Args:
-        size: numbers of scenes and steps.
-        device: where the models run.
-        step: called after each map.
-        checkpoint: holds finished parts, and stores new ones.
-
-    Returns:
-        JSON data; every estimate has its 95 % interval.
+    ``checkpoint`` holds finished parts and stores new ones.
     """
     checkpoint = checkpoint or Checkpoint()
     classifiers = load_pictograms(device).classifiers
@@ -105,7 +89,6 @@ def run(
                 f"{name}, {key}",
                 size.scenes,
                 partial(_measure_scenes, make_map, classifier, scenes, size),
-                step=step,
                 chunk_size=CHUNK_SIZE,
             )
         metrics["all"] = [item for items in metrics.values() for item in items]

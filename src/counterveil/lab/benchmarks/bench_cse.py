@@ -15,7 +15,7 @@ import counterveil
 from counterveil.errors import UsageError
 from counterveil.lab.benchmarks import cse
 from counterveil.lab.benchmarks.accuracy import measure_accuracy, scene_count
-from counterveil.lab.benchmarks.checkpoint import Checkpoint, Step
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import (
     Dataset,
     FlaggedImage,
@@ -42,17 +42,14 @@ class Size:
     """Numbers of scenes per category, or of images of a folder.
 
     Attributes:
-        accuracy: scenes for the classifiers.
-        paper: images for the paper's method (its tables have 585 images, 195 per category).
-        ours: images for our search beside it.
-        released: images for the released files.
-        edge: scenes with the object at each edge; twice as many with the object in the centre.
-        tables: images for the attributions and the partitions.
-        searches: images for the searches; rivals score up to 2,048 images for each.
+        paper: for the paper's method (its tables have 195 images per category).
+        ours: for our search beside it.
+        edge: scenes with the object at each edge; twice as many with it in the centre.
+        tables: for the attributions and the partitions.
+        searches: for the searches; rivals score up to 2,048 images for each.
         optimum: images of each row that are compared with the optimum.
         optimum_evaluations: most images scored for one optimum.
-        expensive: images for expensive methods; 0 leaves them out.
-        parts: measured parts, of ``PARTS``.
+        expensive: for expensive methods; 0 leaves them out.
     """
 
     accuracy: int
@@ -110,7 +107,7 @@ def settings(size: Size, *, sam: str = "", folder: ImageFolder | None = None) ->
 
 
 def step_count(size: Size, *, sam: str = "", folder: ImageFolder | None = None) -> int:
-    """Number of calls of ``step``."""
+    """Number of items that the checkpoint will count."""
     rows = _unique_methods(_tables(size, sam, folder), size)
     counts = [count for _, count in rows]
     if folder is not None:
@@ -128,26 +125,21 @@ def run(
     size: Size,
     *,
     device: str,
-    step: Step,
     checkpoint: Checkpoint | None = None,
     sam: str = "",
     folder: ImageFolder | None = None,
 ) -> dict[str, Any]:
-    """Measure.
+    """Measure; JSON data in which every estimate has its 95 % interval.
 
     Args:
         size: numbers of images, and parts.
         device: where the models run.
-        step: called after each image.
         checkpoint: holds finished parts, and stores new ones.
         sam: checkpoint of Segment Anything, for a row of its own; empty: no such row.
         folder: images to use instead of the scenes.
-
-    Returns:
-        JSON data; every estimate has its 95 % interval.
     """
     tables = _tables(size, sam, folder)
-    benchmark = _Benchmark(size, tables, checkpoint or Checkpoint(), step)
+    benchmark = _Benchmark(size, tables, checkpoint or Checkpoint())
     if folder is not None:
         results = benchmark.counterfactuals([folder.classifier], folder)
         available = folder.flagged_images(folder.classifier, max(size.tables, size.searches))
@@ -205,17 +197,15 @@ def _scenes_at(size: Size, position: str) -> int:
 class _Benchmark:
     """Measures parts that the checkpoint does not hold yet."""
 
-    def __init__(self, size: Size, tables: Tables, checkpoint: Checkpoint, step: Step) -> None:
-        self._size, self._tables = size, tables
-        self._checkpoint, self._step = checkpoint, step
+    def __init__(self, size: Size, tables: Tables, checkpoint: Checkpoint) -> None:
+        self._size, self._tables, self._checkpoint = size, tables, checkpoint
         self._optimum = cse.Optimum(max_evaluations=size.optimum_evaluations)
         self.scenes = SceneDataset(SEED)
 
     def accuracy(self, classifier: CategoryClassifier) -> dict[str, Any]:
         """Accuracy of a classifier."""
-        return measure_accuracy(
-            classifier, self._checkpoint, count=self._size.accuracy, seed=SEED, step=self._step
-        )
+        count = self._size.accuracy
+        return measure_accuracy(classifier, self._checkpoint, count=count, seed=SEED)
 
     def counterfactuals(
         self, classifiers: Sequence[CategoryClassifier], dataset: Dataset
@@ -331,4 +321,4 @@ class _Benchmark:
         def measure_chunk(items: range) -> Iterator[cse.Measurement]:
             return map(measure, find()[items.start : items.stop])
 
-        return self._checkpoint.measure(name, count, measure_chunk, step=self._step)
+        return self._checkpoint.measure(name, count, measure_chunk)

@@ -23,11 +23,12 @@ class Checkpoint:
 
     Args:
         path: the file; ``None`` stores nothing.
-        header: settings of the benchmark; a file with other settings is refused.
+        header: settings of the benchmark.
         resume: read the file if it exists, instead of starting over.
+        step: called after each item, measured or read.
 
     Raises:
-        UsageError: the file to resume belongs to other settings.
+        UsageError: the file to resume has another header.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class Checkpoint:
         header: Mapping[str, Any] | None = None,
         *,
         resume: bool = False,
+        step: Step = lambda: None,
     ) -> None:
-        self._path = path
+        self._path, self._step = path, step
         self._parts: dict[str, Any] = {}
         if path is None:
             return
@@ -55,16 +57,15 @@ class Checkpoint:
         write_atomic(path, text.encode())
 
     def measure(
-        self, name: str, count: int, measure: Measure, *, step: Step, chunk_size: int = 10
+        self, name: str, count: int, measure: Measure, *, chunk_size: int = 10
     ) -> list[Any]:
-        """Measure items 0 to ``count`` in chunks; each chunk is stored, and measured only once.
+        """Measure items 0 to ``count``; each chunk of them is one part of the file.
 
         Args:
-            name: name of the measurement.
+            name: start of the parts' names.
             count: number of items.
             measure: measures some items one by one.
-            step: called after each item, measured now or before.
-            chunk_size: items per stored part.
+            chunk_size: items per part.
 
         Returns:
             One value per item, as JSON data.
@@ -77,18 +78,13 @@ class Checkpoint:
             chunk = []
             for value in measure(items) if stored is None else stored:
                 chunk.append(_as_json(value))
-                step()
+                self._step()
             if stored is None:
                 self._parts[part] = chunk
                 if self._path is not None:
                     append_line(self._path, {"part": part, "value": chunk})
             values += chunk
         return values
-
-    def remove(self) -> None:
-        """Delete the file, once the results are written."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
 
 
 def append_line(path: Path, row: Mapping[str, Any], *, prefix: str = "") -> None:

@@ -41,9 +41,7 @@ _METRICS_OF_ALL_IMAGES = ("found", "verified", "evaluations", "milliseconds", "r
 class Optimum:
     """Smallest flipping areas by exhaustive search; each is computed once.
 
-    Args:
-        max_evaluations: most images scored for one area; if they do not suffice, it is unknown.
-        max_regions: most regions veiled at once.
+    An area is unknown if ``max_evaluations`` do not suffice.
     """
 
     def __init__(self, *, max_evaluations: int, max_regions: int = 10) -> None:
@@ -53,15 +51,7 @@ class Optimum:
     def area(
         self, classifier: Classifier, image: Image, labels: Labels, fill: Fill, target: float
     ) -> float | None:
-        """Smallest veiled share of the image with a score below ``target``; ``None`` if unknown.
-
-        Args:
-            classifier: the classifier whose decision flips.
-            image: ``(H, W, 3)``.
-            labels: the regions, ``(H, W)``; unknown for more than 16 of them.
-            fill: what veiled pixels become.
-            target: the score to stay below.
-        """
+        """Smallest veiled share of the image with a score below ``target``; ``None`` if unknown."""
         if int(labels.max()) >= MAX_REGIONS:
             return None
         model = (classifier.info.name, classifier.info.sha256, fill.name, target)
@@ -89,13 +79,7 @@ class Optimum:
 
 
 class MethodMeasure:
-    """Measures one method on images.
-
-    Args:
-        method: the method.
-        classifier: the classifier whose decision is to be flipped.
-        optimum: compares the veiled area with the smallest one; ``None`` does not.
-    """
+    """Measures one method on images; ``optimum`` compares the veiled area with the smallest."""
 
     def __init__(
         self, method: Method, classifier: CategoryClassifier, optimum: Optimum | None = None
@@ -215,9 +199,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Means with intervals, and the number of images.
 
-    Args:
-        measurements: metrics of each image, all with the same names.
-        include_not_found: average all metrics over all images.
+    All measurements have the same names. ``include_not_found``: average all metrics over all
+    images.
     """
     row: dict[str, Any] = {"images": len(measurements)}
     for name in measurements[0] if measurements else ():
@@ -241,10 +224,6 @@ def _mean_area_ratio(measurements: Sequence[Measurement]) -> dict[str, float | N
 
 def compare(ours: Sequence[Measurement], baseline: Sequence[Measurement]) -> dict[str, Any]:
     """Compare two methods on the same images, pair by pair.
-
-    Args:
-        ours: metrics of each image.
-        baseline: metrics of the same images in the same order.
 
     Returns:
         ``found_difference``, ``coverage_difference``: ours minus the baseline's;

@@ -40,7 +40,6 @@ class Condition:
     """How the control code of a scene is chosen.
 
     Attributes:
-        name: name in the tables.
         guidance: strength of the code, 0 to 1.
         correct: the code names the scene's unsafe categories; if ``False``, it names a category
             in which the scene is safe.
@@ -73,7 +72,6 @@ class Prediction:
     """Answers of a reasoner about one scene under one condition.
 
     Attributes:
-        scene: the scene.
         descriptions: answers to the generic questions.
         p_yes: P(yes) for each of the nine questions; NaN without an answer.
     """
@@ -236,11 +234,7 @@ def wrong_code_specificity(predictions: Sequence[Prediction]) -> dict[str, Estim
 def calibration_error(
     predictions: Sequence[Prediction],
 ) -> tuple[float, list[dict[str, float]]]:
-    """Expected calibration error of P(yes), and the bins of the reliability diagram.
-
-    Returns:
-        The error, and for each bin that is not empty its mean P(yes), its share of true yes
-        answers, and its number of answers.
+    """Expected calibration error of P(yes), and the reliability diagram's bins that have answers.
 
     References:
         Guo et al., "On Calibration of Modern Neural Networks", 2017.

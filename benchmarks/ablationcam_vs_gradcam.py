@@ -19,7 +19,15 @@ from counterveil.attribution.cams import AblationCam
 from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.types import ModelInfo
-from measuring import emit, in_turn, machine, own_process, peak_megabytes, ratios, spread
+from measuring import (
+    machine,
+    peak_megabytes,
+    print_result,
+    ratios,
+    run_script,
+    spread,
+    time_alternately,
+)
 
 
 class Subset:
@@ -88,24 +96,24 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.memory:
         which, edge, depth = asked.memory
-        emit("memory", **memory(which, int(edge), int(depth)))
+        print_result("memory", **memory(which, int(edge), int(depth)))
         return
     edge, depth, rounds = (64, 18, 1) if asked.quick else (224, 50, asked.rounds)
     few, many = (32, 96) if asked.quick else map(int, asked.channels.split(","))
     calls, total = contenders(edge, (few, many), depth)
     for name in ("counterveil", str(few)):
         calls[name]()
-    times = in_turn(calls, rounds)
+    times = time_alternately(calls, rounds)
     whole = drawn_out(times, (few, many), total)
     if asked.all:
         calls, _ = contenders(edge, (total,), depth)
-        whole = in_turn({"theirs": calls[str(total)]}, 1)["theirs"]
+        whole = time_alternately({"theirs": calls[str(total)]}, 1)["theirs"]
         times["counterveil"] = [statistics.median(times["counterveil"])]
     peaks = {
-        name: own_process(__file__, "--memory", name, edge, depth)["peak_mb"]
+        name: run_script(__file__, "--memory", name, edge, depth)["peak_mb"]
         for name in ("counterveil", "pytorch-grad-cam")
     }
-    emit(
+    print_result(
         "ablationcam_vs_gradcam",
         setting=f"resnet{depth}, {edge} px, cpu",
         channels={"timed": [few, many], "all": total},

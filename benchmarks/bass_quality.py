@@ -23,7 +23,7 @@ from bass_vs_slic import photograph
 from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
 from counterveil.segmentation.bass import Bass
-from measuring import emit, machine
+from measuring import machine, print_result
 
 PHOTOGRAPHS = (
     *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field"),
@@ -92,7 +92,7 @@ def compare(name: str, image: np.ndarray, truth: np.ndarray | None, wanted: int)
         if truth is not None:
             recall = {k: round(boundary_recall(v, truth), 4) for k, v in cuts.items()}
             row["boundary_recall"] = recall
-        emit("bass_quality", **row)
+        print_result("bass_quality", **row)
         rows.append(row)
     return rows
 
@@ -123,7 +123,7 @@ def main() -> None:
         for wanted in COUNTS[: 1 if arguments.quick else None]
         for row in compare(name, image, truth, wanted)
     ]
-    emit(
+    print_result(
         "bass_quality, all",
         bass_less_slic={
             f"{measure}, compactness {c:g}": differences(

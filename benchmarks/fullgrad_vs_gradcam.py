@@ -16,7 +16,7 @@ from counterveil.attribution.fullgrad import FullGrad
 from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.types import ModelInfo
-from measuring import emit, in_turn, machine, ratios, spread
+from measuring import machine, print_result, ratios, spread, time_alternately
 
 EDGE = 224
 
@@ -61,8 +61,8 @@ def main() -> None:
     calls, setting = contenders()
     for call in calls.values():
         call()
-    times = in_turn(calls, 1 if options.quick else options.rounds)
-    emit(
+    times = time_alternately(calls, 1 if options.quick else options.rounds)
+    print_result(
         "fullgrad_vs_gradcam",
         setting=setting,
         seconds={name: spread(values) for name, values in times.items()},

@@ -37,7 +37,7 @@ from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.torch_classifier import IMAGENET_MEAN, IMAGENET_STD
 from counterveil.fills import fill
 from counterveil.types import Images, Scores
-from measuring import emit, machine
+from measuring import machine, print_result
 
 GRID = 4
 REGIONS = GRID * GRID
@@ -230,7 +230,7 @@ def compare(
         "sizes": sorted({len(a.veil) for a, _ in known}),
         "scored": [min(a.scored for a, _ in pairs), max(a.scored for a, _ in pairs)],
     }
-    emit("rivals_vs_authors", **figures, **machine("numpy", "torch"))
+    print_result("rivals_vs_authors", **figures, **machine("numpy", "torch"))
     return figures
 
 

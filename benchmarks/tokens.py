@@ -18,7 +18,7 @@ from torch import Tensor
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
 from counterveil.reasoning.modules import ControlConfig
 from counterveil.reasoning.options import vicuna_config
-from measuring import device_name, emit, in_turn, machine, ratios, seconds, spread
+from measuring import device_name, machine, print_result, ratios, seconds, spread, time_alternately
 
 from transformers import (  # isort: skip  (after torchvision, which instructblip imports)
     InstructBlipConfig,
@@ -126,9 +126,9 @@ def main() -> None:
         calls = {name: settled(call, options.device) for name, call in calls.items()}
         for call in calls.values():
             call()
-        times = in_turn(calls, options.rounds)
+        times = time_alternately(calls, options.rounds)
         written = batch * options.tokens
-        emit(
+        print_result(
             "tokens",
             setting=f"{options.size}, bf16, batch {batch}, {options.tokens} tokens",
             device=device_name(options.device),

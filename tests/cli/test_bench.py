@@ -18,7 +18,8 @@ from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import ImageFolder
 from counterveil.lab.benchmarks.methods import MINIMAL, PAPER, Method
 from counterveil.lab.benchmarks.pages import cse_page
-from tests.lab.benchmarks.fakes import picture
+from tests.lab.benchmarks import fakes
+from tests.lab.benchmarks.fakes import RedClassifier, picture
 
 SIZE = bench_cse.Size(
     accuracy=8, paper=1, ours=1, released=1, edge=1, tables=3, searches=2, optimum=1,
@@ -149,7 +150,9 @@ class InterruptionError(Exception):
     """The benchmark is interrupted."""
 
 
-def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path):
+def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(fakes, "make", lambda: made.append(RedClassifier()) or made[-1])
     size = replace(SIZE, tables=4, searches=4)
     head = bench_cse.settings(size, folder=ImageFolder(folder, SPEC, device="cpu"))
 
@@ -163,13 +166,13 @@ def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path):
 
         checkpoint = Checkpoint(tmp_path / "part.jsonl", head, resume=resume, step=step)
         total = bench_cse.step_count(size, folder=own)
-        before = own.classifier.classifier.images
+        before = made[-1].images
         try:
             results = bench_cse.run(size, device="cpu", checkpoint=checkpoint, folder=own)
         except InterruptionError:
             return None, 0
         assert len(steps) == total
-        return results, own.classifier.classifier.images - before
+        return results, made[-1].images - before
 
     whole, cost = run(False, 10**6)
     assert run(False, 6)[0] is None

@@ -1,7 +1,7 @@
-"""Times FullGrad against pytorch-grad-cam's: same ResNet-50, same image, one after the other.
+"""FullGrad compared with pytorch-grad-cam's: same ResNet-50, same image, timed alternately.
 
 Run: python benchmarks/fullgrad_vs_gradcam.py [--rounds 7] [--threads N]
-Prints a line of JSON; `times_faster` is theirs over ours, round by round.
+Prints a line of JSON; `times_faster` is their time divided by ours, round by round.
 """
 
 from __future__ import annotations

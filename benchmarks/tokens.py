@@ -1,10 +1,10 @@
-"""Tokens a second of a conditioned InstructBLIP, beside stock `generate` and the memory's limit.
+"""Tokens per second of a conditioned InstructBLIP, compared with stock `generate` and memory speed.
 
 Run: python benchmarks/tokens.py --size 13b --device cuda [--tokens 64] [--rounds 5]
-Weights are random, in bf16, and both sides have the same; only the control code is ours. While it
-writes, a model of batch one reads all weights of its language model for each token, so that the
-memory's bandwidth, measured here by copying, sets a limit. `--size tiny` is a look without a GPU.
-Prints a line of JSON a batch; `faster` is ours over the stock's, round by round.
+Weights are random, in bf16, and equal for both; only ours has a control code. At batch size one,
+generation reads all weights of the language model for each token, so the memory bandwidth, measured
+by copying, is a limit. `--size tiny` runs without a GPU. Prints a line of JSON per batch size;
+`faster` is the stock time divided by ours, round by round.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from authors import commit
 from bass_vs_slic import NAMES, photograph
 from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.segmentation.bass import Bass
-from measuring import emit, machine, seconds, spread
+from measuring import machine, print_result, seconds, spread
 
 STARTED = """
 import runpy, sys, types
@@ -93,9 +93,9 @@ def main() -> None:
             },
         }
         rows.append(row)
-        emit("bass_vs_authors", image=name, side=side, **row)
+        print_result("bass_vs_authors", image=name, side=side, **row)
     better = [row["explained_variation"] for row in rows]
-    emit(
+    print_result(
         "bass_vs_authors, all",
         setting=f"{len(rows)} photographs, {side} px, the PyTorch version {commit(args.clone)}",
         times_faster=spread([row["times_faster"] for row in rows]),

@@ -23,15 +23,15 @@ from counterveil.lab.benchmarks.plots import log_log_plot, power_law_exponent
 from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.segmentation.bass import Bass
 from measuring import (
-    emit,
-    forget_peak,
-    in_turn,
     machine,
-    own_process,
     peak_megabytes,
+    print_result,
     ratios,
+    reset_peak,
+    run_script,
     seconds,
     spread,
+    time_alternately,
 )
 
 NAMES = ("astronaut", "coffee", "chelsea", "rocket")
@@ -67,9 +67,9 @@ def compare(name: str, side: int, wanted: int, compactness: float, rounds: int) 
     regions = int(reference.max()) + 1
     bass = segment("bass", regions)
     ours = bass(image)
-    times = in_turn({"bass": lambda: bass(image), "slic": lambda: theirs(image)}, rounds)
+    times = time_alternately({"bass": lambda: bass(image), "slic": lambda: theirs(image)}, rounds)
     ratio = ratios(times["bass"], times["slic"])
-    emit(
+    print_result(
         "bass_vs_slic",
         image=name,
         side=side,
@@ -91,7 +91,7 @@ def alone(method: str, side: int, count: int) -> dict[str, float]:
     run = segment(method, count)
     run(photograph("astronaut", 64))  # compile and import before memory is measured
     image = photograph("astronaut", side)
-    before = forget_peak()
+    before = reset_peak()
     spent = seconds(lambda: run(image))
     peak = peak_megabytes()
     return {"seconds": spent, "peak_mb": round(peak, 1), "own_mb": round(peak - before, 1)}
@@ -103,9 +103,9 @@ def growth(sides: tuple[int, ...], counts: tuple[int, ...]) -> Iterator[dict[str
     jobs = dict.fromkeys([*((s, middle[0]) for s in sides), *((middle[1], c) for c in counts)])
     for side, count in jobs:
         for method in METHODS:
-            found = own_process(__file__, "--alone", method, side, count)
+            found = run_script(__file__, "--alone", method, side, count)
             row = {"method": method, "side": side, "pixels": side * side, "count": count, **found}
-            emit("bass_vs_slic growth", **row)
+            print_result("bass_vs_slic growth", **row)
             yield row
 
 
@@ -148,7 +148,7 @@ def main() -> None:
     by_pixels, by_count = slopes(rows, "pixels", "count"), slopes(rows, "count", "pixels")
     arguments.plot.parent.mkdir(parents=True, exist_ok=True)
     arguments.plot.write_bytes(log_log_plot(by_pixels, x="pixels", y="seconds"))
-    emit(
+    print_result(
         "bass_vs_slic summary",
         sides=sides,
         bass_over_slic=spread(found),

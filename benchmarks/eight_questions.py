@@ -1,16 +1,14 @@
-"""Eight questions on one image, asked at once, beside eight independent stock calls.
+"""Eight questions about one image in one call, compared with eight independent stock calls.
 
-`python benchmarks/eight_questions.py --out out/bench/eight_questions.json`
-
-Both sides have the same weights, settings and image, in one run; the answers must be identical.
-One side is `ConditionalBlip.answer`: the vision tower once, the questions in one batch, P(yes)
-along the way. The other is `InstructBlipForConditionalGeneration.generate`, eight times, without
-any P(yes). Weights are random, from a seed. The vision tower has the real one's 257 patches and
-is by far the largest part of the model: on a CPU a batch of eight questions costs the language
-model eight times the arithmetic of one, while on a GPU, where 7 G parameters are bound by being
-read, it costs about as much as one; so the tower stands for all that questions have in common.
-`tower` in the figures is its share of a stock call; the rest is mostly the steps of generation,
-which a batch shares. Goal: at most 1/4.
+Run: python benchmarks/eight_questions.py --out out/bench/eight_questions.json
+Both have the same weights, settings and image; the answers must be identical. Ours is
+`ConditionalBlip.answer`: the vision encoder runs once, the questions are one batch, and P(yes) is
+computed. The baseline calls `InstructBlipForConditionalGeneration.generate` eight times, without
+P(yes). Weights are random. The vision encoder has the real number of patches, 257, and is by far
+the largest part of this model: on a CPU, the language model needs eight times the arithmetic for
+eight questions, while on a GPU, where 7 G parameters are bound by memory bandwidth, a batch costs
+about as much as one question. So the vision encoder stands for all that the questions share.
+`tower` is its share of a stock call; the rest is mostly the steps of generation. Goal: at most 1/4.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from counterveil.pipeline import CategoryClassifier
 from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import explain
 from counterveil.pipeline.timing import Stopwatch
-from measuring import emit, machine, ratios, seconds, spread
+from measuring import machine, print_result, ratios, seconds, spread
 
 SEED = 2027
 MAX_REGIONS = 10
@@ -108,7 +108,9 @@ def main() -> None:
     try:
         import lime  # noqa: F401
     except ImportError:
-        emit("lime_vs_cse", skipped="LIME is not installed; `pip install lime` to measure it")
+        print_result(
+            "lime_vs_cse", skipped="LIME is not installed; `pip install lime` to measure it"
+        )
         return
     count, samples = (1, 50) if arguments.quick else (arguments.scenes, arguments.samples)
     for classifier in load_pictograms().classifiers:
@@ -118,7 +120,7 @@ def main() -> None:
         for scene in scenes:
             ours.append(run_counterveil(scene, classifier))
             theirs.append(run_lime(scene, classifier, samples))
-        emit(
+        print_result(
             "lime_vs_cse",
             category=classifier.category.key,
             scenes=count,

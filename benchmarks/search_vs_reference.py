@@ -30,7 +30,7 @@ from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.segmentation import region_scores
 from counterveil.types import Images, ModelInfo, Scores
-from measuring import emit, in_turn, machine, ratios, spread
+from measuring import machine, print_result, ratios, spread, time_alternately
 
 SEARCHES = ("minimal", "greedy", "reference")
 DEPTHS = (2, 4, 6, 8, 10)
@@ -97,12 +97,12 @@ def measure(depth: int, edge: int, layers: int, rounds: int) -> dict[str, float]
 
     calls = {name: whole(name) for name in SEARCHES}
     calls["minimal"]()  # compile and load first
-    times = in_turn(calls, rounds)
+    times = time_alternately(calls, rounds)
     for name, explanation in found.items():
         result = explanation.result
         if (result.outcome, len(result.regions)) != ("found", depth):
             raise SystemExit(f"{name} found {len(result.regions)} regions, not {depth}")
-    emit(
+    print_result(
         "search_vs_reference",
         setting=f"resnet{layers}, {edge} px, cpu",
         depth=depth,

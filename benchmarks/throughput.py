@@ -19,7 +19,7 @@ from counterveil.images import encode_png
 from counterveil.lab.benchmarks.datasets import load_pictograms
 from counterveil.lab.scenes import draw_scene
 from counterveil.outputs import ResultFolder
-from measuring import device_name, emit, in_turn, machine, ratios, spread
+from measuring import device_name, machine, print_result, ratios, spread, time_alternately
 
 
 def main() -> None:
@@ -50,8 +50,8 @@ def main() -> None:
         calls = {"run": run, "classifiers": score}
         for call in calls.values():
             call()
-        times = in_turn(calls, rounds)
-    emit(
+        times = time_alternately(calls, rounds)
+    print_result(
         "throughput",
         setting=f"{count} scenes of 224 px, about half of them unsafe",
         device=device_name(options.device),

@@ -1,10 +1,10 @@
-"""Tokens a second of a conditioned InstructBLIP, beside stock `generate` and the memory's limit.
+"""Tokens per second of a conditioned InstructBLIP, compared with stock `generate` and memory speed.
 
 Run: python benchmarks/tokens.py --size 13b --device cuda [--tokens 64] [--rounds 5]
-Weights are random, in bf16, and both sides have the same; only the control code is ours. While it
-writes, a model of batch one reads all weights of its language model for each token, so that the
-memory's bandwidth, measured here by copying, sets a limit. `--size tiny` is a look without a GPU.
-Prints a line of JSON a batch; `faster` is ours over the stock's, round by round.
+Weights are random, in bf16, and equal for both; only ours has a control code. At batch size one,
+generation reads all weights of the language model for each token, so the memory bandwidth, measured
+by copying, is a limit. `--size tiny` runs without a GPU. Prints a line of JSON per batch size;
+`faster` is the stock time divided by ours, round by round.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
 from counterveil.reasoning.modules import ControlConfig
 from counterveil.reasoning.options import vicuna_config
-from measuring import device_name, emit, in_turn, machine, ratios, seconds, spread
+from measuring import device_name, machine, print_result, ratios, seconds, spread, time_alternately
 
 from transformers import (  # isort: skip  (after torchvision, which instructblip imports)
     InstructBlipConfig,
@@ -126,9 +126,9 @@ def main() -> None:
         calls = {name: settled(call, options.device) for name, call in calls.items()}
         for call in calls.values():
             call()
-        times = in_turn(calls, options.rounds)
+        times = time_alternately(calls, options.rounds)
         written = batch * options.tokens
-        emit(
+        print_result(
             "tokens",
             setting=f"{options.size}, bf16, batch {batch}, {options.tokens} tokens",
             device=device_name(options.device),

@@ -24,7 +24,7 @@ from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import explain
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.types import ModelInfo
-from measuring import emit, machine, ratios
+from measuring import machine, print_result, ratios
 
 
 def unavoidable(classifier: TorchClassifier, image: np.ndarray, evaluations: int) -> float:
@@ -76,7 +76,7 @@ def main() -> None:
         ours, evaluations = whole()
         spent.append(ours)
         least.append(unavoidable(classifier, image, evaluations))
-    emit(
+    print_result(
         "whole_cse",
         setting="resnet50, 224 px, cpu",
         search=arguments.search,

@@ -18,7 +18,8 @@ from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import ImageFolder
 from counterveil.lab.benchmarks.methods import MINIMAL, PAPER, Method
 from counterveil.lab.benchmarks.pages import cse_page
-from tests.lab.benchmarks.fakes import picture
+from tests.lab.benchmarks import fakes
+from tests.lab.benchmarks.fakes import RedClassifier, picture
 
 SIZE = bench_cse.Size(
     accuracy=8, paper=1, ours=1, released=1, edge=1, tables=3, searches=2, optimum=1,
@@ -49,7 +50,7 @@ def few():
 @pytest.fixture(scope="module")
 def measured(few):
     steps = []
-    results = bench_cse.run(SIZE, device="cpu", step=lambda: steps.append(1))
+    results = bench_cse.run(SIZE, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
     return results, len(steps)
 
 
@@ -100,7 +101,7 @@ def test_an_expensive_method_is_measured_and_compared_on_fewer_scenes(monkeypatc
     )
     steps = []
     size = replace(SIZE, parts=("searches",), optimum=0)
-    results = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
+    results = bench_cse.run(size, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
     counts = {
         name: row["all"]["images"] for name, row in results["counterfactuals"]["searches"].items()
     }
@@ -149,7 +150,9 @@ class InterruptionError(Exception):
     """The benchmark is interrupted."""
 
 
-def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path):
+def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(fakes, "make", lambda: made.append(RedClassifier()) or made[-1])
     size = replace(SIZE, tables=4, searches=4)
     head = bench_cse.settings(size, folder=ImageFolder(folder, SPEC, device="cpu"))
 
@@ -161,17 +164,15 @@ def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path):
             if len(steps) > most:
                 raise InterruptionError
 
-        checkpoint = Checkpoint(tmp_path / "part.jsonl", head, resume=resume)
+        checkpoint = Checkpoint(tmp_path / "part.jsonl", head, resume=resume, step=step)
         total = bench_cse.step_count(size, folder=own)
-        before = own.classifier.classifier.images
+        before = made[-1].images
         try:
-            results = bench_cse.run(
-                size, device="cpu", step=step, checkpoint=checkpoint, folder=own
-            )
+            results = bench_cse.run(size, device="cpu", checkpoint=checkpoint, folder=own)
         except InterruptionError:
             return None, 0
         assert len(steps) == total
-        return results, own.classifier.classifier.images - before
+        return results, made[-1].images - before
 
     whole, cost = run(False, 10**6)
     assert run(False, 6)[0] is None
@@ -270,7 +271,7 @@ def test_selected_parts_are_measured_only(few):
     assert size.optimum == bench_cse.select_parts(SIZE, ["paper"]).optimum == 0
     assert bench_cse.select_parts(SIZE, ["searches"]).optimum == SIZE.optimum
     steps = []
-    results = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
+    results = bench_cse.run(size, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
     assert set(results) == {"counterfactuals", "released", "measured"}
     assert set(results["counterfactuals"]) == {"attributions"}
     assert len(steps) == bench_cse.step_count(size)
@@ -289,8 +290,8 @@ def test_a_checkpoint_with_other_weights_is_not_resumed(few, tmp_path, monkeypat
     before = bench_cse.settings(SIZE)
     assert len(before["weights"]) == 3 and all(before["weights"].values())
     path = tmp_path / "x.partial.jsonl"
-    Checkpoint(path, before, resume=False).get_or_measure("row", lambda: [1])
-    assert "row" in Checkpoint(path, bench_cse.settings(SIZE), resume=True)
+    Checkpoint(path, before, resume=False)
+    Checkpoint(path, bench_cse.settings(SIZE), resume=True)
     monkeypatch.setattr(bench_cse, "classifier_hashes", lambda: {"self_harm": "another"})
     with pytest.raises(UsageError):
         Checkpoint(path, bench_cse.settings(SIZE), resume=True)

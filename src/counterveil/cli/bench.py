@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from counterveil.lab.benchmarks.datasets import ImageFolder
 
 BENCHMARKS = {
     "cse": "classifiers, counterfactuals, rivals and released files on scenes",
@@ -18,7 +15,7 @@ BENCHMARKS = {
     "reasoning": "descriptions and answers about scenes, with right and wrong control codes",
 }
 
-Files = Mapping[str, str | bytes]
+Files = Mapping[str, bytes]
 """The page (".md") and the pictures beside it, by suffix."""
 
 
@@ -60,7 +57,9 @@ def bench(
     ] = "pictograms:scenes",
 ) -> None:
     """Measure Counterveil on scenes with ground truth, or on your own images."""
+    from counterveil.atomic import write_atomic
     from counterveil.errors import UsageError
+    from counterveil.lab.benchmarks.pages import to_json
 
     if list_names:
         for known, description in BENCHMARKS.items():
@@ -70,65 +69,59 @@ def bench(
         raise UsageError(f"no benchmark is called {name!r}; choose one of {', '.join(BENCHMARKS)}")
     if out is None:
         raise UsageError("name a file for the results: --out FILE.json")
-    target = _Target(out, markdown, resume)
+    if (data is None) != (not classifier):
+        raise UsageError("--data FOLDER and --classifier SPEC need each other; give both")
+    checkpoint = out.with_suffix(".partial.jsonl")
+    page = markdown or out.with_suffix(".md")
     command = f"counterveil bench {name}{' --quick' if quick else ''}"
     if name == "reasoning":
-        _reasoning(target, command, quick=quick, device=device, reasoner=reasoner)
+        diagram = page.with_suffix(".svg").name
+        results, files = _reasoning(
+            command,
+            diagram,
+            quick=quick,
+            device=device,
+            reasoner=reasoner,
+            plot=markdown is not None,
+        )
     elif name == "attribution":
-        _attribution(target, command, quick=quick, device=device)
-    elif (data is None) != (not classifier):
-        raise UsageError("--data FOLDER and --classifier SPEC need each other; give both")
+        results, files = _attribution(
+            command, checkpoint, quick=quick, device=device, resume=resume
+        )
     else:
-        from counterveil.lab.benchmarks.datasets import ImageFolder
-
-        folder = None if data is None else ImageFolder(data, classifier, device=device)
-        _cse(target, command, folder, quick=quick, scenes=scenes, parts=part or [], sam=sam,
-             device=device)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where the results go."""
-
-    out: Path
-    markdown: Path | None
-    resume: bool
-
-    @property
-    def checkpoint(self) -> Path:
-        """File of the partial results."""
-        return self.out.with_suffix(".partial.jsonl")
-
-    def write(self, results: Any, files: Files) -> None:
-        """Write the results, and the page with its pictures if one was asked for."""
-        from counterveil.atomic import write_atomic
-        from counterveil.lab.benchmarks.pages import to_json
-
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self.out, to_json(results).encode())
-        if self.markdown is not None:
-            for suffix, content in files.items():
-                data = content.encode() if isinstance(content, str) else content
-                write_atomic(self.markdown.with_suffix(suffix), data)
-        typer.echo(files[".md"])
+        results, files = _cse(
+            command, checkpoint, markdown, quick=quick, scenes=scenes, parts=part or [], data=data,
+            classifier=classifier, sam=sam, device=device, resume=resume,
+        )  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(out, to_json(results).encode())
+    for suffix, content in files.items() if markdown is not None else ():
+        write_atomic(page.with_suffix(suffix), content)
+    typer.echo(files[".md"].decode())
+    checkpoint.unlink(missing_ok=True)
 
 
 def _cse(
-    target: _Target,
     command: str,
-    folder: ImageFolder | None,
+    path: Path,
+    markdown: Path | None,
     *,
     quick: bool,
     scenes: int | None,
     parts: list[str],
+    data: Path | None,
+    classifier: str,
     sam: str,
     device: str,
-) -> None:
+    resume: bool,
+) -> tuple[Any, Files]:
     from counterveil.lab.benchmarks import bench_cse
     from counterveil.lab.benchmarks.checkpoint import Checkpoint
+    from counterveil.lab.benchmarks.datasets import ImageFolder
     from counterveil.lab.benchmarks.pages import cse_page
     from counterveil.progress import progress_bar
 
+    folder = None if data is None else ImageFolder(data, classifier, device=device)
     size = bench_cse.QUICK if quick else bench_cse.FULL
     if scenes is not None:
         size = replace(size, tables=scenes, searches=scenes)
@@ -138,15 +131,12 @@ def _cse(
     if folder is not None:
         command += f" --data {folder.name} --classifier '{folder.spec}'"
     settings = bench_cse.settings(size, sam=sam, folder=folder)
-    checkpoint = Checkpoint(target.checkpoint, settings, resume=target.resume)
     with progress_bar(bench_cse.step_count(size, sam=sam, folder=folder)) as step:
-        results = bench_cse.run(
-            size, device=device, step=step, checkpoint=checkpoint, sam=sam, folder=folder
-        )
-    figure = "" if target.markdown is None else target.markdown.stem
-    page = cse_page(results, command=command, figure=figure)
-    target.write(results, {".md": page, **(_cse_pictures(results, device) if figure else {})})
-    checkpoint.remove()
+        checkpoint = Checkpoint(path, settings, resume=resume, step=step)
+        results = bench_cse.run(size, device=device, checkpoint=checkpoint, sam=sam, folder=folder)
+    figure = "" if markdown is None else markdown.stem
+    page = cse_page(results, command=command, figure=figure).encode()
+    return results, {".md": page, **(_cse_pictures(results, device) if figure else {})}
 
 
 def _cse_pictures(results: Any, device: str) -> dict[str, bytes]:
@@ -163,22 +153,25 @@ def _cse_pictures(results: Any, device: str) -> dict[str, bytes]:
     return pictures
 
 
-def _attribution(target: _Target, command: str, *, quick: bool, device: str) -> None:
+def _attribution(
+    command: str, path: Path, *, quick: bool, device: str, resume: bool
+) -> tuple[Any, Files]:
     from counterveil.lab.benchmarks import bench_attribution
     from counterveil.lab.benchmarks.checkpoint import Checkpoint
     from counterveil.lab.benchmarks.pages import attribution_page
     from counterveil.progress import progress_bar
 
     size = bench_attribution.QUICK if quick else bench_attribution.FULL
-    settings = bench_attribution.settings(size)
-    checkpoint = Checkpoint(target.checkpoint, settings, resume=target.resume)
     with progress_bar(bench_attribution.step_count(size)) as step:
-        results = bench_attribution.run(size, device=device, step=step, checkpoint=checkpoint)
-    target.write(results, {".md": attribution_page(results, command=command)})
-    checkpoint.remove()
+        settings = bench_attribution.settings(size)
+        checkpoint = Checkpoint(path, settings, resume=resume, step=step)
+        results = bench_attribution.run(size, device=device, checkpoint=checkpoint)
+    return results, {".md": attribution_page(results, command=command).encode()}
 
 
-def _reasoning(target: _Target, command: str, *, quick: bool, device: str, reasoner: str) -> None:
+def _reasoning(
+    command: str, diagram: str, *, quick: bool, device: str, reasoner: str, plot: bool
+) -> tuple[Any, Files]:
     from counterveil.lab.benchmarks import bench_reasoning
     from counterveil.lab.benchmarks.pages import reasoning_page
     from counterveil.lab.benchmarks.plots import reliability_diagram
@@ -187,10 +180,7 @@ def _reasoning(target: _Target, command: str, *, quick: bool, device: str, reaso
     size = bench_reasoning.QUICK if quick else bench_reasoning.FULL
     with progress_bar(bench_reasoning.step_count(size)) as step:
         results = bench_reasoning.run(size, reasoner=reasoner, device=device, step=step)
-    diagram = (target.markdown or target.out).with_suffix(".svg").name
-    files: dict[str, str | bytes] = {
-        ".md": reasoning_page(results, command=command, diagram=diagram)
-    }
-    if target.markdown is not None:
-        files[".svg"] = reliability_diagram(results["calibration"]["bins"])
-    target.write(results, files)
+    page = reasoning_page(results, command=command, diagram=diagram).encode()
+    # Plots need an extra; without a page, none is drawn.
+    plots = {".svg": reliability_diagram(results["calibration"]["bins"])} if plot else {}
+    return results, {".md": page, **plots}

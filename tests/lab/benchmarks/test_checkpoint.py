@@ -10,83 +10,75 @@ from counterveil.errors import UsageError
 from counterveil.lab.benchmarks.checkpoint import Checkpoint
 
 
-def measured(value, calls):
-    def measure():
-        calls.append(value)
-        return {"value": value}
+def run(path, name, count, log, *, header=None, resume=True, value=lambda item: {"item": item}):
+    """Measure with chunks of two; the log gets each measured item and each step."""
 
-    return measure
+    def measure(items):
+        for item in items:
+            log.append(item)
+            yield value(item)
+
+    checkpoint = Checkpoint(path, header, resume=resume, step=lambda: log.append("step"))
+    return checkpoint.measure(name, count, measure, chunk_size=2)
 
 
-def test_each_part_is_measured_once_and_stored_at_once(tmp_path):
-    path, calls = tmp_path / "deep" / "x.jsonl", []
-    checkpoint = Checkpoint(path, {"size": 1}, resume=False)
-    assert checkpoint.get_or_measure("a", measured(1, calls)) == checkpoint.get_or_measure(
-        "a", measured(2, calls)
-    )
-    assert calls == [1]
+def test_each_chunk_is_measured_once_and_stored_at_once(tmp_path):
+    path, log = tmp_path / "deep" / "x.jsonl", []
+    first = run(path, "a", 3, log, header={"size": 1})
+    assert first == run(path, "a", 3, log, header={"size": 1}) == [{"item": i} for i in range(3)]
+    assert log == [0, "step", 1, "step", 2, "step", *["step"] * 3]
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert lines == [{"size": 1}, {"part": "a", "value": {"value": 1}}]
+    assert lines == [
+        {"size": 1},
+        {"part": "a, 0 to 2", "value": first[:2]},
+        {"part": "a, 2 to 3", "value": first[2:]},
+    ]
 
 
 def test_stored_parts_are_read_and_new_parts_appended(tmp_path):
-    path, calls = tmp_path / "x.jsonl", []
-    Checkpoint(path, {"size": 1}, resume=False).get_or_measure("a", measured(1, calls))
-    again = Checkpoint(path, {"size": 1}, resume=True)
-    assert "a" in again and "b" not in again
-    assert again.get_or_measure("a", measured(9, calls)) == {"value": 1}
-    again.get_or_measure("b", measured(2, calls))
-    third = Checkpoint(path, {"size": 1}, resume=True)
-    assert "b" in third
-    assert calls == [1, 2]
+    path, log = tmp_path / "x.jsonl", []
+    run(path, "a", 1, log)
+    assert run(path, "a", 1, log, value=lambda item: "new") == [{"item": 0}]
+    run(path, "b", 1, log)
+    run(path, "b", 1, log)
+    assert log == [0, "step", "step", 0, "step", "step"]
+    run(path, "b", 1, log, resume=False)
+    assert log[-2:] == [0, "step"]
+
+
+def test_values_are_the_same_measured_or_read(tmp_path):
+    values = [run(tmp_path / "x", "a", 1, [], value=lambda item: {"c": (1, 2)}) for _ in range(2)]
+    assert values[0] == values[1] == [{"c": [1, 2]}]
 
 
 def test_an_incomplete_line_is_measured_again(tmp_path):
-    path, calls = tmp_path / "x.jsonl", []
-    checkpoint = Checkpoint(path, {}, resume=False)
-    checkpoint.get_or_measure("a", measured(1, calls))
-    checkpoint.get_or_measure("b", measured(2, calls))
+    path = tmp_path / "x.jsonl"
+    run(path, "a", 4, [])
     path.write_bytes(path.read_bytes()[:-7])
-    again = Checkpoint(path, {}, resume=True)
-    again.get_or_measure("b", measured(3, calls))
-    assert Checkpoint(path, {}, resume=True).get_or_measure("b", measured(4, calls)) == {"value": 3}
-    assert calls == [1, 2, 3]
+    run(path, "a", 4, [], value=lambda item: "again")
+    assert run(path, "a", 4, []) == [{"item": 0}, {"item": 1}, "again", "again"]
+
+
+def test_an_interrupted_chunk_is_not_stored(tmp_path):
+    path = tmp_path / "x.jsonl"
+
+    def fails(item):
+        if item == 3:
+            raise KeyboardInterrupt
+        return item
+
+    with pytest.raises(KeyboardInterrupt):
+        run(path, "a", 4, [], value=fails)
+    assert len(path.read_text().splitlines()) == 1 + 1
 
 
 def test_a_file_with_other_settings_is_refused(tmp_path):
     path = tmp_path / "x.jsonl"
-    Checkpoint(path, {"size": 1}, resume=False)
+    Checkpoint(path, {"size": 1})
     with pytest.raises(UsageError, match="other settings"):
         Checkpoint(path, {"size": 2}, resume=True)
-    Checkpoint(path, {"size": 2}, resume=False)  # afresh
+    Checkpoint(path, {"size": 2})  # starts over
 
 
-def test_the_file_is_removed_and_optional(tmp_path):
-    path = tmp_path / "x.jsonl"
-    checkpoint = Checkpoint(path, {}, resume=True)
-    checkpoint.remove()
-    assert not path.exists()
-    nothing = Checkpoint(None, {}, resume=False)
-    assert nothing.get_or_measure("a", lambda: 1) == 1
-    nothing.remove()
-
-
-def test_chunks_are_stored_one_by_one_and_steps_of_stored_items_are_counted(tmp_path):
-    path, measured_items, steps = tmp_path / "x.jsonl", [], []
-
-    def measure(items):
-        for item in items:
-            measured_items.append(item)
-            steps.append("measured")
-        return list(items)
-
-    def run(resume):
-        return Checkpoint(path, {}, resume=resume).measure_in_chunks(
-            "row", 5, 2, measure, step=lambda: steps.append("stored")
-        )
-
-    assert run(False) == run(True) == [0, 1, 2, 3, 4]
-    assert measured_items == [0, 1, 2, 3, 4]
-    assert steps == ["measured"] * 5 + ["stored"] * 5
-    parts = [json.loads(line)["part"] for line in path.read_text().splitlines()[1:]]
-    assert parts == ["row, 0 to 2", "row, 2 to 4", "row, 4 to 5"]
+def test_no_file_is_needed():
+    assert run(None, "a", 1, []) == [{"item": 0}]

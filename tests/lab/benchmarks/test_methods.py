@@ -98,7 +98,7 @@ def test_the_fills_of_sedc_are_a_blur_of_sigma_5_and_the_mean_colour():
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_row_is_measured(name):
-    figures = cse.measure_method(ROWS[name], red_category(), Optimum(max_evaluations=50))(
+    figures = cse.MethodMeasure(ROWS[name], red_category(), Optimum(max_evaluations=50))(
         flagged_image()
     )
     assert set(figures) >= {
@@ -124,9 +124,9 @@ def test_the_released_mask_covers_the_object_and_all_images_are_counted():
         def score(self, images):
             return super().score(images[:, :, :28])
 
-    needed = cse.measure_method(DEFAULT, replace(red_category(), classifier=Left()), None)(bar)
+    needed = cse.MethodMeasure(DEFAULT, replace(red_category(), classifier=Left()), None)(bar)
     classifier = Left()
-    measure = cse.measure_method(
+    measure = cse.MethodMeasure(
         RELEASED, replace(red_category(), classifier=classifier), Optimum(max_evaluations=50)
     )
     measure(bar)  # the first one warms up
@@ -142,7 +142,7 @@ def test_the_released_mask_covers_the_object_and_all_images_are_counted():
 def test_an_image_that_is_veiled_whole_has_no_counterfactual():
     flagged = red_category()
     flagged.classifier.score = lambda images: np.full(len(images), 0.9)
-    figures = cse.measure_method(RELEASED, flagged, None)(flagged_image())
+    figures = cse.MethodMeasure(RELEASED, flagged, None)(flagged_image())
     assert (figures["found"], figures["obfuscation"]) == (0, 1)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 import numpy as np
 
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean
-from counterveil.lab.benchmarks.checkpoint import Step
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
 from counterveil.pipeline import CategoryClassifier
 
@@ -13,36 +16,44 @@ _BATCH_SIZE = 8
 
 
 def measure_accuracy(
-    category_classifier: CategoryClassifier, *, count: int, seed: int, step: Step
+    classifier: CategoryClassifier, checkpoint: Checkpoint, *, count: int, seed: int
 ) -> dict[str, object]:
     """Accuracy on all test scenes of a category, and on each kind of scene.
 
-    Args:
-        category_classifier: the classifier to measure.
-        count: number of scenes, half of them unsafe; an eighth as many unsafe scenes of other
-            categories are measured besides.
-        seed: seed of the scenes.
-        step: called after each scene.
+    ``count`` scenes are drawn, half of them unsafe, and an eighth as many unsafe scenes of other
+    categories.
     """
-    key = category_classifier.category.key
-    threshold = category_classifier.category.threshold
-    correct: dict[str, list[float]] = {}
-    for group, scenes in _scenes(key, count).items():
-        correct[group] = []
-        for start in range(0, len(scenes), _BATCH_SIZE):
-            images = [
-                draw_scene(seed, index, split="test", category=category, kind=kind).pixels
-                for category, kind, index in scenes[start : start + _BATCH_SIZE]
-            ]
-            for score in category_classifier.classifier.score(np.stack(images)):
-                correct[group].append(float((score >= threshold) == (group == "unsafe")))
-                step()
+    groups = _scenes(classifier.category.key, count)
+
+    def measure(items: range) -> Iterator[float]:
+        for group, scenes in groups.items():
+            yield from _is_correct(classifier, scenes, seed, unsafe=group == "unsafe")
+
+    name, total = f"classifier {classifier.category.key}", scene_count(count)
+    values = iter(checkpoint.measure(name, total, measure, chunk_size=total))
+    correct = {group: list(islice(values, len(scenes))) for group, scenes in groups.items()}
     # The paper's proportions: half unsafe, a quarter safe, a quarter look-alikes.
     combined = correct["unsafe"] + correct["safe"] + correct["look-alike"]
     return {
-        "accuracy": bootstrap_mean(combined).to_dict(),
-        **{group: bootstrap_mean(values).to_dict() for group, values in correct.items()},
+        group: bootstrap_mean(each).to_dict()
+        for group, each in {"accuracy": combined, **correct}.items()
     }
+
+
+def _is_correct(
+    classifier: CategoryClassifier,
+    scenes: list[tuple[str, str, int]],
+    seed: int,
+    *,
+    unsafe: bool,
+) -> Iterator[float]:
+    for start in range(0, len(scenes), _BATCH_SIZE):
+        images = [
+            draw_scene(seed, index, split="test", category=category, kind=kind).pixels
+            for category, kind, index in scenes[start : start + _BATCH_SIZE]
+        ]
+        for score in classifier.classifier.score(np.stack(images)):
+            yield float((score >= classifier.category.threshold) == unsafe)
 
 
 def _scenes(key: str, count: int) -> dict[str, list[tuple[str, str, int]]]:
@@ -58,4 +69,4 @@ def _scenes(key: str, count: int) -> dict[str, list[tuple[str, str, int]]]:
 
 def scene_count(count: int) -> int:
     """Number of scenes that :func:`measure_accuracy` draws."""
-    return count // 2 + 2 * (count // 4) + count // 8
+    return sum(map(len, _scenes(CATEGORY_KEYS[0], count).values()))

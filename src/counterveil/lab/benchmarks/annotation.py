@@ -37,9 +37,8 @@ class Item:
 
     Attributes:
         sample: identifies the picture.
-        question: question that the words answer, or condition; results are grouped by it.
-        prompt: question to the annotator.
-        words: the words to judge.
+        question: question or condition by which results are grouped.
+        prompt: question to the annotator about ``words``.
         shown: what else the annotator sees: the true answer, or the path of the picture.
     """
 
@@ -56,13 +55,9 @@ class Item:
 
 
 def read_items(path: Path, *, originals: Path | None = None) -> list[Item]:
-    """The items of a file: the JSON of ``bench reasoning``, or ``records.jsonl`` of ``run``.
+    """Items of the JSON file of ``bench reasoning``, or of ``records.jsonl`` of ``run``.
 
-    The words of a record are judged with its veiled picture, which lies beside the records.
-
-    Args:
-        path: the file.
-        originals: folder of the original pictures, to be shown instead of the veiled ones.
+    The words of a record are judged with its veiled picture, or with that in ``originals``.
 
     Raises:
         UsageError: the file cannot be read, or has nothing to judge.
@@ -117,15 +112,7 @@ def _answer_items(sample: str, answers: Sequence[Mapping[str, Any]], shown: str)
 
 @dataclass(frozen=True)
 class Judgement:
-    """One line of a judgement file.
-
-    Attributes:
-        sample: sample of the item.
-        question: question of the item.
-        annotator: name of the annotator.
-        verdict: their verdict.
-        digest: hash of the words that were judged.
-    """
+    """One line of a judgement file; ``digest`` is the hash of the words that were judged."""
 
     sample: str
     question: str
@@ -137,11 +124,7 @@ class Judgement:
 class JudgementFile:
     """Judgements, one per line, written at once; the file is only appended to.
 
-    If an annotator judges an item again, the last judgement counts. Several annotators may share
-    a file.
-
-    Args:
-        path: the file; created if it does not exist.
+    An annotator's last judgement of an item counts. Several annotators may share a file.
 
     Raises:
         UsageError: the file holds something else.
@@ -194,7 +177,7 @@ def annotate(
     ask: Callable[[str], str],
     show: Callable[[str], None],
 ) -> int:
-    """Ask one annotator about each item that they have not judged yet.
+    """Ask one annotator about each item that they have not judged; return the number left.
 
     The annotator stops with ``q``, by closing the input, or by interrupting.
 
@@ -204,9 +187,6 @@ def annotate(
         annotator: name of the annotator.
         ask: shows a prompt and returns a line; raises ``EOFError`` at the end of the input.
         show: shows a text.
-
-    Returns:
-        Number of items that this annotator has not judged.
 
     Raises:
         UsageError: the name is empty.

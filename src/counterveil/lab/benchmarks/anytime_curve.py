@@ -15,15 +15,12 @@ from counterveil.types import (
     SearchResult,
 )
 
-CurvePoint = tuple[int, float]
+Curve = list[tuple[int, float]]
 """Images scored so far, and the veiled share of the image."""
 
 
 class AnytimeSearch:
     """Records the smallest decision-flipping mask after each batch (anytime curve).
-
-    Args:
-        search: the search to observe.
 
     Attributes:
         evaluations: images that the search has scored.
@@ -33,7 +30,7 @@ class AnytimeSearch:
     def __init__(self, search: Search) -> None:
         self._search = search
         self.evaluations = 0
-        self.curve: list[CurvePoint] = []
+        self.curve: Curve = []
 
     def __call__(self, problem: SearchProblem, evaluator: MaskEvaluator) -> SearchResult:
         """Search and record."""

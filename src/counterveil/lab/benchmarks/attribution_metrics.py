@@ -41,11 +41,6 @@ def pointing_game(
 
     If several pixels share the maximum (a map by regions), the share of them that do.
 
-    Args:
-        attribution_map: ``(H, W)``.
-        truth: the object, ``(H, W)``; not empty.
-        tolerance: Euclidean distance in pixels.
-
     References:
         Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV 2018.
     """
@@ -79,15 +74,9 @@ def pixel_order(attribution_map: AttributionMap, rng: np.random.Generator) -> Pi
 def deletion_auc(
     image: Image, score: ScoreFunction, order: PixelOrder, *, steps: int = STEPS
 ) -> float:
-    """Area under P(unsafe) while pixels turn black, highest attribution first; low is good.
+    """Area under P(unsafe) while pixels turn black in ``steps`` equal parts; low is good.
 
     The authors fill with the data set's mean. Black is what a veil uses.
-
-    Args:
-        image: an unsafe image.
-        score: P(unsafe) of images.
-        order: order of its pixels.
-        steps: number of equal parts that are removed one after the other.
 
     References:
         Petsiuk, Das, Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box
@@ -99,10 +88,7 @@ def deletion_auc(
 def insertion_auc(
     image: Image, score: ScoreFunction, order: PixelOrder, *, steps: int = STEPS
 ) -> float:
-    """Area under P(unsafe) while a blurred image gets its pixels back; high is good.
-
-    Arguments and reference as for :func:`deletion_auc`.
-    """
+    """Area under P(unsafe) while a blurred image gets its pixels back; high is good (RISE)."""
     return _transition_auc(blur(image), image, score, order, steps)
 
 
@@ -174,7 +160,7 @@ def road(
         order: order of its pixels.
         rng: random numbers of the noise.
         shares: shares of the pixels that are removed, each below 1.
-        noise: see :func:`impute`.
+        noise: standard deviation of the noise; 1 is the whole range of values.
 
     References:
         Rong et al., "A Consistent and Efficient Evaluation Strategy for Attribution Methods",
@@ -201,13 +187,8 @@ def impute(
 ) -> Image:
     """Noisy linear imputation: a removed pixel is the weighted mean of its neighbours, plus noise.
 
-    All removed pixels are solved for at once. Neighbours outside the image do not count.
-
-    Args:
-        image: ``(H, W, 3)``.
-        removed: pixels to impute, ``(H, W)``; not all of them.
-        rng: random numbers of the noise.
-        noise: its standard deviation; 1 is the whole range of values.
+    All removed pixels are solved for at once. Neighbours outside the image do not count; not all
+    pixels may be removed.
 
     References:
         Rong et al., ICML 2022, section 5; written from the article, tested against its code.

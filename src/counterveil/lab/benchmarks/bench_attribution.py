@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -22,7 +22,7 @@ from counterveil.lab.benchmarks.attribution_metrics import (
     road,
 )
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean
-from counterveil.lab.benchmarks.checkpoint import Checkpoint, Step
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import (
     FlaggedImage,
     SceneDataset,
@@ -45,14 +45,7 @@ MapFunction = Callable[[CategoryClassifier, FlaggedImage], AttributionMap]
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of scenes and steps.
-
-    Attributes:
-        scenes: scenes per category.
-        steps: steps of insertion and deletion.
-        road: scenes per category for ROAD, whose imputations take a second each.
-        shares: shares of the pixels that ROAD removes.
-    """
+    """Scenes per category (for ROAD, fewer: an imputation takes a second), steps and shares."""
 
     scenes: int
     steps: int = STEPS
@@ -75,23 +68,14 @@ def settings(size: Size) -> dict[str, Any]:
 
 
 def step_count(size: Size) -> int:
-    """Number of calls of ``step``."""
+    """Number of items that the checkpoint will count."""
     return 3 * size.scenes * (len(NAMES) + 1)
 
 
-def run(
-    size: Size, *, device: str, step: Step, checkpoint: Checkpoint | None = None
-) -> dict[str, Any]:
-    """Measure.
+def run(size: Size, *, device: str, checkpoint: Checkpoint | None = None) -> dict[str, Any]:
+    """Measure; JSON data in which every estimate has its 95 % interval.
 
-    Args:
-        size: numbers of scenes and steps.
-        device: where the models run.
-        step: called after each map.
-        checkpoint: holds finished parts, and stores new ones.
-
-    Returns:
-        JSON data; every estimate has its 95 % interval.
+    ``checkpoint`` holds finished parts and stores new ones.
     """
     checkpoint = checkpoint or Checkpoint()
     classifiers = load_pictograms(device).classifiers
@@ -101,12 +85,11 @@ def run(
         metrics = {}
         for classifier in classifiers:
             key = classifier.category.key
-            metrics[key] = checkpoint.measure_in_chunks(
+            metrics[key] = checkpoint.measure(
                 f"{name}, {key}",
                 size.scenes,
-                CHUNK_SIZE,
-                partial(_measure_scenes, make_map, classifier, scenes, size, step),
-                step=step,
+                partial(_measure_scenes, make_map, classifier, scenes, size),
+                chunk_size=CHUNK_SIZE,
             )
         metrics["all"] = [item for items in metrics.values() for item in items]
         rows[name] = {key: summarise(items) for key, items in metrics.items()}
@@ -154,19 +137,12 @@ def _measure_scenes(
     classifier: CategoryClassifier,
     scenes: SceneDataset,
     size: Size,
-    step: Step,
     indices: range,
-) -> list[Any]:
-    measurements = []
+) -> Iterator[dict[str, float | None]]:
     for index in indices:
         item = scenes.flagged_images(classifier, size.scenes)[index]
         attribution_map = make_map(classifier, item)
-        with_road = index < size.road
-        measurements.append(
-            measure_map(attribution_map, classifier, item, size=size, with_road=with_road)
-        )
-        step()
-    return measurements
+        yield measure_map(attribution_map, classifier, item, size=size, with_road=index < size.road)
 
 
 def _map_functions() -> dict[str, MapFunction]:

@@ -15,7 +15,7 @@ import counterveil
 from counterveil.errors import UsageError
 from counterveil.lab.benchmarks import cse
 from counterveil.lab.benchmarks.accuracy import measure_accuracy, scene_count
-from counterveil.lab.benchmarks.checkpoint import Checkpoint, Step
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import (
     Dataset,
     FlaggedImage,
@@ -35,8 +35,6 @@ POSITIONS = ("centre", *EDGES)
 """Positions of the unsafe object in the part ``edges``."""
 PARTS = ("classifiers", "paper", "attributions", "partitions", "searches", "released", "edges")
 """Parts of the benchmark; each can be measured alone."""
-CHUNK_SIZE = 10
-"""Images per part of the checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,14 @@ class Size:
     """Numbers of scenes per category, or of images of a folder.
 
     Attributes:
-        accuracy: scenes for the classifiers.
-        paper: images for the paper's method (its tables have 585 images, 195 per category).
-        ours: images for our search beside it.
-        released: images for the released files.
-        edge: scenes with the object at each edge; twice as many with the object in the centre.
-        tables: images for the attributions and the partitions.
-        searches: images for the searches; rivals score up to 2,048 images for each.
+        paper: for the paper's method (its tables have 195 images per category).
+        ours: for our search beside it.
+        edge: scenes with the object at each edge; twice as many with it in the centre.
+        tables: for the attributions and the partitions.
+        searches: for the searches; rivals score up to 2,048 images for each.
         optimum: images of each row that are compared with the optimum.
         optimum_evaluations: most images scored for one optimum.
-        expensive: images for expensive methods; 0 leaves them out.
-        parts: measured parts, of ``PARTS``.
+        expensive: for expensive methods; 0 leaves them out.
     """
 
     accuracy: int
@@ -71,31 +66,17 @@ class Size:
 
 
 FULL = Size(
-    accuracy=2000,
-    paper=195,
-    ours=30,
-    released=50,
-    edge=4,
-    tables=10,
-    searches=8,
-    optimum=8,
-    optimum_evaluations=1024,
-    expensive=2,
-)
+    accuracy=2000, paper=195, ours=30, released=50, edge=4, tables=10, searches=8, optimum=8,
+    optimum_evaluations=1024, expensive=2,
+)  # fmt: skip
 QUICK = Size(
-    accuracy=40,
-    paper=6,
-    ours=6,
-    released=2,
-    edge=1,
-    tables=2,
-    searches=1,
-    optimum=1,
-    optimum_evaluations=256,
-    expensive=0,
-)
+    accuracy=40, paper=6, ours=6, released=2, edge=1, tables=2, searches=1, optimum=1,
+    optimum_evaluations=256, expensive=0,
+)  # fmt: skip
 
 Tables = Mapping[str, Sequence[Method]]
+Measured = Mapping[tuple[str, str], list[cse.Measurement]]
+"""Metrics of each image by method and category."""
 
 
 def select_parts(size: Size, parts: Sequence[str]) -> Size:
@@ -116,22 +97,17 @@ def select_parts(size: Size, parts: Sequence[str]) -> Size:
 
 def settings(size: Size, *, sam: str = "", folder: ImageFolder | None = None) -> dict[str, Any]:
     """Everything that distinguishes this measurement from another one, as JSON data."""
-    data: dict[str, Any]
-    if folder is None:
-        data = {"weights": classifier_hashes()}
-    else:
-        data = {"data": folder.name, "classifier": folder.spec}
-    return {
-        "version": counterveil.__version__,
-        "seed": SEED,
-        "size": {**asdict(size), "parts": list(size.parts)},
-        "sam": sam,
-        **data,
-    }
+    data: Mapping[str, Any] = (
+        {"weights": classifier_hashes()}
+        if folder is None
+        else {"data": folder.name, "classifier": folder.spec}
+    )
+    size_data = {**asdict(size), "parts": list(size.parts)}
+    return {"version": counterveil.__version__, "seed": SEED, "size": size_data, "sam": sam, **data}
 
 
 def step_count(size: Size, *, sam: str = "", folder: ImageFolder | None = None) -> int:
-    """Number of calls of ``step``."""
+    """Number of items that the checkpoint will count."""
     rows = _unique_methods(_tables(size, sam, folder), size)
     counts = [count for _, count in rows]
     if folder is not None:
@@ -149,26 +125,21 @@ def run(
     size: Size,
     *,
     device: str,
-    step: Step,
     checkpoint: Checkpoint | None = None,
     sam: str = "",
     folder: ImageFolder | None = None,
 ) -> dict[str, Any]:
-    """Measure.
+    """Measure; JSON data in which every estimate has its 95 % interval.
 
     Args:
         size: numbers of images, and parts.
         device: where the models run.
-        step: called after each image.
         checkpoint: holds finished parts, and stores new ones.
         sam: checkpoint of Segment Anything, for a row of its own; empty: no such row.
         folder: images to use instead of the scenes.
-
-    Returns:
-        JSON data; every estimate has its 95 % interval.
     """
     tables = _tables(size, sam, folder)
-    benchmark = _Benchmark(size, tables, checkpoint or Checkpoint(), step)
+    benchmark = _Benchmark(size, tables, checkpoint or Checkpoint())
     if folder is not None:
         results = benchmark.counterfactuals([folder.classifier], folder)
         available = folder.flagged_images(folder.classifier, max(size.tables, size.searches))
@@ -226,32 +197,26 @@ def _scenes_at(size: Size, position: str) -> int:
 class _Benchmark:
     """Measures parts that the checkpoint does not hold yet."""
 
-    def __init__(self, size: Size, tables: Tables, checkpoint: Checkpoint, step: Step) -> None:
-        self._size, self._tables = size, tables
-        self._checkpoint, self._step = checkpoint, step
+    def __init__(self, size: Size, tables: Tables, checkpoint: Checkpoint) -> None:
+        self._size, self._tables, self._checkpoint = size, tables, checkpoint
         self._optimum = cse.Optimum(max_evaluations=size.optimum_evaluations)
         self.scenes = SceneDataset(SEED)
 
     def accuracy(self, classifier: CategoryClassifier) -> dict[str, Any]:
         """Accuracy of a classifier."""
-        name, count = f"classifier {classifier.category.key}", self._size.accuracy
-        stored = name in self._checkpoint
-        measure = partial(measure_accuracy, classifier, count=count, seed=SEED, step=self._step)
-        value = self._checkpoint.get_or_measure(name, measure)
-        for _ in range(scene_count(count) if stored else 0):
-            self._step()
-        return dict(value)
+        count = self._size.accuracy
+        return measure_accuracy(classifier, self._checkpoint, count=count, seed=SEED)
 
     def counterfactuals(
         self, classifiers: Sequence[CategoryClassifier], dataset: Dataset
     ) -> dict[str, Any]:
         """Results by table, method and category (and all categories), and comparisons."""
-        measured = {
+        keys = [classifier.category.key for classifier in classifiers]
+        measured: Measured = {
             (method.name, classifier.category.key): self._method(method, classifier, dataset, count)
             for classifier in classifiers
             for method, count in _unique_methods(self._tables, self._size)
         }
-        keys = [classifier.category.key for classifier in classifiers]
         results: dict[str, Any] = {}
         for table, methods in self._tables.items():
             for method in methods:
@@ -262,39 +227,39 @@ class _Benchmark:
                 rows = {key: cse.summarise(some) for key, some in chosen.items()}
                 results.setdefault(table, {})[method.name] = rows
         comparisons = self._comparisons(measured, keys)
-        return {
-            "counterfactuals": results,
-            **({"comparisons": comparisons} if comparisons else {}),
-        }
+        return {"counterfactuals": results, **({"comparisons": comparisons} if comparisons else {})}
 
-    def _comparisons(
-        self, measured: Mapping[tuple[str, str], list[Any]], keys: list[str]
-    ) -> dict[str, Any]:
+    def _comparisons(self, measured: Measured, keys: list[str]) -> dict[str, Any]:
         """Each of our searches and each rival, on the same images of all categories."""
 
-        def pair(one: Method, other: Method) -> dict[str, Any]:
-            count = min(_image_count(self._size, "searches", method) for method in (one, other))
-            ours, theirs = (
-                [item for key in keys for item in measured[method.name, key][:count]]
-                for method in (one, other)
+        def pair(*methods: Method) -> dict[str, Any]:
+            count = min(_image_count(self._size, "searches", method) for method in methods)
+            return cse.compare(
+                *(
+                    [item for key in keys for item in measured[method.name, key][:count]]
+                    for method in methods
+                )
             )
-            return cse.compare(ours, theirs)
 
         rows = self._tables.get("searches", ())
+        rivals = [method for method in rows if method not in OURS]
         return {
-            f"{one.name}, compared with {other.name}": pair(one, other)
-            for one in rows
-            if one in OURS
-            for other in rows
-            if other not in OURS
+            f"{ours.name}, compared with {rival.name}": pair(ours, rival)
+            for ours in rows
+            if ours in OURS
+            for rival in rivals
         }
 
     def released(self, pipeline: Pipeline, classifier: CategoryClassifier) -> dict[str, Any]:
         """Released files of one category."""
-        name, count = f"released {classifier.category.key}", self._size.released
-        find = partial(self.scenes.flagged_images, classifier, count)
-        measure = cse.measure_release(pipeline, classifier)
-        return cse.summarise(self._images(name, count, find, measure), include_not_found=True)
+        count = self._size.released
+        measured = self._images(
+            f"released {classifier.category.key}",
+            count,
+            lambda: self.scenes.flagged_images(classifier, count),
+            cse.measure_release(pipeline, classifier),
+        )
+        return cse.summarise(measured, include_not_found=True)
 
     def edges(self, pipeline: Pipeline) -> dict[str, Any]:
         """Released files by position of the unsafe object, for each category and for all."""
@@ -306,30 +271,22 @@ class _Benchmark:
         keys = [classifier.category.key for classifier in pipeline.classifiers]
 
         def rows(keys: Sequence[str]) -> dict[str, Any]:
-            by_position = {
-                position: [item for key in keys for item in measured[key, position]]
-                for position in POSITIONS
-            }
-            by_position["any edge"] = [item for edge in EDGES for item in by_position[edge]]
-            return {
-                position: cse.summarise(items, include_not_found=True)
-                for position, items in by_position.items()
-            }
+            items = {at: [one for key in keys for one in measured[key, at]] for at in POSITIONS}
+            items["any edge"] = [one for edge in EDGES for one in items[edge]]
+            return {at: cse.summarise(some, include_not_found=True) for at, some in items.items()}
 
         return {key: rows([key]) for key in keys} | {"all": rows(keys)}
 
     def _at(
         self, pipeline: Pipeline, classifier: CategoryClassifier, position: str
     ) -> list[cse.Measurement]:
-        count, name = _scenes_at(self._size, position), f"edge {position} {classifier.category.key}"
-
-        def find() -> Sequence[FlaggedImage]:
-            scenes: Iterator[FlaggedImage] = flagged_scenes(
-                classifier, count=count, seed=SEED + 1, position=position
-            )
-            return list(scenes)
-
-        return self._images(name, count, find, cse.measure_release(pipeline, classifier))
+        count = _scenes_at(self._size, position)
+        return self._images(
+            f"edge {position} {classifier.category.key}",
+            count,
+            lambda: list(flagged_scenes(classifier, count=count, seed=SEED + 1, position=position)),
+            cse.measure_release(pipeline, classifier),
+        )
 
     def _method(
         self, method: Method, classifier: CategoryClassifier, dataset: Dataset, count: int
@@ -340,8 +297,8 @@ class _Benchmark:
         first = self._images(
             name,
             compared,
-            partial(dataset.flagged_images, classifier, compared),
-            cse.measure_method(method, classifier, self._optimum),
+            lambda: dataset.flagged_images(classifier, compared),
+            cse.MethodMeasure(method, classifier, self._optimum),
         )
         if len(first) < compared or count == compared:
             return first
@@ -349,7 +306,7 @@ class _Benchmark:
             f"{name}, more",
             count - compared,
             lambda: dataset.flagged_images(classifier, count)[compared:],
-            cse.measure_method(method, classifier, None),
+            cse.MethodMeasure(method, classifier),
         )
 
     def _images(
@@ -361,13 +318,7 @@ class _Benchmark:
     ) -> list[cse.Measurement]:
         """Metrics of each image; ``find`` is called only if a chunk is missing."""
 
-        def measure_chunk(items: range) -> list[cse.Measurement]:
-            measurements = []
-            for item in find()[items.start : items.stop]:
-                measurements.append(measure(item))
-                self._step()
-            return measurements
+        def measure_chunk(items: range) -> Iterator[cse.Measurement]:
+            return map(measure, find()[items.start : items.stop])
 
-        return self._checkpoint.measure_in_chunks(
-            name, count, CHUNK_SIZE, measure_chunk, step=self._step
-        )
+        return self._checkpoint.measure(name, count, measure_chunk)

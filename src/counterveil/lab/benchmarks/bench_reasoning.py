@@ -25,12 +25,7 @@ ANNOTATION_SAMPLES = 60
 
 @dataclass(frozen=True)
 class Size:
-    """Numbers of scenes per category.
-
-    Attributes:
-        scenes: scenes to ask about.
-        veiled: how many of them the pipeline veils to measure grounding.
-    """
+    """Scenes per category, and how many of them the pipeline veils to measure grounding."""
 
     scenes: int
     veiled: int
@@ -46,16 +41,9 @@ def step_count(size: Size) -> int:
 
 
 def run(size: Size, *, reasoner: str, device: str, step: Step) -> dict[str, Any]:
-    """Measure.
+    """Measure; JSON data in which every estimate has its 95 % interval.
 
-    Args:
-        size: numbers of scenes.
-        reasoner: spec of the reasoner.
-        device: where the models run.
-        step: called after each scene.
-
-    Returns:
-        JSON data; every estimate has its 95 % interval.
+    ``step`` is called after each scene.
     """
     model = load_reasoner(reasoner, device=device)
     scenes = reasoning.draw_scenes(size.scenes, seed=SEED)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,21 @@ from counterveil.errors import UsageError
 Step = Callable[[], None]
 """Advances a progress bar by one."""
 
+Measure = Callable[[range], Iterable[Any]]
+"""Measures some items, one after the other."""
+
 
 class Checkpoint:
     """A file with one line per finished part, written as soon as the part is measured.
 
     Args:
         path: the file; ``None`` stores nothing.
-        header: settings of the benchmark; a file with other settings is refused.
+        header: settings of the benchmark.
         resume: read the file if it exists, instead of starting over.
+        step: called after each item, measured or read.
 
     Raises:
-        UsageError: the file to resume belongs to other settings.
+        UsageError: the file to resume has another header.
     """
 
     def __init__(
@@ -34,8 +37,9 @@ class Checkpoint:
         header: Mapping[str, Any] | None = None,
         *,
         resume: bool = False,
+        step: Step = lambda: None,
     ) -> None:
-        self._path = path
+        self._path, self._step = path, step
         self._parts: dict[str, Any] = {}
         if path is None:
             return
@@ -52,50 +56,35 @@ class Checkpoint:
         text = "".join(json.dumps(line) + "\n" for line in lines or [expected])
         write_atomic(path, text.encode())
 
-    def __contains__(self, part: str) -> bool:
-        return part in self._parts
-
-    def get_or_measure(self, part: str, measure: Callable[[], Any]) -> Any:
-        """The stored value of a part as JSON data; measured and stored if it is missing."""
-        if part not in self._parts:
-            self._parts[part] = _as_json(measure())
-            if self._path is not None:
-                append_line(self._path, {"part": part, "value": self._parts[part]})
-        return self._parts[part]
-
-    def measure_in_chunks(
-        self,
-        name: str,
-        count: int,
-        chunk_size: int,
-        measure: Callable[[range], list[Any]],
-        *,
-        step: Step,
+    def measure(
+        self, name: str, count: int, measure: Measure, *, chunk_size: int = 10
     ) -> list[Any]:
-        """Measure items 0 to ``count``, storing each chunk as one part.
+        """Measure items 0 to ``count``; each chunk of them is one part of the file.
 
         Args:
             name: start of the parts' names.
             count: number of items.
+            measure: measures some items one by one.
             chunk_size: items per part.
-            measure: measures some items and calls ``step`` after each.
-            step: called here once for each item that was stored before.
+
+        Returns:
+            One value per item, as JSON data.
         """
         values: list[Any] = []
         for start in range(0, count, chunk_size):
             items = range(start, min(start + chunk_size, count))
             part = f"{name}, {items.start} to {items.stop}"
-            stored = part in self
-            chunk = self.get_or_measure(part, partial(measure, items))
+            stored = self._parts.get(part)
+            chunk = []
+            for value in measure(items) if stored is None else stored:
+                chunk.append(_as_json(value))
+                self._step()
+            if stored is None:
+                self._parts[part] = chunk
+                if self._path is not None:
+                    append_line(self._path, {"part": part, "value": chunk})
             values += chunk
-            for _ in chunk if stored else ():
-                step()
         return values
-
-    def remove(self) -> None:
-        """Delete the file, once the results are written."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
 
 
 def append_line(path: Path, row: Mapping[str, Any], *, prefix: str = "") -> None:

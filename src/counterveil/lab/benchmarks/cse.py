@@ -14,12 +14,12 @@ from counterveil import search
 from counterveil.config import make_config
 from counterveil.fills import Fill
 from counterveil.images import decode_clean, encode_png, load
-from counterveil.lab.benchmarks.anytime_curve import AnytimeSearch, count_images
+from counterveil.lab.benchmarks.anytime_curve import AnytimeSearch, Curve, count_images
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean, bootstrap_ratio
 from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.lab.benchmarks.methods import Method
 from counterveil.lab.benchmarks.region_metrics import mask_overlap
-from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
+from counterveil.pipeline import CategoryClassifier, NamedMethod, Pipeline
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import Explanation, explain
@@ -27,7 +27,7 @@ from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import veil
 from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.search.rivals.exhaustive import MAX_REGIONS
-from counterveil.types import Classifier, Image, Labels, Mask
+from counterveil.types import Classifier, Image, Labels, Mask, Outcome
 
 Measurement = dict[str, Any]
 """Metrics of one image by name; ``None`` where undefined. ``anytime_curve`` is no metric."""
@@ -42,9 +42,7 @@ _METRICS_OF_ALL_IMAGES = ("found", "verified", "evaluations", "milliseconds", "r
 class Optimum:
     """Smallest flipping areas by exhaustive search; each is computed once.
 
-    Args:
-        max_evaluations: most images scored for one area; if they do not suffice, it is unknown.
-        max_regions: most regions veiled at once.
+    An area is unknown if ``max_evaluations`` do not suffice.
     """
 
     def __init__(self, *, max_evaluations: int, max_regions: int = 10) -> None:
@@ -54,15 +52,7 @@ class Optimum:
     def area(
         self, classifier: Classifier, image: Image, labels: Labels, fill: Fill, target: float
     ) -> float | None:
-        """Smallest veiled share of the image with a score below ``target``; ``None`` if unknown.
-
-        Args:
-            classifier: the classifier whose decision flips.
-            image: ``(H, W, 3)``.
-            labels: the regions, ``(H, W)``; unknown for more than 16 of them.
-            fill: what veiled pixels become.
-            target: the score to stay below.
-        """
+        """Smallest veiled share of the image with a score below ``target``; ``None`` if unknown."""
         if int(labels.max()) >= MAX_REGIONS:
             return None
         model = (classifier.info.name, classifier.info.sha256, fill.name, target)
@@ -89,125 +79,87 @@ class Optimum:
         return found.area_fraction if found.outcome == "found" else None
 
 
-def measure_method(
-    method: Method, category_classifier: CategoryClassifier, optimum: Optimum | None
-) -> Measure:
-    """A function that measures one method on one image.
+class MethodMeasure:
+    """Measures one method on images; ``optimum`` compares the veiled area with the smallest."""
 
-    Args:
-        method: the method.
-        category_classifier: the classifier whose decision is to be flipped.
-        optimum: compares the veiled area with the smallest one; ``None`` does not.
-    """
-    components = method.components(category_classifier.classifier)
-    warm = False
+    def __init__(
+        self, method: Method, classifier: CategoryClassifier, optimum: Optimum | None = None
+    ) -> None:
+        self._method, self._classifier, self._optimum = method, classifier, optimum
+        self._components = method.components(classifier.classifier)
+        self._warm = False
 
-    def measure(item: FlaggedImage) -> Measurement:
-        nonlocal warm
-        if not warm:  # compilation and loading are not part of any image's time
-            _warm_up(item, components, method, category_classifier)
-            warm = True
+    def __call__(self, item: FlaggedImage) -> Measurement:
+        """Metrics and anytime curve of one image."""
+        if not self._warm:  # compilation and loading are not part of any image's time
+            self._warm_up(item)
         start = time.perf_counter()
-        observe = _release if method.complete_objects else _explain
-        explanation, curve = observe(item, components, method, category_classifier)
+        observe = self._release if self._method.complete_objects else self._explain
+        explanation, curve = observe(item)
         elapsed = (time.perf_counter() - start) * 1000
-        gap = None
-        if optimum is not None and not method.complete_objects:
-            gap = _optimality_gap(explanation, item, method, category_classifier, optimum)
-        return _metrics(explanation, item) | {
-            "optimality_gap": gap,
+        result = explanation.result
+        return {
+            "found": float(result.outcome == "found"),
+            "depth": float(result.depth),
+            "obfuscation": result.area_fraction,
+            **({} if item.truth is None else _overlap_metrics(result.mask, item.truth)),
+            "regions": float(result.regions_total),
+            "irreducible": float(result.irreducible),
+            "evaluations": float(explanation.evaluations),
+            "optimality_gap": self._optimality_gap(explanation, item),
             "milliseconds": elapsed,
             "anytime_curve": curve,
         }
 
-    return measure
+    def _warm_up(self, item: FlaggedImage) -> None:
+        greedy = NamedMethod("greedy", search.make("greedy"))
+        config = make_config(self._method.config, max_regions=1, max_evaluations=2)
+        components = replace(self._components, search=greedy)
+        explain(item.image, [self._classifier], Context(components, config, Stopwatch()))
+        self._warm = True
 
+    def _explain(self, item: FlaggedImage) -> tuple[Explanation, Curve]:
+        """The explanation and the anytime curve of its search."""
+        observed = AnytimeSearch(self._components.search.method)
+        components = replace(
+            self._components, search=NamedMethod(self._components.search.name, observed)
+        )
+        explanations = explain(
+            item.image,
+            [self._classifier],
+            Context(components, self._method.config, Stopwatch()),
+        )
+        explanation = explanations[self._classifier.category.key]
+        # Images scored by the attribution come before those of the search.
+        before = explanation.evaluations - observed.evaluations
+        return explanation, [(before + scored, area) for scored, area in observed.curve]
 
-def _warm_up(
-    item: FlaggedImage,
-    components: Components,
-    method: Method,
-    category_classifier: CategoryClassifier,
-) -> None:
-    cheap = replace(components, search=NamedMethod("greedy", search.make("greedy")))
-    config = make_config(method.config, max_regions=1, max_evaluations=2)
-    explain(item.image, [category_classifier], Context(cheap, config, Stopwatch()))
+    def _release(self, item: FlaggedImage) -> tuple[Explanation, Curve]:
+        """The explanation with the released mask; not found if the whole image is veiled."""
+        counter = count_images(self._classifier.classifier)
+        counted = replace(self._classifier, classifier=counter)
+        # Known to be flagged; scoring it again would count one image more.
+        assessment = Assessment(load(encode_png(item.image))[:1], (counted,), np.array([[1.0]]))
+        veiled = veil(assessment, Context(self._components, self._method.config, Stopwatch()))
+        explanation = veiled.explanations[self._classifier.category.key]
+        outcome: Outcome = "not_found" if veiled.whole_image else explanation.result.outcome
+        result = replace(explanation.result, mask=veiled.mask, outcome=outcome)
+        # Masks on the way are not released, so the curve has one point only.
+        curve = [(counter.images, result.area_fraction)]
+        return replace(explanation, result=result, evaluations=counter.images), curve
 
-
-def _explain(
-    item: FlaggedImage,
-    components: Components,
-    method: Method,
-    category_classifier: CategoryClassifier,
-) -> tuple[Explanation, list[tuple[int, float]]]:
-    """The explanation and the anytime curve of its search."""
-    observed = AnytimeSearch(components.search.method)
-    components = replace(components, search=NamedMethod(components.search.name, observed))
-    explanation = explain(
-        item.image, [category_classifier], Context(components, method.config, Stopwatch())
-    )[category_classifier.category.key]
-    # Images scored by the attribution come before those of the search.
-    before = explanation.evaluations - observed.evaluations
-    return explanation, [(before + scored, area) for scored, area in observed.curve]
-
-
-def _release(
-    item: FlaggedImage,
-    components: Components,
-    method: Method,
-    category_classifier: CategoryClassifier,
-) -> tuple[Explanation, list[tuple[int, float]]]:
-    """The explanation with the released mask; not found if the whole image is veiled."""
-    counter = count_images(category_classifier.classifier)
-    frames = (load(encode_png(item.image))[0],)
-    # Known to be flagged; scoring it again would count one image more.
-    assessment = Assessment(
-        frames, (replace(category_classifier, classifier=counter),), np.array([[1.0]])
-    )
-    veiled = veil(assessment, Context(components, method.config, Stopwatch()))
-    explanation = veiled.explanations[category_classifier.category.key]
-    result = replace(explanation.result, mask=veiled.mask)
-    if veiled.whole_image:
-        result = replace(result, outcome="not_found")
-    # Masks on the way are not released, so the curve has one point only.
-    curve = [(counter.images, result.area_fraction)]
-    return replace(explanation, result=result, evaluations=counter.images), curve
-
-
-def _metrics(explanation: Explanation, item: FlaggedImage) -> Measurement:
-    result = explanation.result
-    return {
-        "found": float(result.outcome == "found"),
-        "depth": float(result.depth),
-        "obfuscation": result.area_fraction,
-        **({} if item.truth is None else _overlap_metrics(result.mask, item.truth)),
-        "regions": float(result.regions_total),
-        "irreducible": float(result.irreducible),
-        "evaluations": float(explanation.evaluations),
-    }
-
-
-def _overlap_metrics(mask: Mask, truth: Mask) -> Measurement:
-    overlap = mask_overlap(mask, truth)
-    return {name: getattr(overlap, name) for name in _OVERLAP_METRICS}
-
-
-def _optimality_gap(
-    explanation: Explanation,
-    item: FlaggedImage,
-    method: Method,
-    category_classifier: CategoryClassifier,
-    optimum: Optimum,
-) -> float | None:
-    """Veiled area above the smallest one, relative to the smallest one."""
-    target = min(method.target, category_classifier.category.threshold)
-    result = explanation.result
-    if result.outcome != "found" or result.score_after >= target:
-        return None
-    smallest = optimum.area(
-        category_classifier.classifier, item.image, explanation.labels, method.fill, target
-    )
-    return None if smallest is None else result.area_fraction / smallest - 1
+    def _optimality_gap(self, explanation: Explanation, item: FlaggedImage) -> float | None:
+        """Veiled area above the smallest one, relative to it; ``None`` if unknown."""
+        target = min(self._method.target, self._classifier.category.threshold)
+        result = explanation.result
+        if self._optimum is None or self._method.complete_objects:
+            return None
+        if result.outcome != "found" or result.score_after >= target:
+            return None
+        smallest = self._optimum.area(
+            self._classifier.classifier, item.image, explanation.labels, self._method.fill, target
+        )
+        return None if smallest is None else result.area_fraction / smallest - 1
 
 
 def measure_release(pipeline: Pipeline, category_classifier: CategoryClassifier) -> Measure:
@@ -234,6 +186,11 @@ def measure_release(pipeline: Pipeline, category_classifier: CategoryClassifier)
     return measure
 
 
+def _overlap_metrics(mask: Mask, truth: Mask) -> Measurement:
+    overlap = mask_overlap(mask, truth)
+    return {name: getattr(overlap, name) for name in _OVERLAP_METRICS}
+
+
 def decode_mask(data: bytes) -> Mask:
     """The mask ``(H, W)`` of a mask file."""
     mask: Mask = load(data)[0].pixels[..., 0] > 127
@@ -245,9 +202,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Means with intervals, and the number of images.
 
-    Args:
-        measurements: metrics of each image, all with the same names.
-        include_not_found: average all metrics over all images.
+    All measurements have the same names. ``include_not_found``: average all metrics over all
+    images.
     """
     row: dict[str, Any] = {"images": len(measurements)}
     for name in measurements[0] if measurements else ():
@@ -271,10 +227,6 @@ def _mean_area_ratio(measurements: Sequence[Measurement]) -> dict[str, float | N
 
 def compare(ours: Sequence[Measurement], baseline: Sequence[Measurement]) -> dict[str, Any]:
     """Compare two methods on the same images, pair by pair.
-
-    Args:
-        ours: metrics of each image.
-        baseline: metrics of the same images in the same order.
 
     Returns:
         ``found_difference``, ``coverage_difference``: ours minus the baseline's;

@@ -26,13 +26,7 @@ MASKS_FOLDER = "masks"
 
 @dataclass(frozen=True, eq=False)
 class FlaggedImage:
-    """An image that a classifier flags.
-
-    Attributes:
-        image: ``(H, W, 3)``.
-        truth: ground-truth mask of the unsafe objects, ``(H, W)``; ``None`` if unknown.
-        index: index in the data set.
-    """
+    """An image that a classifier flags; ``truth`` is the mask of its unsafe objects, if known."""
 
     image: Image
     truth: Mask | None
@@ -91,10 +85,7 @@ class SceneDataset:
 class ImageFolder:
     """Images of a folder that one classifier flags; they have no ground truth.
 
-    Args:
-        folder: folder of images; its subfolder ``masks`` is left out.
-        spec: spec of the classifier.
-        device: where the classifier runs.
+    Its subfolder ``masks`` is left out.
 
     Attributes:
         name: name of the folder.

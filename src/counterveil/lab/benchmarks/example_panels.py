@@ -28,13 +28,9 @@ _PALETTE_COLOURS = 200
 
 
 def example_panels(pipeline: Pipeline, scenes: SceneDataset) -> bytes:
-    """A PNG file with one row of ``COLUMNS`` per category.
+    """A PNG file with one row of ``COLUMNS`` per category, for one of its first flagged scenes.
 
     It holds no unsafe pixel of an original, except those that the pipeline would release.
-
-    Args:
-        pipeline: one of the first scenes that each of its classifiers flags is shown.
-        scenes: the scenes.
     """
     rows = {  # different indices, because scenes of one index share their background
         classifier.category.title: make_panels(

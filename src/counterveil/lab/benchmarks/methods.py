@@ -35,17 +35,9 @@ class Method:
     """A combination of methods: one row of a table.
 
     Attributes:
-        name: name of the row.
-        attribution: name in ``counterveil.attribution.ATTRIBUTIONS``.
-        segmentation: name in ``counterveil.segmentation.SEGMENTATIONS``.
-        search: name in ``counterveil.search.SEARCHES``.
         segmentation_options: options of the segmentation; ``None``: ``PAPER_BASS`` for BASS.
-        search_options: options of the search.
         attribution_layers: layers that the attribution may use; the first that the classifier
             has is taken, or the attribution's default if it has none of them.
-        fill: what veiled pixels become.
-        target: score that the search stays below.
-        max_evaluations: most images that the search scores.
         refinement: reduce the mask along cells smaller than the regions.
         complete_objects: complete the mask to whole objects and release it.
         expensive: scores about a thousand images for each counterfactual.
@@ -126,11 +118,7 @@ def attribution_methods() -> tuple[Method, ...]:
 
 
 def segmentation_methods(sam: str = "") -> tuple[Method, ...]:
-    """Table 4: segmentations with FullGrad and the greedy search.
-
-    Args:
-        sam: checkpoint of Segment Anything; empty: no such row.
-    """
+    """Table 4: segmentations with FullGrad and the greedy search; SAM if there is a checkpoint."""
     names = {"slic": "SLIC", "felzenszwalb": "Felzenszwalb", "watershed": "Compact Watershed"}
     rows = (PAPER, *(Method(title, segmentation=name) for name, title in names.items()))
     if not sam:
@@ -173,7 +161,7 @@ def method_tables(
     """All rows by table; a row may be in several tables.
 
     Args:
-        sam: checkpoint of Segment Anything, for a row of its own.
+        sam: checkpoint of Segment Anything; empty: no such row.
         has_gradients: whether gradient attributions support the classifier; if not, there is no
             table of attributions (occlusion ranks the regions of every row).
         expensive: include expensive rows.

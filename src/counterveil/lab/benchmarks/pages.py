@@ -105,14 +105,13 @@ def to_json(results: Results) -> str:
 def cse_page(
     results: Results, *, command: str = "counterveil bench cse", figure: str = "results"
 ) -> str:
-    """The pages ``docs/results.md`` and ``docs/rivals.md``.
+    """The pages ``docs/results/results.md`` and ``rivals.md``.
 
     Args:
         results: results of the benchmark ``cse``.
         command: the command that made them.
-        figure: name, without suffix, of the pictures beside the page: the SVG file of
-            :func:`~counterveil.lab.benchmarks.plots.bar_charts` and the PNG file of
-            :func:`~counterveil.lab.benchmarks.example_panels.example_panels`; empty: no pictures.
+        figure: name, without suffix, of the pictures beside the page (the SVG file of
+            ``plots.bar_charts``, the PNG file of ``example_panels``); empty: no pictures.
     """
     tables = results["counterfactuals"]
     parts = ["# Results", f"{_made_by(command)}, on {_dataset(results)} {_INTERVALS}"]
@@ -136,7 +135,7 @@ def cse_page(
 
 
 def attribution_page(results: Results, *, command: str = "counterveil bench attribution") -> str:
-    """The page ``docs/attribution.md``."""
+    """The page ``docs/results/attribution.md``."""
     size, rows = results["measured"]["size"], results["attributions"]
     parts = [
         "# Attribution maps against the ground truth",
@@ -158,13 +157,7 @@ def reasoning_page(
     command: str = "counterveil bench reasoning",
     diagram: str = "reasoning.svg",
 ) -> str:
-    """The page ``docs/reasoning.md``.
-
-    Args:
-        results: results of the benchmark ``reasoning``.
-        command: the command that made them.
-        diagram: file of :func:`~counterveil.lab.benchmarks.plots.reliability_diagram`.
-    """
+    """The page ``docs/results/reasoning.md``; ``diagram`` is the reliability diagram's file."""
     calibration = results["calibration"]
     specificity = {k: {"specificity": v} for k, v in results["wrong_code_specificity"].items()}
     grounding = {k: {"changed to no": v} for k, v in results["grounding"].items()}
@@ -196,7 +189,7 @@ def reasoning_page(
 
 
 def annotation_page(summary: Results) -> str:
-    """The page of :func:`counterveil.lab.benchmarks.annotation.summarise`."""
+    """The page of ``annotation.summarise``."""
     return _join(
         [
             "# Human evaluation",
@@ -211,13 +204,9 @@ def annotation_page(summary: Results) -> str:
 
 
 def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool = False) -> str:
-    """A Markdown table of estimates.
+    """A Markdown table of estimates by row and column; ``percent`` makes all of them percentages.
 
-    Args:
-        corner: title of the first column.
-        rows: estimates as JSON data, by row and column. The optimality gap is left out if no
-            row has one.
-        percent: show all columns as percentages.
+    The optimality gap is left out if no row has one.
     """
     first = next(iter(rows.values()))
     columns = [

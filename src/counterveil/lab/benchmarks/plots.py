@@ -26,17 +26,12 @@ _COLOURS = (_GREEN, "#b4551d", "#2f5c9e", "#8a3c8f", "#5f6b1a", "#8f3c3c")
 
 
 def bar_charts(results: Mapping[str, Any]) -> bytes:
-    """Share of images with a counterfactual, and veiled share, for each method.
+    """Share of images with a counterfactual, and veiled share, of each method; an SVG file.
 
-    One bar per method with its 95 % interval, for all categories together (or the only one). The
-    veiled shares of all tables have one scale.
+    One bar per method with its 95 % interval, for all categories together (or the only one).
 
     Args:
-        results: the dictionary that :func:`counterveil.lab.benchmarks.bench_cse.run` returns, with
-            at least one table of counterfactuals.
-
-    Returns:
-        An SVG file.
+        results: results of the benchmark ``cse``, with at least one table of counterfactuals.
     """
     labels: list[str] = []
     titles: dict[int, str] = {}
@@ -82,13 +77,9 @@ def _bar(axis: Any, y: int, estimate: Mapping[str, Any]) -> None:
 
 
 def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> bytes:
-    """Share of true yes answers over P(yes); the marker's area is the number of answers.
+    """Share of true yes over P(yes), of ``reasoning.calibration_error``; an SVG file.
 
-    Args:
-        bins: as :func:`counterveil.lab.benchmarks.reasoning.calibration_error` returns them.
-
-    Returns:
-        An SVG file.
+    The marker's area is the number of answers.
     """
     largest = max((b["count"] for b in bins), default=1)
     with _figure(3.2, 3.2) as ((axis,), buffer):
@@ -107,16 +98,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> bytes:
 
 
 def log_log_plot(series: Mapping[str, Points], *, x: str, y: str) -> bytes:
-    """Series over two logarithmic axes, each with its slope in the legend.
-
-    Args:
-        series: points by name.
-        x: label of the x axis.
-        y: label of the y axis.
-
-    Returns:
-        An SVG file.
-    """
+    """Series over two logarithmic axes, each with its slope in the legend; an SVG file."""
     with _figure(5.5, 4.2) as ((axis,), buffer):
         for number, (name, points) in enumerate(series.items()):
             label = f"{name}: slope {power_law_exponent(points):.2f}" if len(points) > 1 else name

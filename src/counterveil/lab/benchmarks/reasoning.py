@@ -20,7 +20,7 @@ from counterveil.lab.benchmarks.bootstrap import (
 from counterveil.lab.benchmarks.checkpoint import Step
 from counterveil.lab.scenes import CATEGORY_KEYS, OBJECT_KINDS, Scene, draw_scene
 from counterveil.reasoning.interfaces import QuestionAnswer, Reasoner
-from counterveil.types import Image, Mask
+from counterveil.types import Mask
 
 MaskFunction = Callable[[Scene], Mask]
 """The mask that veils a scene."""
@@ -40,7 +40,6 @@ class Condition:
     """How the control code of a scene is chosen.
 
     Attributes:
-        name: name in the tables.
         guidance: strength of the code, 0 to 1.
         correct: the code names the scene's unsafe categories; if ``False``, it names a category
             in which the scene is safe.
@@ -73,7 +72,6 @@ class Prediction:
     """Answers of a reasoner about one scene under one condition.
 
     Attributes:
-        scene: the scene.
         descriptions: answers to the generic questions.
         p_yes: P(yes) for each of the nine questions; NaN without an answer.
     """
@@ -177,10 +175,7 @@ def mentioned_categories(descriptions: Sequence[str]) -> set[str]:
     text = " ".join(descriptions).lower()
     found: set[str] = set()
     phrases = [
-        (phrase, kind)
-        for kind in OBJECT_KINDS.values()
-        for phrase in (kind.caption, kind.activity)
-        if phrase
+        (p, kind) for kind in OBJECT_KINDS.values() for p in (kind.caption, kind.activity) if p
     ]
     for phrase, kind in sorted(phrases, key=lambda pair: -len(pair[0])):
         if phrase in text:
@@ -225,22 +220,14 @@ def wrong_code_specificity(predictions: Sequence[Prediction]) -> dict[str, Estim
     for key in CATEGORY_KEYS:
         own = np.array([category == key for category, _ in QUESTIONS])
         safe = [
-            each
-            for each in predictions
-            if each.scene.category == key and not any(each.scene.labels.values())
+            p for p in predictions if p.scene.category == key and not any(p.scene.labels.values())
         ]
         rows[key] = bootstrap_mean([float(p < 0.5) for each in safe for p in each.p_yes[own]])
     return rows
 
 
-def calibration_error(
-    predictions: Sequence[Prediction],
-) -> tuple[float, list[dict[str, float]]]:
-    """Expected calibration error of P(yes), and the bins of the reliability diagram.
-
-    Returns:
-        The error, and for each bin that is not empty its mean P(yes), its share of true yes
-        answers, and its number of answers.
+def calibration_error(predictions: Sequence[Prediction]) -> tuple[float, list[dict[str, float]]]:
+    """Expected calibration error of P(yes), and the reliability diagram's bins that have answers.
 
     References:
         Guo et al., "On Calibration of Modern Neural Networks", 2017.
@@ -275,18 +262,14 @@ def grounding(
             yes = np.flatnonzero(each.truth & (each.p_yes >= 0.5))
             step()
             if len(yes):
-                images.append(_veil(each.scene.pixels, mask_of(each.scene)))
+                mask = mask_of(each.scene)[..., None]
+                images.append(np.where(mask, np.uint8(0), each.scene.pixels))
                 questions.append([QUESTIONS[i][1].text for i in yes])
                 codes.append(condition.code(each.scene))
         answered = reasoner.answer(images, questions, codes, text=False) if images else []
         for answers in answered:
             changed += [float(p < 0.5) for p in _p_yes(answers)]
     return bootstrap_mean(changed)
-
-
-def _veil(image: Image, mask: Mask) -> Image:
-    veiled: Image = np.where(mask[..., None], np.uint8(0), image)
-    return veiled
 
 
 def _p_yes(answers: Sequence[QuestionAnswer]) -> Float64[np.ndarray, " answers"]:
@@ -315,10 +298,9 @@ def annotation_samples(
     first = next(iter(by_condition.values()))
     for i in np.linspace(0, len(first) - 1, min(count, len(first))).astype(int):
         prediction = first[i]
-        answers = prediction.scene.answers[:2]
         yield {
             "scene": _scene_title(prediction.scene),
-            "truth": " ".join(answer.answer for answer in answers),
+            "truth": " ".join(answer.answer for answer in prediction.scene.answers[:2]),
             "descriptions": {
                 name: " ".join(each[i].descriptions) for name, each in by_condition.items()
             },

@@ -1,7 +1,7 @@
 """Quality of BASS compared with scikit-image's SLIC at the same number of regions.
 
 Run: python benchmarks/bass_quality.py [--quick]
-Measures explained variation (RGB) on photographs of scikit-image and on proxy scenes, and boundary
+Measures explained variation (RGB) on photographs of scikit-image and on drawn scenes, and boundary
 recall on the scenes, whose true regions are known. SLIC runs at its default compactness (10) and
 at 1, where it follows colours best. Prints one line of JSON for each image and count, and one for
 all of them.

@@ -35,7 +35,7 @@ def full() -> Record:
     )  # fmt: skip
     return Record(
         status="ok",
-        profile="proxy",
+        profile="pictograms",
         source=Source("a/ü.gif", SHA, 64, 48, "GIF", 3, (0, 2), 2, ("frame 2 of 3",)),
         created="2025-01-31T12:00:00.000Z",
         categories=(
@@ -78,7 +78,7 @@ def test_json_is_one_ascii_line_that_starts_with_the_version():
 
 def test_failed_input_gives_a_valid_error_record():
     error = ImageBrokenError("truncated\nafter 12 bytes")
-    record = Record.from_error(Source("x.png"), error, profile="proxy")
+    record = Record.from_error(Source("x.png"), error, profile="pictograms")
     validate(record.to_dict())
     assert (record.status, record.error) == ("error", "truncated after 12 bytes")
     assert Record.from_dict(record.to_dict()) == record
@@ -165,7 +165,7 @@ def test_digest_depends_on_values_not_on_writing():
 
 def test_digest_copes_with_names_that_are_no_utf8():
     source = Source("bad\udcff.png")
-    record = Record.from_error(source, "broken", profile="proxy", created="2025-01-31T12:00:00Z")
+    record = Record.from_error(source, "broken", profile="pictograms", created="2025-01-31T12:00:00Z")
     assert Record.from_dict(json.loads(record.to_json())).digest() == record.digest()
 
 

@@ -272,7 +272,7 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
     {c.key: c for c in (_SEXUALLY_EXPLICIT, _CYBERBULLYING, _SELF_HARM, _FACES)}
 )
 """The built-in ones by key: the paper's three with its moderator questions (Table 2), watched
-by the classifiers for proxy scenes, and faces."""
+by the classifiers for drawn scenes, and faces."""
 
 PAPER_CATEGORIES = ("sexually_explicit", "cyberbullying", "self_harm")
 """Keys of the paper's three categories."""

@@ -69,7 +69,7 @@ def test_veiling_turns_yes_into_no(reasoner, scenes):
 
 def test_profile_writes_a_rationale(reasoner):
     scene = draw_scene(5, 1, split="test", category="cyberbullying", kind="unsafe")
-    record = counterveil.from_profile("proxy").examine(encode_png(scene.pixels)).record
+    record = counterveil.load("pictograms").examine(encode_png(scene.pixels)).record
     assert record.rationale is not None
     assert record.rationale.model == "pictograms:scenes"
     assert len(record.rationale.answers) == 9

@@ -17,11 +17,11 @@ __all__ = ["COMMANDS", "app", "main"]
 COMMANDS = {
     "run": ("run:run", "Veil the unsafe regions of images and record what was done."),
     "config": ("config:app", "Show and check configurations."),
-    "scenes": ("scenes:scenes", "Draw scenes: pictograms with masks, attributes and answers."),
+    "scenes": ("scenes:scenes", "Draw scenes: abstract pictograms with masks and answers."),
     "train": ("train:app", "Train a classifier or a reasoner."),
-    "instruct": ("instruct:app", "Make data to train a reasoner on."),
-    "reasoner": ("reasoner:app", "Serve a reasoner; tell what one needs."),
-    "bench": ("bench:bench", "Measure Counterveil on drawn scenes or on your own images."),
+    "instruct": ("instruct:app", "Make training data for a reasoner."),
+    "reasoner": ("reasoner:app", "Serve a reasoner; show the memory that one needs."),
+    "bench": ("bench:bench", "Measure Counterveil on scenes or on your own images."),
     "annotate": ("annotate:annotate", "Judge descriptions and answers in the terminal."),
 }
 """Where each command is, and its summary: ``--help`` prints it without importing the command."""

@@ -25,7 +25,7 @@ def annotate(
         Path | None, typer.Option(help="Also write the results as a Markdown page.")
     ] = None,
 ) -> None:
-    """Judge words about pictures in the terminal, then show what all annotators say.
+    """Judge descriptions and answers in the terminal, then show what all annotators say.
 
     Judgements are stored at once: stop with q, and run the command again to go on.
     """

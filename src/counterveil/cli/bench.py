@@ -56,7 +56,7 @@ def bench(
         str, typer.Option(help="Reasoner that reasoning measures, such as blip:REPO.")
     ] = "pictograms:scenes",
 ) -> None:
-    """Measure Counterveil on scenes with ground truth, or on your own images."""
+    """Measure Counterveil on scenes or on your own images."""
     from counterveil.atomic import write_atomic
     from counterveil.errors import UsageError
     from counterveil.lab.benchmarks.pages import to_json

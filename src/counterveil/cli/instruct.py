@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from counterveil.lab.training.reasoner.instruction_data import Entry, Proposal, Review
 
 app = typer.Typer(
-    help="Make training data for a reasoner.", no_args_is_help=True, rich_markup_mode=None
+    help="Make training data for a reasoner.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

@@ -9,6 +9,7 @@ import typer
 app = typer.Typer(
     help="Serve a reasoner; show the memory that one needs.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 

@@ -1,4 +1,4 @@
-"""``counterveil scenes``: draw proxy scenes with their ground truth."""
+"""``counterveil scenes``: draw scenes with their ground truth."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scenes(
         int | None, typer.Option(min=1, help="Number of processes; default: one per CPU core.")
     ] = None,
 ) -> None:
-    """Draw proxy scenes: abstract pictograms with masks, attributes and reference answers."""
+    """Draw scenes: abstract pictograms with masks, attributes and reference answers."""
     from functools import partial
 
     from counterveil.errors import UsageError

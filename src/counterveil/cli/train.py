@@ -10,7 +10,10 @@ from typing import Annotated, Any
 import typer
 
 app = typer.Typer(
-    help="Train a classifier or a reasoner.", no_args_is_help=True, rich_markup_mode=None
+    help="Train a classifier or a reasoner.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 Epochs = Annotated[int, typer.Option(min=1)]
@@ -134,7 +137,8 @@ def reasoner(
     import torch
 
     from counterveil.lab.training.reasoner.dataset import SamplingConfig
-    from counterveil.lab.training.reasoner.run import ReasonerTrainConfig, train_reasoner
+    from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
+    from counterveil.lab.training.reasoner.run import train_reasoner
     from counterveil.profiles import find_profile
 
     options = _fields(context, ReasonerTrainConfig)

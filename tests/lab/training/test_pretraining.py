@@ -11,13 +11,14 @@ import torch
 from counterveil.categories import ControlCode
 from counterveil.lab.training.reasoner import pretraining
 from counterveil.lab.training.reasoner.dataset import scene_examples
+from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
 from counterveil.lab.training.reasoner.pretraining import (
     WordMatcher,
     language_batch,
     pretrain_language_model,
     pretrain_qformer,
 )
-from counterveil.lab.training.reasoner.run import ReasonerTrainConfig, train_reasoner
+from counterveil.lab.training.reasoner.run import train_reasoner
 from counterveil.lab.training.reasoner.small_model import (
     build_small_model,
     object_word,

@@ -27,7 +27,8 @@ from counterveil.lab.training.reasoner.dataset import (
     scene_examples,
 )
 from counterveil.lab.training.reasoner.evaluation import dataset_digest, fit_platt_scaling
-from counterveil.lab.training.reasoner.run import ReasonerTrainConfig, train_reasoner
+from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
+from counterveil.lab.training.reasoner.run import train_reasoner
 from counterveil.lab.training.reasoner.small_model import INPUT_SIZE, build_small_model
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.instructblip import IGNORE_INDEX

@@ -139,7 +139,7 @@ def attribution_page(results: Results, *, command: str = "counterveil bench attr
     size, rows = results["measured"]["size"], results["attributions"]
     parts = [
         "# Attribution maps against the ground truth",
-        f"{_made_by(command)}, on unsafe proxy scenes of the split `test` that their classifier "
+        f"{_made_by(command)}, on unsafe drawn scenes of the split `test` that their classifier "
         f"flags, {size['scenes']} per category, {min(size['road'], size['scenes'])} of them for "
         f"ROAD. {_INTERVALS}",
         _ATTRIBUTION_METRICS,
@@ -163,7 +163,7 @@ def reasoning_page(
     grounding = {k: {"changed to no": v} for k, v in results["grounding"].items()}
     parts = [
         "# Answers of the reasoner",
-        f"{_made_by(command)} with `{results['reasoner']}`, on proxy scenes of the split `test`: "
+        f"{_made_by(command)} with `{results['reasoner']}`, on drawn scenes of the split `test`: "
         f"half of them unsafe, a quarter safe, a quarter look-alikes. {_INTERVALS}",
         "## Category accuracy",
         _CATEGORY_ACCURACY,
@@ -234,7 +234,7 @@ def _made_by(command: str) -> str:
 
 def _dataset(results: Results) -> str:
     if "images" not in results:
-        return "proxy scenes of the split `test`, whose backgrounds no classifier was trained on."
+        return "drawn scenes of the split `test`, whose backgrounds no classifier was trained on."
     measured, images = results["measured"], results["images"]
     text = (
         f"`{measured['data']}`: the first {images['flagged']} images that "

@@ -1,4 +1,4 @@
-"""Proxy scenes: synthetic images of abstract pictograms with pixel-exact ground truth."""
+"""Drawn scenes: synthetic images of abstract pictograms with pixel-exact ground truth."""
 
 from counterveil.lab.scenes.object_kinds import CATEGORY_KEYS, DISTRACTORS, OBJECT_KINDS, ObjectKind
 from counterveil.lab.scenes.scene import (

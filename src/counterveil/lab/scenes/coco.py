@@ -26,7 +26,7 @@ from counterveil.types import Mask
 MANIFEST = "annotations.json"
 CocoScene = tuple[dict[str, Any], list[dict[str, Any]]]
 """A COCO image and its annotations."""
-_DESCRIPTION = "Counterveil proxy scenes: abstract pictograms, nothing harmful"
+_DESCRIPTION = "Counterveil drawn scenes: abstract pictograms, nothing harmful"
 _CATEGORY_IDS = {name: number for number, name in enumerate(OBJECT_KINDS, 1)}
 
 

@@ -23,7 +23,8 @@ from counterveil.lab.training.augmentation import (
     localization_target,
 )
 from counterveil.lab.training.dataset import ImageArrays
-from counterveil.lab.training.evaluation import OneCycleAdamW, accuracy_by_group, autocast, track
+from counterveil.lab.training.evaluation import accuracy_by_group
+from counterveil.lab.training.loop import OneCycleAdamW, autocast, track
 from counterveil.lab.training.object_pretraining import LocalizationHead, ObjectPretrainer
 from counterveil.types import ModelInfo
 

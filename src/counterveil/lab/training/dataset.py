@@ -17,7 +17,7 @@ from scipy.ndimage import label
 from counterveil.errors import ImageError, UsageError
 from counterveil.images import load as load_image
 from counterveil.lab.scenes import coco
-from counterveil.lab.training.evaluation import track
+from counterveil.lab.training.loop import track
 from counterveil.types import Mask
 
 logger = logging.getLogger(__name__)

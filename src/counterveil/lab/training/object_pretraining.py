@@ -24,7 +24,7 @@ from torch.nn import functional
 from counterveil.classifiers.architectures import last_stages
 from counterveil.lab.training.augmentation import BackgroundAugmentation
 from counterveil.lab.training.dataset import ImageArrays
-from counterveil.lab.training.evaluation import OneCycleAdamW, autocast, track
+from counterveil.lab.training.loop import OneCycleAdamW, autocast, track
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from counterveil.images import load
 from counterveil.lab.scenes import OBJECT_KINDS, ReferenceAnswer, coco, reference_answers
 from counterveil.lab.training.augmentation import BackgroundAugmentation
 from counterveil.lab.training.dataset import Annotation, annotation_mask
-from counterveil.lab.training.evaluation import track
+from counterveil.lab.training.loop import track
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.instructblip import IGNORE_INDEX
 from counterveil.reasoning.prompts import QUESTION_TEMPLATE

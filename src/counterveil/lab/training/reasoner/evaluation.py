@@ -16,9 +16,9 @@ from scipy.optimize import minimize
 from counterveil import __version__
 from counterveil.atomic import write_atomic
 from counterveil.images import load
-from counterveil.lab.training.evaluation import track
+from counterveil.lab.training.loop import track
 from counterveil.lab.training.reasoner.dataset import Example, SamplingConfig, draw_control_code
-from counterveil.lab.training.reasoner.run import ReasonerTrainConfig
+from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
 from counterveil.reasoning.conditional import ConditionalBlip
 
 CARD = "README.md"  # name under which a model hub shows the card

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from counterveil.images import load
 from counterveil.lab.scenes import DISTRACTORS, OBJECT_KINDS, reference_answers
-from counterveil.lab.training.evaluation import OneCycleAdamW, autocast, track
+from counterveil.lab.training.loop import OneCycleAdamW, autocast, track
 from counterveil.lab.training.reasoner.dataset import Example, pad_rows, question_answer_ids
 from counterveil.lab.training.reasoner.small_model import object_word, object_words
 from counterveil.reasoning.conditional import ConditionalBlip

@@ -1,4 +1,4 @@
-"""A small InstructBLIP for the proxy scenes, from scratch, with a vocabulary of their words."""
+"""A small InstructBLIP for the drawn scenes, from scratch, with a vocabulary of their words."""
 
 from __future__ import annotations
 

@@ -114,7 +114,8 @@ def cse_page(
             ``plots.bar_charts``, the PNG file of ``example_panels``); empty: no pictures.
     """
     tables = results["counterfactuals"]
-    parts = ["# Results", f"{_made_by(command)}, on {_dataset(results)} {_INTERVALS}"]
+    title = "# Rivals" if figure == "rivals" else "# Results"
+    parts = [title, f"{_made_by(command)}, on {_dataset(results)} {_INTERVALS}"]
     if "classifiers" in results:
         parts += ["## Classifiers", table("category", results["classifiers"], percent=True)]
     if tables:

@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from counterveil.lab.training.reasoner.learning import freeze
+from counterveil.lab.training.reasoner.finetuning import freeze_pretrained
 
 from counterveil.categories import PAPER_CATEGORIES
 from counterveil.classifiers import pictograms
 from counterveil.errors import ModelError, UsageError
-from counterveil.lab.training.reasoner import small
+from counterveil.lab.training.reasoner.small_model import INPUT_SIZE, build_small_model
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
 from counterveil.reasoning.modules import ControlConfig, ConvPatchEmbedding, PatchEmbeddingConfig
 from tests.reasoning import tiny
@@ -42,19 +42,19 @@ def test_patch_embedding_must_match_the_patch_size(tmp_path):
 
 
 def test_frozen_batch_norm_statistics_do_not_change_in_training_mode():
-    blip = small.new(seed=0)
-    freeze(blip.model)
+    blip = build_small_model(seed=0)
+    freeze_pretrained(blip.model)
     vision = blip.model.train().vision_model
     before = copy.deepcopy(vision.state_dict())
-    vision(pixel_values=torch.rand(2, 3, small.SIDE, small.SIDE))
+    vision(pixel_values=torch.rand(2, 3, INPUT_SIZE, INPUT_SIZE))
     assert all(torch.equal(value, before[name]) for name, value in vision.state_dict().items())
     vision.requires_grad_(True).train()
-    vision(pixel_values=torch.rand(2, 3, small.SIDE, small.SIDE))
+    vision(pixel_values=torch.rand(2, 3, INPUT_SIZE, INPUT_SIZE))
     assert not all(torch.equal(value, before[name]) for name, value in vision.state_dict().items())
 
 
 def test_small_model_starts_from_the_shipped_classifiers():
-    embedding = small.new(seed=0).model.vision_model.embeddings.patch_embedding
+    embedding = build_small_model(seed=0).model.vision_model.embeddings.patch_embedding
     name = "encoder.stages.0.layers.0.layer.0.convolution.weight"
     shipped = [
         pictograms.load(key).module.state_dict()["network.resnet." + name]

@@ -26,6 +26,7 @@ from counterveil.lab.training.reasoner.small_model import (
 )
 from counterveil.reasoning.conditional import ConditionalBlip
 from counterveil.reasoning.instructblip import IGNORE_INDEX
+from counterveil.reasoning.options import GenerationSettings
 from tests.lab.training.test_dataset import scene_folder
 
 

@@ -214,7 +214,7 @@ def test_a_stock_checkpoint_is_trained_saved_and_reloads_to_the_same(scenes, sto
         assert words in card
     assert str(stock.parent) not in card
     assert any("eval_loss" in row for row in metrics["history"])
-    assert after.spec.scale == pytest.approx(metrics["scale"])
+    assert after.control_config.scale == pytest.approx(metrics["scale"])
     assert json.loads((tmp_path / "out" / "config.json").read_text()).get("use_cache", True)
     again = ConditionalBlip.from_pretrained(tmp_path / "out", generation=SHORT)
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)

@@ -165,7 +165,9 @@ def test_digest_depends_on_values_not_on_writing():
 
 def test_digest_copes_with_names_that_are_no_utf8():
     source = Source("bad\udcff.png")
-    record = Record.from_error(source, "broken", profile="pictograms", created="2025-01-31T12:00:00Z")
+    record = Record.from_error(
+        source, "broken", profile="pictograms", created="2025-01-31T12:00:00Z"
+    )
     assert Record.from_dict(json.loads(record.to_json())).digest() == record.digest()
 
 

@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from counterveil.lab.training.reasoner.finetuning import freeze_pretrained
 
 from counterveil.categories import PAPER_CATEGORIES
 from counterveil.classifiers import pictograms
 from counterveil.errors import ModelError, UsageError
+from counterveil.lab.training.reasoner.finetuning import freeze_pretrained
 from counterveil.lab.training.reasoner.small_model import INPUT_SIZE, build_small_model
 from counterveil.reasoning.instructblip import ConditionalInstructBlip
 from counterveil.reasoning.modules import ControlConfig, ConvPatchEmbedding, PatchEmbeddingConfig

@@ -1,14 +1,6 @@
-"""What is watched for. A category is data, not code: the built-in ones, and a user's own.
+"""Categories of unsafe content, their questions, and the control code that conditions a reasoner.
 
-```toml
-[[category]]
-key = "logos"
-title = "Competitors' logos"
-description = "A logo of another maker on a product photograph."
-classifier = "zeroshot:google/siglip2-base-patch16-224#a photo with a logo"
-threshold = 0.6
-questions = ["Is there a logo in the image?"]
-```
+A category is data: users add their own in a TOML file, see :mod:`counterveil.config`.
 """
 
 from __future__ import annotations
@@ -28,11 +20,11 @@ _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Question:
-    """A moderator's question that is answered by yes or no.
+    """A moderator's yes/no question.
 
     Attributes:
         key: short name, unique within the category.
-        text: as it is asked.
+        text: the question.
     """
 
     key: str
@@ -50,15 +42,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Category:
-    """One kind of unsafe content and the classifier that watches for it.
+    """A kind of unsafe content and the classifier that scores it.
 
     Attributes:
         key: short name, ``[a-z][a-z0-9_]*``.
-        title: for people.
+        title: name for people.
         description: one sentence on what belongs to it.
-        questions: a moderator's.
-        threshold: images that score it or more are flagged, in ``(0, 1]``.
-        classifier: spec, ``scheme:argument``, as ``counterveil.classifiers.load`` reads it.
+        questions: of a moderator.
+        threshold: images with this score or more are flagged, in ``(0, 1]``.
+        classifier: spec ``scheme:argument``, see :func:`counterveil.classifiers.load`.
     """
 
     key: str
@@ -93,11 +85,11 @@ class Category:
     def from_dict(cls, value: Mapping[str, Any]) -> Category:
         """A category from plain data.
 
-        What is left out is taken from the built-in category of the same key, where there is
-        one. Questions may be plain strings; their keys are then made from their words.
+        Missing values come from the built-in category with the same key, if there is one.
+        Questions may be strings; their keys are then made from their words.
 
         Raises:
-            UsageError: a key is unknown or missing, or a value is of the wrong kind.
+            UsageError: a key is unknown or missing, or a value has the wrong type.
         """
         check_keys(value, [field.name for field in fields(cls)])
         _check_kinds(value)
@@ -116,10 +108,13 @@ class Category:
 
 @dataclass(frozen=True)
 class ControlCode:
-    """Who flagged, and how sure: what the reasoner's words are conditioned on.
+    """Which classifiers flagged the image, and how strongly: conditions the reasoner.
 
     Attributes:
-        guidance: of each category, in ``[0, 1]``; 0 leaves the words unconditioned.
+        guidance: strength for each category key, in ``[0, 1]``; 0: not conditioned.
+
+    References:
+        Bethany et al., AAAI 2024, equation (1): the control code of ConditionalVLM.
     """
 
     guidance: Mapping[str, float]
@@ -133,21 +128,21 @@ class ControlCode:
     def from_scores(
         cls, scores: Mapping[str, float], thresholds: Mapping[str, float]
     ) -> ControlCode:
-        """The score of each category that flagged, 0 of each that did not."""
+        """The score of each category that flags, and 0 for the others."""
         return cls({k: s if s >= thresholds[k] else 0.0 for k, s in scores.items()})
 
     @property
     def flagged(self) -> tuple[str, ...]:
-        """Keys of the categories that flagged, surest first."""
+        """Keys of the flagging categories, strongest first."""
         some = [key for key, value in self.guidance.items() if value > 0]
         return tuple(sorted(some, key=lambda key: -self.guidance[key]))
 
     def scaled(self, by: float) -> ControlCode:
-        """Weaker guidance, ``by`` in ``[0, 1]``; 0 switches conditioning off."""
+        """The code with all strengths multiplied by ``by``, in ``[0, 1]``."""
         return ControlCode({key: value * by for key, value in self.guidance.items()})
 
     def to_dict(self) -> dict[str, float]:
-        """Guidance by key."""
+        """Guidance by category key."""
         return dict(self.guidance)
 
 
@@ -214,7 +209,7 @@ GENERIC_QUESTIONS = (
     Question("happening", "What is happening in the image?"),
     Question("people", "What are the people doing?"),
 )
-"""Asked of every image, answered by a sentence (the paper's first evaluation)."""
+"""Open questions, answered by a sentence (the paper's first evaluation)."""
 
 _SEXUALLY_EXPLICIT = Category(
     key="sexually_explicit",

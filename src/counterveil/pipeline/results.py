@@ -63,13 +63,13 @@ def make_record(
     Args:
         assessment: scores of the file.
         veiled: what is released.
-        rationale: ``None`` without a reasoner, or where it failed.
+        rationale: ``None`` without a reasoner, or if it failed.
         context: names of the profile and of the methods.
-        name: the file's name.
-        output_name: start of the output files' names.
+        name: name of the file.
+        output_name: start of the names of the output files.
         complete: every frame and every question was assessed.
-        models: all models that were used.
-        timing_ms: milliseconds of each stage.
+        models: the models that were used.
+        timing_ms: milliseconds of each step.
         warnings: sentences for the reader.
     """
     release, fill = veiled.release, veiled.fill

@@ -79,7 +79,7 @@ class Config(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        strict=True,
+        strict=True,  # "4" is no number and 1 is no switch: a typing error must not pass
         allow_inf_nan=False,
     )
 
@@ -197,6 +197,7 @@ def make_config(base: Config | None = None, **options: Any) -> Config:
         UsageError: an option is unknown, has the wrong type, is out of range, or needs another
             option. The message says what is allowed.
     """
+    # Merged first and validated once, so that combinations are checked on the result.
     values = {name: getattr(base, name) for name in Config.model_fields} if base else {}
     return _validated({**values, **options}, list(Config.model_fields))
 
@@ -210,6 +211,7 @@ def read_config(path: Path | str) -> Config:
     """
     path = Path(path)
     table = _read_toml(path)
+    # TOML writes one [[category]] table for each category, in the singular.
     allowed = ["category" if name == "categories" else name for name in Config.model_fields]
     try:
         check_keys(table, allowed)

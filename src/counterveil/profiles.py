@@ -164,6 +164,7 @@ def refinement_labels(
     rng: np.random.Generator | None = None,
 ) -> Labels:
     """Small BASS cells, ``(H, W)``; their size follows the image's, so any image gets as many."""
+    # At least 4 pixels: BASS needs a few pixels to estimate a colour.
     size = max(4, round(min(image.shape[:2]) * REFINEMENT_SIZE))
     return segmentation.make("bass", size=size)(image, guidance=guidance, rng=rng)
 

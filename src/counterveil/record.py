@@ -17,22 +17,9 @@ from counterveil.errors import UsageError
 from counterveil.serialization import canonical_json, from_plain, schema, to_plain, validate
 from counterveil.types import ModelInfo, Outcome
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Answer",
-    "CategoryResult",
-    "CounterfactualResult",
-    "Output",
-    "Outputs",
-    "Rationale",
-    "Record",
-    "Source",
-    "Status",
-    "VeiledOutput",
-    "schema",
-    "utc_now",
-    "validate",
-]
+__all__ = ["SCHEMA_VERSION", "Answer", "CategoryResult", "CounterfactualResult", "Output",
+           "Outputs", "Rationale", "Record", "Source", "Status", "VeiledOutput", "schema",
+           "utc_now", "validate"]  # fmt: skip
 
 SCHEMA_VERSION = "1.0"
 

@@ -14,7 +14,7 @@ from counterveil.errors import UsageError
 from counterveil.fills import fill
 from counterveil.search import SEARCHES, MaskEvaluator, SearchProblem, make
 from counterveil.search.rivals.ben import TestLog, covering_array
-from counterveil.search.rivals.csra import cost
+from counterveil.search.rivals.subset_searches import cost
 from tests.search.scores import Counting, bands, grid, needs_all, needs_any, picture, table
 
 WIDTHS = (3, 1, 4, 1, 5)

@@ -43,6 +43,7 @@ def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         for name in _names()
     ]
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+    # Typer reads the signature and the annotations, and knows nothing of the wrapper.
     wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapper

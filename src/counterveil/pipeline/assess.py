@@ -31,6 +31,7 @@ class Assessment:
     @cached_property
     def released_index(self) -> int:
         """Index, in ``frames``, of the frame that is furthest above a threshold."""
+        # Relative to the threshold: 0.6 of 0.5 is worse than 0.8 of 0.9.
         return int((self.scores - self._thresholds).max(axis=1).argmax())
 
     @property

@@ -86,6 +86,7 @@ class _Explainer:
         counter = CountingClassifier(each.classifier)
         attribution_map, labels = self._attribute(chosen, each.classifier, counter)
         threshold = each.category.threshold
+        # A category with a low threshold must not be left above it by a higher target.
         problem = SearchProblem(
             labels,
             region_scores(attribution_map, labels),
@@ -105,6 +106,7 @@ class _Explainer:
             result,
             attribution_map,
             labels,
+            # Later steps cut along these cells, whether or not the search did.
             labels if self._refinement_labels is None else self._refinement_labels,
             chosen.name,
             counter.images + evaluator.evaluations,

@@ -38,7 +38,7 @@ def core_mask(
     results = [explanation.result for explanation in explanations.values()]
     if any(result.outcome != "found" for result in results):
         return None
-    if len(results) == 1:
+    if len(results) == 1:  # already irreducible, by the same cells
         return CoreMask(results[0].mask, results[0].irreducible)
     fill, limit = context.components.fill, context.config.max_evaluations
     constraints = [
@@ -76,6 +76,7 @@ def masks_to_try(
             attribution_map=_highest([each.attribution_map for each in explanations.values()]),
         )
 
+    # All categories count here: a shape can provoke one that flagged nothing before.
     def margin(masks: Masks) -> Scores:
         """Worst score above its threshold, under each mask."""
         veiled = context.components.fill(image, masks)
@@ -92,6 +93,7 @@ def _highest(maps: Sequence[AttributionMap]) -> AttributionMap:
     """Maximum over categories; each map is first divided by its own maximum."""
     if len(maps) == 1:
         return maps[0]
+    # Maps of different classifiers have no common unit.
     highest: AttributionMap = np.max(
         [each / max(float(each.max()), 1e-12) for each in maps], axis=0
     )

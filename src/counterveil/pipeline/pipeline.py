@@ -116,6 +116,7 @@ class Pipeline:
             assessment = assess(frames, self.classifiers)
         veiled = veil(assessment, context)
         result = RationaleResult(None, veiled)
+        # The rationale may widen the veil, so the record describes its result.
         if self.reasoner is not None:
             writer = RationaleWriter(self.reasoner, assessment, context)
             result = writer.write(veiled)

@@ -60,7 +60,8 @@ class RationaleWriter:
         if first.rationale is None:
             return first
         wider = self._veil_answers(veiled, first.rationale)
-        if wider.release is veiled.release:  # nothing more was veiled, so answers still hold
+        # Nothing more was veiled, so the answers still hold; a warning may have been added.
+        if wider.release is veiled.release:
             return replace(first, veiled=wider)
         again = self._ask(wider)
         if again.rationale is not None:
@@ -104,7 +105,9 @@ class RationaleWriter:
         response = ask_with_grounding(
             self.reasoner,
             assessment.frame.pixels,
-            veiled.release.pixels if flagged else None,
+            veiled.release.pixels
+            if flagged
+            else None,  # without a veil there is nothing to compare
             [text for _, text in questions],
             self.control_code(),
         )
@@ -181,6 +184,7 @@ class RationaleWriter:
                 float,
             )
 
+        # The veiled image is searched again, so the new mask comes on top of the old one.
         fill, config = veiled.fill, self.context.config
         small = shrink_image(self.assessment.frame.pixels, config.search_size)
         image = fill(small, enlarge_mask(veiled.mask, *small.shape[:2])[None])[0]
@@ -198,6 +202,7 @@ class RationaleWriter:
 
     def _keep_first(self, first: Rationale, failed: RationaleResult) -> RationaleResult:
         """The first answers with the wider veil; what it was widened for is not known again."""
+        # A grounded answer stays so under a wider veil; for the others the score is unknown.
         answers = tuple(
             answer if answer.grounded else replace(answer, p_yes_veiled=None)
             for answer in first.answers

@@ -51,6 +51,7 @@ def release(
         VerificationError: the file does not decode to the veiled image, or a safe pixel changed.
     """
     veiled = fill(pixels, mask[None])[0]
+    # From here on, everything is read back from these bytes: they are what will be written.
     data = encode_png(veiled)
     decoded = decode_clean(data)
     if not np.array_equal(decoded, veiled):
@@ -59,6 +60,7 @@ def release(
         )
     if not np.array_equal(decoded[~mask], pixels[~mask]):
         raise VerificationError("a pixel outside the mask changed; the fill is at fault")
+    # Every category is scored, not only the flagged ones: a veil can raise another score.
     scores = {
         each.category.key: float(each.classifier.score(decoded[None])[0]) for each in classifiers
     }

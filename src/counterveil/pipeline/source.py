@@ -65,6 +65,7 @@ def open_source(source: Any, name: str | None = None) -> FileSource:
     if isinstance(source, np.ndarray):
         return FileSource(_png(_from_array(source)), name or "image", (_NOTE,))
     if isinstance(source, Pillow.Image):
+        # PNG keeps no EXIF orientation here, so it is applied first.
         return FileSource(_png(ImageOps.exif_transpose(source)), name or "image", (_NOTE,))
     if isinstance(source, BinaryFile):
         data = source.read()
@@ -99,5 +100,5 @@ def _png(image: Pillow.Image) -> bytes:
     if image.mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
+    image.save(buffer, "PNG", compress_level=1)  # lossless; it lives only until it is decoded
     return buffer.getvalue()

@@ -56,6 +56,7 @@ def veil(assessment: Assessment, context: Context) -> VeiledFrame:
         nothing = np.zeros((frame.height, frame.width), bool)
         return VeiledFrame(_release(assessment, nothing, fill, context), nothing, fill)
     explanations: dict[str, Explanation] = {}
+    # Small first: the search costs hundreds of scores, and most masks survive enlarging.
     for image in _resolutions(frame.pixels, context.config.search_size):
         explanations = explain(image, assessment.flagged, context)
         found = _release_first_safe(image, assessment, explanations, context)
@@ -68,7 +69,7 @@ def widen(
     veiled: VeiledFrame, more: Mask, assessment: Assessment, context: Context
 ) -> VeiledFrame | None:
     """A frame with more veiled, for the reasoner's answers; ``None`` if that is not safe."""
-    mask = veiled.mask | more
+    mask = veiled.mask | more  # never less: what was verified stays veiled
     released = _release(assessment, mask, veiled.fill, context)
     if not released.safe:
         return None
@@ -114,6 +115,7 @@ def _release_first_safe(
                 fill,
                 explanations,
                 irreducible=core.irreducible,
+                # At the resolution of the search, where core and candidate are comparable.
                 completed_fraction=float((candidate & ~core.mask).mean()),
             )
     return None

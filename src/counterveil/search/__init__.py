@@ -35,11 +35,11 @@ SEARCHES: Mapping[str, Callable[..., Search]] = MappingProxyType(
     {
         "greedy": _lazily("greedy", "Greedy"),
         "minimal": _lazily("minimal", "Minimal"),
-        "csra": _lazily("rivals.csra", "Csra"),
-        "sedc": _lazily("rivals.sedc", "Sedc"),
+        "csra": _lazily("rivals.subset_searches", "Csra"),
+        "sedc": _lazily("rivals.subset_searches", "Sedc"),
         "ben": _lazily("rivals.ben", "Ben"),
-        "reference": _lazily("rivals.reference", "Reference"),
-        "exhaustive": _lazily("rivals.exhaustive", "Exhaustive"),
+        "reference": _lazily("rivals.subset_searches", "Reference"),
+        "exhaustive": _lazily("rivals.subset_searches", "Exhaustive"),
     }
 )
 

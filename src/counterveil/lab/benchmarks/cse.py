@@ -26,7 +26,7 @@ from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import veil
 from counterveil.search import MaskEvaluator, SearchProblem
-from counterveil.search.rivals.exhaustive import MAX_REGIONS
+from counterveil.search.rivals.subset_searches import MAX_REGIONS
 from counterveil.types import Classifier, Image, Labels, Mask, Outcome
 
 Measurement = dict[str, Any]

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 CODE := src tests docs benchmarks examples
 
-.PHONY: setup run test check docs bench bench-gpu bench-results bench-rivals bench-reasoning \
+.PHONY: setup run test check docs pictures bench bench-gpu bench-results bench-rivals bench-reasoning \
 	bench-attribution bench-speed bench-authors clean
 
 setup: .venv/.ready
@@ -14,15 +14,15 @@ setup: .venv/.ready
 	@test -n "$(PYTHON)" || { echo "Counterveil needs Python 3.11 or newer, with venv"; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet]" --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet,lab]" --group dev --group docs
 	touch $@
 
 run: setup
 	$(BIN)/counterveil scenes --out out/scenes --count 6 --seed 7 --split test
-	$(BIN)/counterveil run out/scenes/images --out out/proxy --profile proxy
+	$(BIN)/counterveil run out/scenes/images --out out/pictograms --profile pictograms
 	$(BIN)/python examples/photograph.py out/photograph
 	$(BIN)/counterveil run out/photograph --out out/faces --profile nudenet
-	@echo "Open out/proxy/report.html and out/faces/report.html"
+	@echo "Open out/pictograms/report.html and out/faces/report.html"
 
 test: setup
 	$(BIN)/python -m pytest -n auto
@@ -32,15 +32,21 @@ check: setup
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 
+# Reference pages, then the site. Any warning of Sphinx is an error.
 docs: setup
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -q -W --keep-going -d out/doctrees docs out/site
+	@echo "Open out/site/index.html"
+
+# The pictures of the README and the site. They change when the masks change.
+pictures: setup
 	$(BIN)/python docs/pictures.py
 
-# The pages under docs/ that hold results, two at a time, the longest first; QUICK=1 looks only,
-# under out/quick, and leaves out the borders.
+# The pages under docs/results, two at a time, the longest first. QUICK=1 measures few scenes,
+# writes below out/quick and leaves out the objects at the border.
 QUICK ?=
 FIGURES := $(if $(QUICK),out/quick,out/bench)
-PAGES := $(if $(QUICK),out/quick,docs)
+PAGES := $(if $(QUICK),out/quick,docs/results)
 MEASURE = OMP_NUM_THREADS=1 $(BIN)/counterveil bench $(1) $(if $(QUICK),--quick) \
 	--out $(FIGURES)/$(2).json --markdown $(PAGES)/$(2).md
 
@@ -59,9 +65,10 @@ bench-reasoning: setup
 bench-attribution: setup
 	$(call MEASURE,attribution --resume,attribution)
 
-# docs/speed.md. SPEED=--quick for a look, under out/bench; the figures are lines of JSON.
+# docs/results/speed.md. SPEED=--quick measures less and writes below out/bench. Figures are lines
+# of JSON.
 SPEED ?=
-SPEED_PAGES := $(if $(SPEED),out/bench,docs)
+SPEED_PAGES := $(if $(SPEED),out/bench,docs/results)
 
 bench-speed: setup
 	@mkdir -p out/bench && rm -f out/bench/speed.jsonl
@@ -74,9 +81,11 @@ bench-speed: setup
 	$(BIN)/python benchmarks/eight_questions.py
 	$(BIN)/python benchmarks/scenes.py
 
-# docs/authors.md. CLONES is a folder with clones, named so: sedc of
-# ADMAntwerp/ImageCounterfactualExplanations, csra of SecureAIAutonomyLab/uGuard, reference of
-# BrandonWherry/ConditionalVLM, bass of BGU-CS-VIL/BASS.
+# docs/results/authors.md. CLONES is a folder that contains these clones:
+# sedc       ADMAntwerp/ImageCounterfactualExplanations
+# csra       SecureAIAutonomyLab/uGuard
+# reference  BrandonWherry/ConditionalVLM
+# bass       BGU-CS-VIL/BASS
 CLONES ?= out/clones
 
 bench-authors: setup
@@ -84,13 +93,12 @@ bench-authors: setup
 	{ $(BIN)/python benchmarks/rivals_vs_authors.py --sedc $(CLONES)/sedc --csra $(CLONES)/csra \
 	--reference $(CLONES)/reference && \
 	$(BIN)/python benchmarks/bass_vs_authors.py $(CLONES)/bass; } > out/bench/authors.jsonl
-	$(BIN)/python benchmarks/authors_page.py out/bench/authors.jsonl docs/authors.md
+	$(BIN)/python benchmarks/authors_page.py out/bench/authors.jsonl docs/results/authors.md
 
 # Needs a GPU; 13b in bf16 takes 27 GB of its memory.
 bench-gpu: setup
 	@mkdir -p out/bench
 	{ $(BIN)/python benchmarks/throughput.py --device cuda && \
-	$(BIN)/python benchmarks/batch.py --device cuda && \
 	$(BIN)/python benchmarks/tokens.py --device cuda --size 7b && \
 	$(BIN)/python benchmarks/tokens.py --device cuda --size 13b; } > out/bench/gpu.jsonl
 	@cat out/bench/gpu.jsonl

@@ -1,9 +1,9 @@
-"""Ablation-CAM beside pytorch-grad-cam's: same ResNet-50, same image, one after the other.
+"""Ablation-CAM compared with pytorch-grad-cam's: same ResNet-50, same image, timed alternately.
 
-Run as `python benchmarks/ablationcam_vs_gradcam.py [--quick] [--channels 64,192]`. Theirs takes
-minutes for all 2,048 channels, so it is timed on two subsets of them and drawn out along the line
-through both: a whole forward for each channel, and what does not depend on their number. Prints
-lines of JSON; `measured` is false for what was drawn out. `--all` times theirs on all channels.
+Run: python benchmarks/ablationcam_vs_gradcam.py [--quick] [--channels 64,192]
+Theirs takes minutes for all 2,048 channels, so it is timed on two subsets and extrapolated along
+the line through both: one forward pass per channel, and a constant part. Prints lines of JSON;
+`measured` is false for extrapolated times. `--all` times theirs on all channels.
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from counterveil.attribution.ablationcam import AblationCam
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import InputSpec, TorchClassifier
+from counterveil.attribution.cams import AblationCam
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.types import ModelInfo
-from measuring import emit, in_turn, machine, own_process, peak_megabytes, ratios, spread
+from measuring import (
+    machine,
+    peak_megabytes,
+    print_result,
+    ratios,
+    run_script,
+    spread,
+    time_alternately,
+)
 
 
 class Subset:
@@ -50,7 +58,7 @@ def contenders(
     torch.manual_seed(0)
     model = getattr(torchvision.models, f"resnet{depth}")(weights=None)
     spec = InputSpec(edge, edge)
-    classifier = TorchClassifier(model, info=ModelInfo(f"resnet{depth}"), spec=spec)
+    classifier = TorchClassifier(model, info=ModelInfo(f"resnet{depth}"), input_spec=spec)
     image = np.random.default_rng(0).integers(0, 256, (edge, edge, 3), dtype=np.uint8)
     inputs = classifier.to_input(image[None])
     ours = AblationCam()
@@ -85,31 +93,31 @@ def main() -> None:
     parser.add_argument("--channels", default="64,192", help="two numbers")
     parser.add_argument("--all", action="store_true", help="theirs on all channels, too: minutes")
     parser.add_argument("--memory", nargs=3, metavar=("WHICH", "EDGE", "DEPTH"))
-    asked = parser.parse_args()
-    if asked.memory:
-        which, edge, depth = asked.memory
-        emit("memory", **memory(which, int(edge), int(depth)))
+    arguments = parser.parse_args()
+    if arguments.memory:
+        which, edge, depth = arguments.memory
+        print_result("memory", **memory(which, int(edge), int(depth)))
         return
-    edge, depth, rounds = (64, 18, 1) if asked.quick else (224, 50, asked.rounds)
-    few, many = (32, 96) if asked.quick else map(int, asked.channels.split(","))
+    edge, depth, rounds = (64, 18, 1) if arguments.quick else (224, 50, arguments.rounds)
+    few, many = (32, 96) if arguments.quick else map(int, arguments.channels.split(","))
     calls, total = contenders(edge, (few, many), depth)
     for name in ("counterveil", str(few)):
         calls[name]()
-    times = in_turn(calls, rounds)
+    times = time_alternately(calls, rounds)
     whole = drawn_out(times, (few, many), total)
-    if asked.all:
+    if arguments.all:
         calls, _ = contenders(edge, (total,), depth)
-        whole = in_turn({"theirs": calls[str(total)]}, 1)["theirs"]
+        whole = time_alternately({"theirs": calls[str(total)]}, 1)["theirs"]
         times["counterveil"] = [statistics.median(times["counterveil"])]
     peaks = {
-        name: own_process(__file__, "--memory", name, edge, depth)["peak_mb"]
+        name: run_script(__file__, "--memory", name, edge, depth)["peak_mb"]
         for name in ("counterveil", "pytorch-grad-cam")
     }
-    emit(
+    print_result(
         "ablationcam_vs_gradcam",
         setting=f"resnet{depth}, {edge} px, cpu",
         channels={"timed": [few, many], "all": total},
-        measured=asked.all,
+        measured=arguments.all,
         seconds={
             "counterveil": spread(times["counterveil"]),
             f"pytorch-grad-cam, {few} channels": spread(times[str(few)]),

@@ -1,8 +1,8 @@
-"""Functions of the authors' own code, out of a clone of it.
+"""Functions of the authors' code, taken from a clone.
 
-Their files import what is not needed here, start whole experiments when they are imported, and
-one cannot be parsed. So the functions that are asked for are cut out of the text, and run by
-themselves with the names that they use. Nothing of it is kept.
+Their files import packages that are not needed here or start experiments when they are imported,
+and one file has a syntax error. Therefore single functions are cut out of the text and executed
+with the names that they use. No text of theirs is stored.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 def functions(
     file: Path, names: Sequence[str], given: Mapping[str, Any]
 ) -> dict[str, Callable[..., Any]]:
-    """The first function of each name, as the file has it; they know one another.
+    """The first function with each name; the functions can call each other.
 
     Args:
-        file: of the clone.
-        names: of the functions.
+        file: a file of the clone.
+        names: names of the functions.
         given: other names that they use.
     """
     text = file.read_text("utf-8")
@@ -32,8 +32,8 @@ def functions(
 
 
 def commit(clone: Path) -> str:
-    """Which version it is; empty for a mere copy of the files."""
-    if not (clone / ".git").exists():  # git would tell of the repository around it
+    """Abbreviated commit of the clone; empty for a copy without a repository."""
+    if not (clone / ".git").exists():  # git would name the commit of the repository around it
         return ""
     words = ["git", "-C", str(clone), "log", "-1", "--format=%h"]
     return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
@@ -44,7 +44,7 @@ def _cut(text: str, name: str) -> str:
     start = next((at for at, line in enumerate(lines) if _defines(line, name)), None)
     if start is None:
         raise SystemExit(f"this clone defines no {name}; give the repository that the page names")
-    # One of them is indented by mistake, as deep as its own body.
+    # One function is indented by mistake, as deep as its own body.
     body = [lines[start].lstrip()]
     for line in lines[start + 1 :]:
         if re.match(r"\S", line) or re.match(r" {0,4}def ", line):

@@ -1,4 +1,4 @@
-"""The figures of `make bench-authors` as a page: `authors_page.py AUTHORS.jsonl PAGE.md`."""
+"""Results of `make bench-authors` as a page: `authors_page.py AUTHORS.jsonl PAGE.md`."""
 
 from __future__ import annotations
 
@@ -10,52 +10,54 @@ from typing import Any
 
 from page import spread
 
-Figures = Mapping[str, Any]
+Results = Mapping[str, Any]
 
 
-def agreement(row: Figures) -> str:
-    """A search beside the authors' own."""
-    least, most = (f"{value:,}" for value in row["scored"])
-    told = [row["search"], row["source"], row["cases"], row["found"], row["same_outcome"]]
-    sizes = row["sizes"]  # none where nothing was found by both
-    told += [row["same_veil"], row["same_scored"]]
-    told += [f"{sizes[0]} to {sizes[-1]}" if sizes else "–"]
-    told += [f"{least} to {most}" if least != most else least]
-    return "| " + " | ".join(map(str, told)) + " |"
+def agreement(row: Results) -> str:
+    """Table row of one search."""
+    lowest, highest = (f"{value:,}" for value in row["scored"])
+    sizes = row["sizes"]  # empty if no case was solved by both
+    cells = [
+        *(row[key] for key in ("search", "source", "cases", "found", "same_outcome")),
+        *(row[key] for key in ("same_veil", "same_scored")),
+        f"{sizes[0]} to {sizes[-1]}" if sizes else "–",
+        f"{lowest} to {highest}" if lowest != highest else lowest,
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def page(lines: list[Figures]) -> str:
-    """Markdown."""
+def page(lines: list[Results]) -> str:
+    """The Markdown page."""
     searches = [line for line in lines if line["benchmark"] == "rivals_vs_authors"]
     (bass,) = (line for line in lines if line["benchmark"] == "bass_vs_authors, all")
-    where = f"{bass['machine']}, {bass['cores']} cores, threads: {bass['threads']}"
+    machine = f"{bass['machine']}, {bass['cores']} cores, threads: {bass['threads']}"
     return "\n".join(
         [
-            "# Beside the authors' own code",
+            "# Compared with the authors' code",
             "",
-            "Made by `make bench-authors CLONES=FOLDER`, with clones of the repositories named.",
+            "Made by `make bench-authors CLONES=FOLDER` from clones of the named repositories.",
             "",
             "## Searches",
             "",
             "Each case is an image of sixteen regions and a random rule for its scores, in which "
-            "regions help, hinder and depend on each other. The authors' own functions run on it, "
-            "and ours; counts are of cases.",
+            "regions help, hinder and depend on each other. The authors' functions and ours run on "
+            "the same cases; the table counts cases.",
             "",
             "| search | authors' code | cases | flips found | same outcome "
-            "| same veil, of those found | as many images scored | regions in a veil "
-            "| images scored |",
+            "| same mask, of those found | same number of evaluations | regions in a mask "
+            "| evaluations |",
             "|---|---|---|---|---|---|---|---|---|",
             *map(agreement, searches),
             "",
-            "BEN's authors published a tool that makes and ranks tests, not this search; our tests "
-            "hold it to the paper's rules instead.",
+            "BEN's authors published a tool that makes and ranks tests, not this search. Our tests "
+            "check the rules of the paper instead.",
             "",
             "## BASS",
             "",
-            f"Beside {bass['setting']}, which runs without a GPU, for as many regions ({where}): "
-            f"ours is {spread(bass['times_faster'])} times as fast, and explains "
-            f"{spread(bass['explained_variation_more'])} more of the colours' variance. Median, "
-            "and from the least to the most. The CUDA program was not run, for want of a GPU.",
+            f"Setting: {bass['setting']}, which runs without a GPU; the same number of regions "
+            f"({machine}). Ours is {spread(bass['times_faster'])} times as fast, and explains "
+            f"{spread(bass['explained_variation_more'])} more of the colour variance: median "
+            "(minimum to maximum). The CUDA program was not run, because no GPU was available.",
             "",
         ]
     )

@@ -1,11 +1,10 @@
-"""BASS beside its authors' own program, given a clone of github.com/BGU-CS-VIL/BASS.
+"""BASS compared with its authors' program, from a clone of github.com/BGU-CS-VIL/BASS.
 
-Run as `python benchmarks/bass_vs_authors.py CLONE [--side 224] [--start 100]`. Theirs is the
-PyTorch version, the one that runs without a GPU, in a process of its own and with the names that
-numpy and torch have dropped since put back; its time is what it prints itself, which leaves out
-reading, setting up and writing. Ours is the whole call, for as many regions as theirs ended with.
-OMP_NUM_THREADS bounds the threads of theirs; ours has one. Prints a line of JSON for each
-photograph, and one of all.
+Run: python benchmarks/bass_vs_authors.py CLONE [--side 224] [--start 100]
+Their PyTorch version, which needs no GPU, runs in its own process; names that numpy and torch have
+removed since are defined again. Its time is the one it prints, without reading, setup and writing.
+Our time is the whole call, for the number of regions that theirs returned. OMP_NUM_THREADS limits
+the threads of theirs; ours uses one. Prints one line of JSON for each photograph, and one for all.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from PIL import Image
 
 from authors import commit
 from bass_vs_slic import NAMES, photograph
-from counterveil.lab.benchmarks.superpixels import explained_variation
+from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.segmentation.bass import Bass
-from measuring import emit, machine, seconds, spread
+from measuring import machine, print_result, seconds, spread
 
 STARTED = """
 import runpy, sys, types
@@ -46,7 +45,7 @@ QUICK = ("astronaut",)
 def theirs(
     clone: Path, images: dict[str, np.ndarray], start: int
 ) -> dict[str, tuple[np.ndarray, float]]:
-    """Labels and seconds of each image, by their program."""
+    """Labels and seconds of their program for each image."""
     program = clone / "pytorch_version"
     with TemporaryDirectory() as folder:
         place = Path(folder)
@@ -60,7 +59,7 @@ def theirs(
         ran = subprocess.run(words, cwd=place, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise SystemExit(f"their program failed: {ran.stderr.strip()[-2000:]}")
-        times = [float(told) for told in re.findall(r"Time taken: +([\d.]+)", ran.stdout)]
+        times = [float(text) for text in re.findall(r"Time taken: +([\d.]+)", ran.stdout)]
         found = {
             name: np.loadtxt(place / "out_img" / "csv" / f"{name}.csv", delimiter=",", dtype=int)
             for name in images
@@ -74,11 +73,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one photograph of 112 px")
     parser.add_argument("--side", type=int, default=224)
     parser.add_argument("--start", type=int, default=100, help="regions that theirs starts with")
-    asked = parser.parse_args()
-    names, side = (QUICK, 112) if asked.quick else (NAMES, asked.side)
+    args = parser.parse_args()
+    names, side = (QUICK, 112) if args.quick else (NAMES, args.side)
     images = {name: photograph(name, side) for name in names}
     rows = []
-    for name, (labels, took) in theirs(asked.clone, images, asked.start).items():
+    for name, (labels, took) in theirs(args.clone, images, args.start).items():
         count = len(np.unique(labels))
         ours = Bass(count=count)
         ours(images[name])  # compiled
@@ -94,11 +93,11 @@ def main() -> None:
             },
         }
         rows.append(row)
-        emit("bass_vs_authors", image=name, side=side, **row)
+        print_result("bass_vs_authors", image=name, side=side, **row)
     better = [row["explained_variation"] for row in rows]
-    emit(
+    print_result(
         "bass_vs_authors, all",
-        setting=f"{len(rows)} photographs, {side} px, the PyTorch version {commit(asked.clone)}",
+        setting=f"{len(rows)} photographs, {side} px, the PyTorch version {commit(args.clone)}",
         times_faster=spread([row["times_faster"] for row in rows]),
         explained_variation_more=spread([one["ours"] - one["theirs"] for one in better]),
         **machine("torch", "numba"),

@@ -1,9 +1,10 @@
-"""BASS beside scikit-image's SLIC, at the same number of regions.
+"""Speed of BASS compared with scikit-image's SLIC at the same number of regions.
 
-Run as `python benchmarks/bass_vs_slic.py [--quick] [--plot FILE.svg]`. Prints lines of JSON: for
-each image, size, count and compactness the regions, the explained variation in RGB, and the time
-of BASS over SLIC's, in turn in one process; then how time and peak memory grow with pixels and
-with regions, each measured in a process of its own. Timed functions are called once first.
+Run: python benchmarks/bass_vs_slic.py [--quick] [--plot FILE.svg]
+Prints lines of JSON. For each image, size, count and compactness: number of regions, explained
+variation (RGB) and the time of BASS divided by that of SLIC, measured alternately in one process.
+Then time and peak memory for growing images and counts, each in its own process. Every function
+runs once before it is timed.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from skimage import data
 from skimage.segmentation import slic
 from skimage.transform import resize
 
-from counterveil.lab.benchmarks.superpixels import explained_variation
+from counterveil.lab.benchmarks.plots import log_log_plot, power_law_exponent
+from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.segmentation.bass import Bass
-from loglog import plot, slope
 from measuring import (
-    emit,
-    forget_peak,
-    in_turn,
     machine,
-    own_process,
     peak_megabytes,
+    print_result,
     ratios,
+    reset_peak,
+    run_script,
     seconds,
     spread,
+    time_alternately,
 )
 
 NAMES = ("astronaut", "coffee", "chelsea", "rocket")
@@ -47,7 +48,7 @@ def photograph(name: str, side: int) -> np.ndarray:
     height, width = image.shape[:2]
     scale = side / min(height, width)
     shape = (round(height * scale), round(width * scale))
-    # In 32 bits: at 12 megapixels, the scaling would else hold more than what is measured.
+    # float32: at 12 megapixels, resizing in float64 would need more memory than the method.
     image = image.astype(np.float32) / 255
     return (resize(image, shape, anti_aliasing=scale < 1) * 255).astype(np.uint8)
 
@@ -59,16 +60,16 @@ def segment(method: str, count: int, compactness: float = 10.0) -> Callable[...,
 
 
 def compare(name: str, side: int, wanted: int, compactness: float, rounds: int) -> float:
-    """Both on one image; the median ratio of their times."""
+    """Both methods on one image; returns the median ratio of their times."""
     image = photograph(name, side)
     theirs = segment("slic", wanted, compactness)
     reference = theirs(image)
     regions = int(reference.max()) + 1
     bass = segment("bass", regions)
     ours = bass(image)
-    times = in_turn({"bass": lambda: bass(image), "slic": lambda: theirs(image)}, rounds)
+    times = time_alternately({"bass": lambda: bass(image), "slic": lambda: theirs(image)}, rounds)
     ratio = ratios(times["bass"], times["slic"])
-    emit(
+    print_result(
         "bass_vs_slic",
         image=name,
         side=side,
@@ -86,30 +87,30 @@ def compare(name: str, side: int, wanted: int, compactness: float, rounds: int) 
 
 
 def alone(method: str, side: int, count: int) -> dict[str, float]:
-    """Time and memory of one method on one image, in this process."""
+    """Time and peak memory of one method on one image, in this process."""
     run = segment(method, count)
-    run(photograph("astronaut", 64))  # compiled and imported before memory is looked at
+    run(photograph("astronaut", 64))  # compile and import before memory is measured
     image = photograph("astronaut", side)
-    before = forget_peak()
+    before = reset_peak()
     spent = seconds(lambda: run(image))
     peak = peak_megabytes()
     return {"seconds": spent, "peak_mb": round(peak, 1), "own_mb": round(peak - before, 1)}
 
 
 def growth(sides: tuple[int, ...], counts: tuple[int, ...]) -> Iterator[dict[str, object]]:
-    """Each size at a middling count, and each count at a middling size, by processes."""
+    """Each size at the middle count and each count at the middle size, in separate processes."""
     middle = counts[len(counts) // 2], sides[len(sides) // 2]
     jobs = dict.fromkeys([*((s, middle[0]) for s in sides), *((middle[1], c) for c in counts)])
     for side, count in jobs:
         for method in METHODS:
-            found = own_process(__file__, "--alone", method, side, count)
+            found = run_script(__file__, "--alone", method, side, count)
             row = {"method": method, "side": side, "pixels": side * side, "count": count, **found}
-            emit("bass_vs_slic growth", **row)
+            print_result("bass_vs_slic growth", **row)
             yield row
 
 
 def slopes(rows: list[dict], over: str, fixed: str) -> dict[str, list[tuple[float, float]]]:
-    """Seconds over pixels or counts, by method, where the other does not change."""
+    """(pixels or count, seconds) of each method, while the other quantity is fixed."""
     usual = max({row[fixed] for row in rows}, key=[row[fixed] for row in rows].count)
     return {
         method: [
@@ -119,18 +120,22 @@ def slopes(rows: list[dict], over: str, fixed: str) -> dict[str, list[tuple[floa
     }
 
 
+def exponents(series: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
+    return {name: round(power_law_exponent(points), 3) for name, points in series.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one small image, small sizes")
     parser.add_argument("--plot", type=Path, default=Path("out/bench/bass_vs_slic.svg"))
     parser.add_argument("--alone", nargs=3, metavar=("METHOD", "SIDE", "COUNT"))
-    asked = parser.parse_args()
-    if asked.alone:
-        method, side, count = asked.alone
+    arguments = parser.parse_args()
+    if arguments.alone:
+        method, side, count = arguments.alone
         print(json.dumps(alone(method, int(side), int(count))))
         return
-    names, rounds = (NAMES[:1], 2) if asked.quick else (NAMES, 5)
-    sides, counts = (QUICK_SIDES, QUICK_COUNTS) if asked.quick else (SIDES, COUNTS)
+    names, rounds = (NAMES[:1], 2) if arguments.quick else (NAMES, 5)
+    sides, counts = (QUICK_SIDES, QUICK_COUNTS) if arguments.quick else (SIDES, COUNTS)
     small = [(name, side, 10.0, rounds) for name in names for side in sides[:2]]
     small += [(name, side, 1.0, rounds) for name, side, *_ in small]
     large = [(names[0], side, 10.0, 1) for side in sides[2:]]
@@ -141,15 +146,15 @@ def main() -> None:
     ]
     rows = list(growth(sides, counts))
     by_pixels, by_count = slopes(rows, "pixels", "count"), slopes(rows, "count", "pixels")
-    asked.plot.parent.mkdir(parents=True, exist_ok=True)
-    asked.plot.write_text(plot(by_pixels, x="pixels", y="seconds"))
-    emit(
+    arguments.plot.parent.mkdir(parents=True, exist_ok=True)
+    arguments.plot.write_bytes(log_log_plot(by_pixels, x="pixels", y="seconds"))
+    print_result(
         "bass_vs_slic summary",
         sides=sides,
         bass_over_slic=spread(found),
-        slope_over_pixels={name: round(slope(points), 3) for name, points in by_pixels.items()},
-        slope_over_regions={name: round(slope(points), 3) for name, points in by_count.items()},
-        plot=str(asked.plot),
+        slope_over_pixels=exponents(by_pixels),
+        slope_over_regions=exponents(by_count),
+        plot=str(arguments.plot),
         **machine("numpy", "numba", "scikit-image"),
     )
 

@@ -1,16 +1,14 @@
-"""Eight questions on one image, asked at once, beside eight independent stock calls.
+"""Eight questions about one image in one call, compared with eight independent stock calls.
 
-`python benchmarks/eight_questions.py --out out/bench/eight_questions.json`
-
-Both sides have the same weights, settings and image, in one run; the answers must be identical.
-One side is `ConditionalBlip.answer`: the vision tower once, the questions in one batch, P(yes)
-along the way. The other is `InstructBlipForConditionalGeneration.generate`, eight times, without
-any P(yes). Weights are random, from a seed. The vision tower has the real one's 257 patches and
-is by far the largest part of the model: on a CPU a batch of eight questions costs the language
-model eight times the arithmetic of one, while on a GPU, where 7 G parameters are bound by being
-read, it costs about as much as one; so the tower stands for all that questions have in common.
-`tower` in the figures is its share of a stock call; the rest is mostly the steps of generation,
-which a batch shares. Goal: at most 1/4.
+Run: python benchmarks/eight_questions.py --out out/bench/eight_questions.json
+Both have the same weights, settings and image; the answers must be identical. Ours is
+`ConditionalBlip.answer`: the vision encoder runs once, the questions are one batch, and P(yes) is
+computed. The baseline calls `InstructBlipForConditionalGeneration.generate` eight times, without
+P(yes). Weights are random. The vision encoder has the real number of patches, 257, and is by far
+the largest part of this model: on a CPU, the language model needs eight times the arithmetic for
+eight questions, while on a GPU, where 7 G parameters are bound by memory bandwidth, a batch costs
+about as much as one question. So the vision encoder stands for all that the questions share.
+`tower` is its share of a stock call; the rest is mostly the steps of generation. Goal: at most 1/4.
 """
 
 from __future__ import annotations
@@ -29,10 +27,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from counterveil.categories import CATEGORIES, PAPER, ControlCode
-from counterveil.reasoning import ConditionalBlip, Generation
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, ControlCode
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import GenerationSettings
 
-QUESTIONS = [q.text for key in PAPER for q in CATEGORIES[key].questions][:8]
+QUESTIONS = [q.text for key in PAPER_CATEGORIES for q in CATEGORIES[key].questions][:8]
 GOAL = 0.25
 
 
@@ -47,7 +46,7 @@ def main() -> None:
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    generation = Generation(beams=options.beams, length=options.tokens)
+    generation = GenerationSettings(num_beams=options.beams, max_new_tokens=options.tokens)
     figures = measure(
         layers=options.layers,
         width=options.width,
@@ -63,7 +62,7 @@ def main() -> None:
 
 
 def measure(
-    *, layers: int, width: int, side: int, generation: Generation, runs: int
+    *, layers: int, width: int, side: int, generation: GenerationSettings, runs: int
 ) -> dict[str, Any]:
     """Both sides by turns, after one of each that does not count."""
     from tests.reasoning import tiny
@@ -87,8 +86,8 @@ def measure(
         "stock": lambda: one_by_one(theirs, blip, image),
     }
     said = {name: call() for name, call in sides.items()}
-    pixels = blip.pixels([image])
-    sides["tower"] = lambda: [str(blip.model.see(pixels).shape)]  # once, as ours
+    pixels = blip.pixel_values([image])
+    sides["tower"] = lambda: [str(blip.model.encode_image(pixels).shape)]  # once, as ours
     took: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(runs):
         for name, call in sides.items():
@@ -107,7 +106,7 @@ def measure(
         "seconds": {name: round(float(np.median(some)), 4) for name, some in took.items()},
         "tower": round(float(np.median(towers)), 3),
         "runs": runs,
-        "settings": generation.options(),
+        "settings": generation.to_kwargs(),
         "parameters": {
             name: sum(p.numel() for p in getattr(blip.model, name).parameters())
             for name in ("vision_model", "qformer", "language_model")
@@ -126,9 +125,9 @@ def one_by_one(model: Any, blip: ConditionalBlip, image: np.ndarray) -> list[str
     """Stock generation, one call a question; the processor is the same."""
     said = []
     for question in QUESTIONS:
-        inputs = blip.inputs([question])
+        inputs = blip.tokenize([question])
         ids = model.generate(
-            **inputs, pixel_values=blip.pixels([image]), **blip.generation.options()
+            **inputs, pixel_values=blip.pixel_values([image]), **blip.generation.to_kwargs()
         )
         new = ids[:, inputs["input_ids"].shape[1] :]
         said += blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)

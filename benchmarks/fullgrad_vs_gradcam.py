@@ -1,7 +1,7 @@
-"""Times FullGrad against pytorch-grad-cam's: same ResNet-50, same image, one after the other.
+"""FullGrad compared with pytorch-grad-cam's: same ResNet-50, same image, timed alternately.
 
 Run: python benchmarks/fullgrad_vs_gradcam.py [--rounds 7] [--threads N]
-Prints a line of JSON; `times_faster` is theirs over ours, round by round.
+Prints a line of JSON; `times_faster` is their time divided by ours, round by round.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from counterveil.attribution.fullgrad import FullGrad
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import TorchClassifier
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.types import ModelInfo
-from measuring import emit, in_turn, machine, ratios, spread
+from measuring import machine, print_result, ratios, spread, time_alternately
 
 EDGE = 224
 
@@ -61,8 +61,8 @@ def main() -> None:
     calls, setting = contenders()
     for call in calls.values():
         call()
-    times = in_turn(calls, 1 if options.quick else options.rounds)
-    emit(
+    times = time_alternately(calls, 1 if options.quick else options.rounds)
+    print_result(
         "fullgrad_vs_gradcam",
         setting=setting,
         seconds={name: spread(values) for name, values in times.items()},

@@ -1,6 +1,6 @@
-"""What the speed scripts share: timing in turn, peak memory, processes of their own, one output.
+"""Shared by the scripts: alternating timing, peak memory, separate processes, output.
 
-Every figure is a line of JSON on standard output, so that runs can be kept and compared.
+Every result is one line of JSON on standard output, so that runs can be stored and compared.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def in_turn(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each call in each round: alternating, so that a busy machine is busy for all."""
+def time_alternately(
+    calls: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of each call in each round; alternating, so that other load affects all of them."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
@@ -35,31 +37,31 @@ def in_turn(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str,
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and most, to four significant digits."""
-    found = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {name: float(f"{value:.4g}") for name, value in found.items()}
+    """Median, minimum and maximum, to four significant digits."""
+    values_by_name = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: float(f"{value:.4g}") for name, value in values_by_name.items()}
 
 
 def ratios(theirs: Sequence[float], ours: Sequence[float]) -> dict[str, float]:
-    """Theirs over ours, round by round."""
+    """Theirs divided by ours, round by round."""
     return spread([a / b for a, b in zip(theirs, ours, strict=True)])
 
 
 def peak_megabytes() -> float:
-    """Most memory that this process has held, since ``forget_peak`` where that is known.
+    """Peak memory of this process; on Linux since ``reset_peak``.
 
-    ``ru_maxrss`` of a started process begins at what its parent held, so Linux is asked directly.
+    ``ru_maxrss`` of a child process starts at its parent's value, so ``/proc`` is read on Linux.
     """
-    return _status("VmHWM") or _most()
+    return _status("VmHWM") or _max_rss()
 
 
-def forget_peak() -> float:
-    """What this process holds now, in megabytes; on Linux, its peak begins anew."""
+def reset_peak() -> float:
+    """Memory of this process in megabytes; on Linux, the peak is reset to it."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return peak_megabytes()
-    return _status("VmRSS") or _most()
+    return _status("VmRSS") or _max_rss()
 
 
 def _status(name: str) -> float | None:
@@ -70,13 +72,13 @@ def _status(name: str) -> float | None:
     return int(line.split()[1]) / 1024
 
 
-def _most() -> float:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+def _max_rss() -> float:
+    max_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max_rss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-def own_process(script: str, *arguments: object) -> dict[str, Any]:
-    """Run a script by itself, so that its memory is its own; the JSON of its last line."""
+def run_script(script: str, *arguments: object) -> dict[str, Any]:
+    """Run a script in its own process; return the JSON of its last line."""
     words = [sys.executable, script, *map(str, arguments)]
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     if ran.returncode:
@@ -85,19 +87,19 @@ def own_process(script: str, *arguments: object) -> dict[str, Any]:
     return found
 
 
-def emit(benchmark: str, **figures: Any) -> None:
+def print_result(benchmark: str, **figures: Any) -> None:
     print(json.dumps({"benchmark": benchmark, **figures}), flush=True)
 
 
 def device_name(device: str) -> str:
-    """The GPU's own name; figures are kept with it."""
+    """Name of the GPU, or the device."""
     import torch
 
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 def machine(*packages: str) -> dict[str, Any]:
-    """Where the figures come from."""
+    """The machine and the versions of packages."""
     return {
         "machine": platform.machine(),
         "cores": os.cpu_count(),

@@ -1,12 +1,11 @@
-"""Our searches of the rivals beside the authors' own code, given clones of it.
+"""Our implementations of rival searches compared with their authors' code, from clones of it.
 
-Run as `python benchmarks/rivals_vs_authors.py [--sedc CLONE] [--csra CLONE] [--reference CLONE]
-[--cases 60]`. The clones: github.com/ADMAntwerp/ImageCounterfactualExplanations,
-SecureAIAutonomyLab/uGuard and BrandonWherry/ConditionalVLM. Each case is an image of sixteen
-regions and a random rule for what it scores under each veil, in which regions help, hinder and
-depend on each other. Both searches are asked; they agree where they come to the same outcome, the
-same veil and the same number of images scored. Prints lines of JSON.
-BEN's authors published a tool, not this search, so it has none to be run beside.
+Run: python benchmarks/rivals_vs_authors.py [--sedc CLONE] [--csra CLONE] [--reference CLONE]
+The clones are of ADMAntwerp/ImageCounterfactualExplanations, SecureAIAutonomyLab/uGuard and
+BrandonWherry/ConditionalVLM on GitHub. Each case is an image of sixteen regions and a random rule
+for the score under each mask, in which regions help, hinder and depend on each other. Both searches
+agree if outcome, mask and number of images scored are the same. Prints lines of JSON.
+BEN is missing: its authors published a tool, not this search.
 """
 
 from __future__ import annotations
@@ -33,30 +32,29 @@ from torch.nn import functional
 
 from authors import commit, functions
 from counterveil import search
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import IMAGENET_MEAN, IMAGENET_STD
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import IMAGENET_MEAN, IMAGENET_STD
 from counterveil.fills import fill
-from counterveil.search.trial import Goal
-from counterveil.types import Budget, Images, Scores
-from measuring import emit, machine
+from counterveil.types import Images, Scores
+from measuring import machine, print_result
 
 GRID = 4
 REGIONS = GRID * GRID
 MEAN, STD = (np.array(one, np.float32)[:, None, None] for one in (IMAGENET_MEAN, IMAGENET_STD))
-MOST = 3000
-"""Images scored, after which a search that goes on for ever is stopped."""
+MAX_SCORED = 3000
+"""Limit of images scored; it stops a search that does not end."""
 
 
 class EndlessError(Exception):
-    """More images were scored than any answer is waited for."""
+    """More images were scored than the limit."""
 
 
 @dataclass
 class Case:
     """An image of sixteen regions, and a rule for its scores.
 
-    A region counts as veiled when its middle is not what it was, so that it does not matter how
-    either code veils it, or what it adds at the region's border.
+    A region counts as veiled if its centre pixel changed: the codes differ in how they fill a
+    region and in what they change at its border.
     """
 
     seed: int
@@ -78,12 +76,12 @@ class Case:
 
     @property
     def normalised(self) -> torch.Tensor:
-        """The image as the authors' networks take it, ``(1, 3, side, side)``."""
+        """The image as input of the authors' networks, ``(1, 3, side, side)``."""
         pixels = self.image.transpose(2, 0, 1).astype(np.float32) / 255
         return torch.from_numpy((pixels - MEAN) / STD)[None]
 
     def veiled(self, images: np.ndarray, unveiled: np.ndarray) -> np.ndarray:
-        """Which regions are, of images with channels last, ``(B, regions)``."""
+        """Veiled regions ``(B, regions)`` of images with channels last."""
         there = images[:, self._at[0], self._at[1]] - unveiled[self._at].astype(np.float64)
         found: np.ndarray = np.abs(there).max(axis=-1) > 1e-3
         return found
@@ -97,22 +95,22 @@ class Case:
         return p
 
     def score(self, images: Images) -> Scores:
-        """What our searches ask."""
+        """P(unsafe) of images, for our searches."""
         return self.p(self.veiled(images.astype(np.float64), self.image))
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits of normalised images ``(B, 3, side, side)``: what the authors' code asks."""
+        """Logits of normalised images ``(B, 3, side, side)``, for the authors' code."""
         last = [one.double().numpy().transpose(0, 2, 3, 1) for one in (images, self.normalised)]
         p = self.p(self.veiled(last[0], last[1][0]))
         return torch.from_numpy(np.log(np.stack([p, 1 - p], axis=1)))
 
     def parameters(self) -> Iterator[Any]:
-        """One that claims to be on a GPU, which the authors' search insists on."""
+        """A parameter that claims to be on a GPU; the authors' search requires it."""
         yield SimpleNamespace(is_cuda=True)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """As keras does: class probabilities ``(B, 2)`` of images as they come."""
-        if self.scored >= MOST:
+        """Like keras: class probabilities ``(B, 2)`` of images."""
+        if self.scored >= MAX_SCORED:
             raise EndlessError
         p = self.p(self.veiled(images, self.image))
         return np.stack([p, 1 - p], axis=1)
@@ -120,7 +118,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search came to."""
+    """Result of a search."""
 
     found: bool
     veil: frozenset[int]
@@ -147,7 +145,7 @@ def sedc(clone: Path, name: str) -> Theirs:
 
 
 def csra(clone: Path, regions: int) -> Theirs:
-    """uGuard's, from its ranked regions on; the map and SLIC are others' code there, too."""
+    """uGuard's search, from its ranked regions on; map and SLIC come from libraries there, too."""
     normalise = import_torchvision().transforms.Normalize
     back = normalise(mean=(-MEAN / STD).ravel().tolist(), std=(1 / STD).ravel().tolist())
     given = {"np": np, "torch": torch, "F": functional, "itemgetter": itemgetter}
@@ -172,7 +170,7 @@ def csra(clone: Path, regions: int) -> Theirs:
 
 
 def reference(clone: Path, deepest: int) -> Theirs:
-    """The code published with the paper, given the map of each case."""
+    """The code published with the paper, with the attribution map of each case."""
     given = {"np": np, "torch": torch, "F": functional, "itemgetter": itemgetter}
     given |= {"Image": Pillow, "ImageFilter": ImageFilter, "perf_counter": perf_counter}
     given |= {"device": "cpu", "more_itertools": ITERTOOLS}
@@ -185,10 +183,10 @@ def reference(clone: Path, deepest: int) -> Theirs:
     def call(case: Case) -> Answer:
         whole.__globals__["get_grayscale_grad_cam"] = lambda *_: case.attribution_map
         with redirect_stdout(io.StringIO()):
-            told = whole(case.normalised, case.labels, 1, case, 0, 0.5, deepest)
-        if told == -1:
+            result = whole(case.normalised, case.labels, 1, case, 0, 0.5, deepest)
+        if result == -1:
             return Answer(False, frozenset(), case.scored)
-        last = [one.double().numpy().transpose(0, 2, 3, 1) for one in (told[0], case.normalised)]
+        last = [one.double().numpy().transpose(0, 2, 3, 1) for one in (result[0], case.normalised)]
         veil = np.flatnonzero(case.veiled(last[0], last[1][0])[0])
         return Answer(True, frozenset(veil.tolist()), case.scored)
 
@@ -202,26 +200,22 @@ def _powerset(items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
 
 
 ITERTOOLS = SimpleNamespace(powerset=_powerset)
-"""``more_itertools``, as far as the authors use it."""
+"""The part of ``more_itertools`` that the authors use."""
 
 
-def ours(name: str, case: Case, budget: Budget, **options: Any) -> Answer:
-    found = search.make(name, **options)(
-        case.image,
-        case.score,
-        case.labels,
-        case.importance,
-        fill=fill("black"),
-        goal=Goal(),
-        budget=budget,
+def ours(name: str, case: Case, max_regions: int, max_evaluations: int, **options: Any) -> Answer:
+    problem = search.SearchProblem(case.labels, case.importance, max_regions=max_regions)
+    evaluator = search.MaskEvaluator(
+        case.image, case.score, fill("black"), max_evaluations=max_evaluations
     )
+    found = search.make(name, **options)(problem, evaluator)
     return Answer(found.outcome == "found", frozenset(found.regions), found.evaluations)
 
 
 def compare(
     what: str, source: str, theirs: Theirs, own: Callable[[Case], Answer], cases: int, side: int
 ) -> dict[str, Any]:
-    """How often both come to the same; an unsuccessful search's best attempt is its own affair."""
+    """How often both agree; masks are compared only if both found a flip."""
     pairs = [(theirs(Case(seed, side)), own(Case(seed, side))) for seed in range(cases)]
     known = [(a, b) for a, b in pairs if a.found and b.found]
     figures = {
@@ -235,7 +229,7 @@ def compare(
         "sizes": sorted({len(a.veil) for a, _ in known}),
         "scored": [min(a.scored for a, _ in pairs), max(a.scored for a, _ in pairs)],
     }
-    emit("rivals_vs_authors", **figures, **machine("numpy", "torch"))
+    print_result("rivals_vs_authors", **figures, **machine("numpy", "torch"))
     return figures
 
 
@@ -245,29 +239,28 @@ def main() -> None:
     parser.add_argument("--csra", type=Path, help="clone of uGuard")
     parser.add_argument("--reference", type=Path, help="clone of ConditionalVLM")
     parser.add_argument("--cases", type=int, default=60)
-    asked = parser.parse_args()
-    if not (asked.sedc or asked.csra or asked.reference):
+    arguments = parser.parse_args()
+    if not (arguments.sedc or arguments.csra or arguments.reference):
         parser.error("name a clone: --sedc, --csra or --reference")
-    if asked.sedc:
-        source = _source("ADMAntwerp/ImageCounterfactualExplanations", asked.sedc)
-        budget = Budget(regions=REGIONS, evaluations=MOST)
+    if arguments.sedc:
+        source = _source("ADMAntwerp/ImageCounterfactualExplanations", arguments.sedc)
         for name, title in {"sedc": "SEDC", "sedc_t": "SEDC-T", "sedc_t2": "SEDC-T2"}.items():
-            theirs = sedc(asked.sedc, name)
-            own = partial(ours, "sedc", budget=budget)
-            compare(title, source, theirs, own, asked.cases, 224)
-    if asked.csra:
-        source, count = _source("SecureAIAutonomyLab/uGuard", asked.csra), 6
-        budget = Budget(regions=count, evaluations=1 << count)
-        own = partial(ours, "csra", budget=budget, regions=count)
+            theirs = sedc(arguments.sedc, name)
+            own = partial(ours, "sedc", max_regions=REGIONS, max_evaluations=MAX_SCORED)
+            compare(title, source, theirs, own, arguments.cases, 224)
+    if arguments.csra:
+        source, count = _source("SecureAIAutonomyLab/uGuard", arguments.csra), 6
+        most = 1 << count
+        own = partial(ours, "csra", max_regions=count, max_evaluations=most, regions=count)
         title = f"CSRA, of {count} regions"
-        compare(title, source, csra(asked.csra, count), own, asked.cases, 299)
-    if asked.reference:
-        source, deepest = _source("BrandonWherry/ConditionalVLM", asked.reference), 6
-        budget = Budget(regions=deepest, evaluations=1 << deepest)
-        own = partial(ours, "reference", budget=budget, grown=1)
+        compare(title, source, csra(arguments.csra, count), own, arguments.cases, 299)
+    if arguments.reference:
+        source, deepest = _source("BrandonWherry/ConditionalVLM", arguments.reference), 6
+        most = 1 << deepest
+        own = partial(ours, "reference", max_regions=deepest, max_evaluations=most, dilation=1)
         title = f"published code, to depth {deepest}"
-        theirs = reference(asked.reference, deepest)
-        compare(title, source, theirs, own, asked.cases, 224)
+        theirs = reference(arguments.reference, deepest)
+        compare(title, source, theirs, own, arguments.cases, 224)
 
 
 def _source(name: str, clone: Path) -> str:

@@ -1,10 +1,10 @@
-"""The whole counterfactual with our search, and with the search of the paper's published code.
+"""The whole counterfactual with our searches and with that of the paper's published code.
 
-Run as `python benchmarks/search_vs_reference.py [--quick] [--depth 10]`. Same image, regions, map,
-fill and model. The model's forwards are run and paid for, but what it says of a veiled image is
-given by a rule, so that both searches meet the same flip at the same depth: safe once the `depth`
-most important regions are veiled. At depth n the published code scores 2^n - 1 images. Prints a
-line of JSON for each depth up to `--depth` (from 2), and the log-log plot over depth.
+Run: python benchmarks/search_vs_reference.py [--quick] [--depth 10]
+Same image, regions, attribution map, fill and model. The model runs on every masked image, but its
+score comes from a rule, so that all searches find the same flip at the same depth: the image is
+safe when its `depth` most important regions are veiled. At depth n the published code scores
+2^n - 1 images. Prints a line of JSON for each depth from 2 to `--depth`, and draws a log-log plot.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ import torch
 from bass_vs_slic import photograph
 from counterveil import attribution, search, segmentation
 from counterveil.categories import Category
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import InputSpec, TorchClassifier
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.config import Config
 from counterveil.fills import fill
-from counterveil.pipeline import CategoryClassifier, Components, Named, Settings
-from counterveil.pipeline.explain import Explainer, Explanation
+from counterveil.lab.benchmarks.plots import log_log_plot
+from counterveil.pipeline import CategoryClassifier, Components, NamedMethod
+from counterveil.pipeline.components import Context
+from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.timing import Stopwatch
 from counterveil.segmentation import region_scores
-from counterveil.types import Budget, Images, ModelInfo, Scores
-from loglog import plot
-from measuring import emit, in_turn, machine, ratios, spread
+from counterveil.types import Images, ModelInfo, Scores
+from measuring import machine, print_result, ratios, spread, time_alternately
 
 SEARCHES = ("minimal", "greedy", "reference")
 DEPTHS = (2, 4, 6, 8, 10)
 
 
-class Ruled(TorchClassifier):
-    """Pays for each forward; its answer is by the rule."""
+class RuleClassifier(TorchClassifier):
+    """Runs the network, but scores by the rule."""
 
     needed: np.ndarray | None = None
     """Pixels that must be black for the image to be safe, ``(regions, H, W)``."""
@@ -50,61 +52,61 @@ class Ruled(TorchClassifier):
 
 
 def make(depth: int, edge: int, layers: int) -> tuple[np.ndarray, CategoryClassifier]:
-    """An image, and a watch whose decision flips at that depth."""
+    """An image, and a classifier whose decision flips at that depth."""
     torch.manual_seed(0)
     module = getattr(import_torchvision().models, f"resnet{layers}")(num_classes=2)
     name = f"resnet{layers}"
-    classifier = Ruled(module, info=ModelInfo(name), spec=InputSpec(edge, edge))
-    image = np.maximum(photograph("astronaut", 224), 1)  # nothing is black before it is veiled
-    explained = Explainer(image, methods("greedy"), Settings(), Stopwatch()).explain(
-        CategoryClassifier(Category("unsafe", "Unsafe", classifier=f"{name}:random"), classifier)
-    )
-    importance = region_scores(explained.attribution_map, explained.labels)
+    classifier = RuleClassifier(module, info=ModelInfo(name), input_spec=InputSpec(edge, edge))
+    image = np.maximum(photograph("astronaut", 224), 1)  # only veiled pixels are black
+    category = Category("unsafe", "Unsafe", classifier=f"{name}:random")
+    flagged = CategoryClassifier(category, classifier)
+    explanation = explain(image, [flagged], Context(components("greedy"), Config(), Stopwatch()))[
+        "unsafe"
+    ]
+    importance = region_scores(explanation.attribution_map, explanation.labels)
     top = np.argsort(-importance, kind="stable")[:depth]
-    classifier.needed = np.stack([explained.labels == region for region in top])
-    return image, CategoryClassifier(
-        Category("unsafe", "Unsafe", classifier=f"{name}:random"), classifier
-    )
+    classifier.needed = np.stack([explanation.labels == region for region in top])
+    return image, flagged
 
 
-def methods(name: str) -> Components:
-    """All the same but for the search, and no finer partition, which only ours would use."""
+def components(name: str) -> Components:
+    """The same for each search; without refinement, which only ours would use."""
     return Components(
-        attribution=Named("fullgrad", attribution.make("fullgrad")),
-        black_box=Named("occlusion", attribution.make("occlusion")),
-        segmentation=Named("bass", segmentation.make("bass")),
-        refinement_labels=None,
-        search=Named(name, search.make(name)),
+        attribution=NamedMethod("fullgrad", attribution.make("fullgrad")),
+        black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
+        segmentation=NamedMethod("bass", segmentation.make("bass")),
+        refinement=None,
+        search=NamedMethod(name, search.make(name)),
         fill=fill("black"),
     )
 
 
 def measure(depth: int, edge: int, layers: int, rounds: int) -> dict[str, float]:
-    """Whole counterfactuals at one depth; the median seconds of each search."""
-    image, watch = make(depth, edge, layers)
-    settings = Settings(target=0.5, budget=Budget(evaluations=1 << (depth + 1)))
+    """Time whole counterfactuals at one depth; returns the median seconds of each search."""
+    image, flagged = make(depth, edge, layers)
+    config = Config(target=0.5, max_evaluations=1 << (depth + 1))
     found: dict[str, Explanation] = {}
 
     def whole(name: str) -> Callable[[], None]:
-        parts = methods(name)
+        chosen = components(name)
 
         def call() -> None:
-            found[name] = Explainer(image, parts, settings, Stopwatch()).explain(watch)
+            found[name] = explain(image, [flagged], Context(chosen, config, Stopwatch()))["unsafe"]
 
         return call
 
     calls = {name: whole(name) for name in SEARCHES}
-    calls["minimal"]()  # compiled and loaded
-    times = in_turn(calls, rounds)
+    calls["minimal"]()  # compile and load first
+    times = time_alternately(calls, rounds)
     for name, explanation in found.items():
-        result = explanation.counterfactual
+        result = explanation.result
         if (result.outcome, len(result.regions)) != ("found", depth):
             raise SystemExit(f"{name} found {len(result.regions)} regions, not {depth}")
-    emit(
+    print_result(
         "search_vs_reference",
         setting=f"resnet{layers}, {edge} px, cpu",
         depth=depth,
-        regions=found["minimal"].counterfactual.regions_total,
+        regions=found["minimal"].result.regions_total,
         evaluations={name: explanation.evaluations for name, explanation in found.items()},
         seconds={name: spread(values) for name, values in times.items()},
         times_faster={name: ratios(times["reference"], times[name]) for name in SEARCHES[:2]},
@@ -119,13 +121,15 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--plot", type=Path, default=Path("out/bench/search_vs_reference.svg"))
-    asked = parser.parse_args()
-    edge, layers, deepest = (64, 18, 5) if asked.quick else (224, 50, asked.depth)
+    arguments = parser.parse_args()
+    edge, layers, deepest = (64, 18, 5) if arguments.quick else (224, 50, arguments.depth)
     depths = sorted({d for d in DEPTHS if d < deepest} | {deepest})
-    medians = {depth: measure(depth, edge, layers, asked.rounds) for depth in depths}
+    medians = {depth: measure(depth, edge, layers, arguments.rounds) for depth in depths}
     series = {name: [(depth, medians[depth][name]) for depth in depths] for name in SEARCHES}
-    asked.plot.parent.mkdir(parents=True, exist_ok=True)
-    asked.plot.write_text(plot(series, x="depth", y="seconds for the whole counterfactual"))
+    arguments.plot.parent.mkdir(parents=True, exist_ok=True)
+    arguments.plot.write_bytes(
+        log_log_plot(series, x="depth", y="seconds for the whole counterfactual")
+    )
 
 
 if __name__ == "__main__":

@@ -1,65 +1,70 @@
-"""How the default target was found: coverage and precision of veils on validation scenes.
+"""How the default target was chosen: coverage and precision of masks on validation scenes.
 
-`python benchmarks/target.py [--count 60]`: for each target (and the paper's mere flip), what share
-of the unsafe objects is veiled, what share of the veil is unsafe, veiled area over true area, and
-images scored; with whole objects, and without. Validation scenes: the test split stays unseen.
+Run: python benchmarks/target.py [--count 60]
+For each target (0.5 is the paper's flip), with and without complete objects: share of the unsafe
+objects that is veiled, share of the veil that is unsafe, veiled area over true area, and images
+scored. Validation scenes, so that no test scene decides.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
-from counterveil import profiles
-from counterveil.images import encode_png, load
-from counterveil.lab.benchmarks import cse
-from counterveil.lab.benchmarks.overlap import overlap
-from counterveil.pipeline import CategoryClassifier, Pipeline
+from counterveil.config import make_config
+from counterveil.images import encode_png
+from counterveil.lab.benchmarks.cse import decode_mask
+from counterveil.lab.benchmarks.datasets import FlaggedImage, flagged_scenes, load_pictograms
+from counterveil.lab.benchmarks.region_metrics import mask_overlap
+from counterveil.pipeline import Pipeline
 
 SEED = 77
 TARGETS = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
+COLUMNS = (
+    *("target", "objects", "category", "found", "coverage", "precision", "veiled / true"),
+    "evaluations",
+)
 
 
-def measure(pipeline: Pipeline, cases: list[cse.Case]) -> list[str]:
+def measure(pipeline: Pipeline, scenes: Sequence[FlaggedImage]) -> list[str]:
+    """Cells of one row."""
     overlaps, found, evaluations = [], [], []
-    for case in cases:
-        examination = pipeline.examine(encode_png(case.image))
-        category = examination.record.flagged[0].counterfactual
-        found.append(category.outcome == "found")
-        evaluations.append(category.evaluations)
-        mask = load(examination.mask)[0].pixels[..., 0] > 127
-        overlaps.append(overlap(mask, case.truth))
-    means = [np.mean([getattr(o, name) for o in overlaps]) for name in
-             ("coverage", "precision", "area_ratio")]  # fmt: skip
-    return [f"{100 * np.mean(found):.1f} %", *(f"{mean:.3f}" for mean in means),
-            f"{np.mean(evaluations):.0f}"]  # fmt: skip
+    for scene in scenes:
+        examination = pipeline.examine(encode_png(scene.image))
+        result = examination.record.flagged[0].counterfactual
+        found.append(result.outcome == "found")
+        evaluations.append(result.evaluations)
+        overlaps.append(mask_overlap(decode_mask(examination.mask), scene.truth))
+    means = [
+        np.mean([getattr(overlap, name) for overlap in overlaps])
+        for name in ("coverage", "precision", "area_ratio")
+    ]
+    cells = [f"{100 * np.mean(found):.1f} %", *(f"{mean:.3f}" for mean in means)]
+    return [*cells, f"{np.mean(evaluations):.0f}"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=60, help="scenes a category")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=60, help="scenes per category")
     count = parser.parse_args().count
-    base = profiles.PROFILES["proxy"]
-    watches: tuple[CategoryClassifier, ...] = profiles.from_profile(base).watches
-    cases = {
-        watch.category.key: list(cse.flagged(watch, count=count, seed=SEED, split="validation"))
-        for watch in watches
+    base = load_pictograms()
+    scenes = {
+        each.category.key: list(flagged_scenes(each, count=count, seed=SEED, split="validation"))
+        for each in base.classifiers
     }
-    print(
-        "| target | objects | category | found | coverage | precision | veiled / true | forwards |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
-    for objects in (True, False):
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|" + "---|" * len(COLUMNS))
+    for complete in (True, False):
         for target in TARGETS:
-            settings = replace(base.settings, target=target, objects=objects)
-            for watch in watches:
-                pipeline = Pipeline([watch], profiles.methods(base), settings=settings)
-                row = measure(pipeline, cases[watch.category.key])
-                whole = "whole" if objects else "needed"
-                cells = [f"{target}", whole, watch.category.key, *row]
-                print("| " + " | ".join(cells) + " |", flush=True)
+            config = make_config(base.config, target=target, complete_objects=complete)
+            for classifier in base.classifiers:
+                key = classifier.category.key
+                pipeline = Pipeline([classifier], base.components, config=config)
+                row = measure(pipeline, scenes[key])
+                cells = [f"{target}", "whole" if complete else "needed", key, *row]
+                print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

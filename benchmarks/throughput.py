@@ -1,10 +1,10 @@
-"""Images a second of a whole run, over those of its classifiers' forwards alone.
+"""Images per second of a whole run, compared with its classifiers alone.
 
 Run: python benchmarks/throughput.py [--count 60] [--device cuda] [--rounds 3]
-The run reads files, scores them, veils what is flagged and verifies, as `counterveil run` does but
-for its answers to questions; about half of the scenes are unsafe. The forwards are those of all
-three classifiers over the same pixels, in full batches: what a verdict without a veil costs.
-Prints a line of JSON; `times_slower` is the run's time over the forwards', round by round.
+The run reads files, scores them, veils what is flagged and verifies, like `counterveil run` without
+a reasoner; about half of the scenes are unsafe. The classifiers score the same pixels in one batch:
+the cost of a verdict without a veil. Prints a line of JSON; `times_slower` is the run's time
+divided by the classifiers', round by round.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from counterveil import profiles
 from counterveil.images import encode_png
+from counterveil.lab.benchmarks.datasets import load_pictograms
 from counterveil.lab.scenes import draw_scene
-from counterveil.outputs import Folder
-from measuring import device_name, emit, in_turn, machine, ratios, spread
+from counterveil.outputs import ResultFolder
+from measuring import device_name, machine, print_result, ratios, spread, time_alternately
 
 
 def main() -> None:
@@ -30,8 +30,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     count, rounds = (6, 1) if options.quick else (options.count, options.rounds)
-    wordless = profiles.Overrides(reasoner="")
-    pipeline = profiles.from_profile("proxy", overrides=wordless, device=options.device)
+    pipeline = load_pictograms(options.device)
     pixels = np.stack([draw_scene(5, n, split="test").pixels for n in range(count)])
     with TemporaryDirectory() as name:
         files = [Path(name) / f"{n:04}.png" for n in range(count)]
@@ -40,24 +39,24 @@ def main() -> None:
         runs = iter(range(rounds + 1))
 
         def run() -> None:
-            with Folder(Path(name) / f"out{next(runs)}") as folder:
+            with ResultFolder(Path(name) / f"out{next(runs)}") as folder:
                 for file in files:
-                    folder.add(file.stem, pipeline.examine(file, name=file.name, stem=file.stem))
+                    folder.add(pipeline.examine(file, name=file.name))
 
-        def evaluations() -> None:
-            for watch in pipeline.watches:
-                watch.classifier.score(pixels)
+        def score() -> None:
+            for each in pipeline.classifiers:
+                each.classifier.score(pixels)
 
-        calls = {"run": run, "evaluations": evaluations}
+        calls = {"run": run, "classifiers": score}
         for call in calls.values():
             call()
-        times = in_turn(calls, rounds)
-    emit(
+        times = time_alternately(calls, rounds)
+    print_result(
         "throughput",
         setting=f"{count} scenes of 224 px, about half of them unsafe",
         device=device_name(options.device),
         images_per_second={n: spread([count / t for t in ts]) for n, ts in times.items()},
-        times_slower=ratios(times["run"], times["evaluations"]),
+        times_slower=ratios(times["run"], times["classifiers"]),
         **machine("torch"),
     )
 

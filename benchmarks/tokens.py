@@ -1,10 +1,10 @@
-"""Tokens a second of a conditioned InstructBLIP, beside stock `generate` and the memory's limit.
+"""Tokens per second of a conditioned InstructBLIP, compared with stock `generate` and memory speed.
 
 Run: python benchmarks/tokens.py --size 13b --device cuda [--tokens 64] [--rounds 5]
-Weights are random, in bf16, and both sides have the same; only the control code is ours. While it
-writes, a model of batch one reads all weights of its language model for each token, so that the
-memory's bandwidth, measured here by copying, sets a limit. `--size tiny` is a look without a GPU.
-Prints a line of JSON a batch; `faster` is ours over the stock's, round by round.
+Weights are random, in bf16, and equal for both; only ours has a control code. At batch size one,
+generation reads all weights of the language model for each token, so the memory bandwidth, measured
+by copying, is a limit. `--size tiny` runs without a GPU. Prints a line of JSON per batch size;
+`faster` is the stock time divided by ours, round by round.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from counterveil.reasoning.ciit import ConditionalInstructBlip
-from counterveil.reasoning.memory import vicuna
-from counterveil.reasoning.prior import ControlSpec
-from measuring import device_name, emit, in_turn, machine, ratios, seconds, spread
+from counterveil.reasoning.instructblip import ConditionalInstructBlip
+from counterveil.reasoning.modules import ControlConfig
+from counterveil.reasoning.options import vicuna_config
+from measuring import device_name, machine, print_result, ratios, seconds, spread, time_alternately
 
-from transformers import (  # isort: skip  (after torchvision, which ciit imports)
+from transformers import (  # isort: skip  (after torchvision, which instructblip imports)
     InstructBlipConfig,
     InstructBlipForConditionalGeneration,
 )
@@ -32,8 +32,8 @@ WORDS = 16
 def configuration(size: str) -> InstructBlipConfig:
     """InstructBLIP with Vicuna 7b or 13b; ``tiny``: its layers, all of them few and narrow."""
     if size != "tiny":
-        return vicuna(size)
-    config = vicuna("7b")
+        return vicuna_config(size)
+    config = vicuna_config("7b")
     for part in (config.vision_config, config.qformer_config, config.text_config):
         part.hidden_size, part.intermediate_size = 128, 256
         part.num_hidden_layers, part.num_attention_heads = 2, 2
@@ -51,7 +51,7 @@ def model_of(size: str, device: str) -> ConditionalInstructBlip:
         with torch.device(device):
             model = ConditionalInstructBlip(configuration(size)).eval()
             words = [torch.arange(3 * n, 3 * n + 3) for n in range(1, 4)]
-            model.add_control(ControlSpec(("a", "b", "c"), 4), words)
+            model.add_control_prior(ControlConfig(("a", "b", "c"), 4), words)
     finally:
         torch.set_default_dtype(before)
     return model
@@ -116,7 +116,7 @@ def main() -> None:
         }
 
         def ours(given=given, guidance=guidance, fixed=fixed) -> Tensor:
-            return model.write(**given, guidance=guidance, **fixed).ids
+            return model.generate_with_logits({**given, "guidance": guidance}, fixed).ids
 
         def stock(given=given, fixed=fixed) -> Tensor:
             with torch.inference_mode():
@@ -126,9 +126,9 @@ def main() -> None:
         calls = {name: settled(call, options.device) for name, call in calls.items()}
         for call in calls.values():
             call()
-        times = in_turn(calls, options.rounds)
+        times = time_alternately(calls, options.rounds)
         written = batch * options.tokens
-        emit(
+        print_result(
             "tokens",
             setting=f"{options.size}, bf16, batch {batch}, {options.tokens} tokens",
             device=device_name(options.device),

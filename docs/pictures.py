@@ -1,71 +1,117 @@
-"""Make the pictures of the README: `python docs/pictures.py`. Needs the extra `nudenet`."""
+"""Make the pictures of the README and the site: ``make pictures``. Needs the extra ``nudenet``."""
 
 from __future__ import annotations
 
+import io
+import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from rich.console import Console
+from rich.text import Text
 from skimage import data
 
 import counterveil
 from counterveil.images import decode_clean, encode_png, load
-from counterveil.lab.benchmarks.overlap import overlap
+from counterveil.lab.benchmarks.region_metrics import mask_overlap
 from counterveil.lab.scenes import CATEGORY_KEYS, Scene, draw_scene
-from counterveil.profiles import Overrides
 
-HERE = Path(__file__).parent / "images"
-SEED, SIDE, GAP, OF = 41, 360, 12, 9
+FOLDER = Path(__file__).parent / "images"
+SEED, SIZE, GAP, CANDIDATES = 41, 360, 12, 9
+COMMANDS = (
+    "counterveil scenes --out out/scenes --count 6 --seed 7 --split test",
+    "counterveil run out/scenes/images --out out/pictograms --profile pictograms",
+    "ls out/pictograms",
+)
 
 
-def typical(category: str, pipeline: counterveil.Pipeline) -> np.ndarray:
-    """The scene of some whose veil fits the unsafe pixels (IoU) as well as the median one."""
-    scenes = list(islice(telling(category), OF))
+def main() -> None:
+    """Write all pictures."""
+    FOLDER.mkdir(exist_ok=True)
+    terminal(FOLDER / "terminal.svg")
+    pipeline = counterveil.load("pictograms", reasoner="")
+    before_after(pipeline, FOLDER / "before-after.png")
+    photograph(FOLDER / "photograph.png")
+
+
+def terminal(path: Path) -> None:
+    """Run ``COMMANDS`` in an empty folder and draw what the terminal shows."""
+    console = Console(record=True, width=88, file=io.StringIO())
+    with tempfile.TemporaryDirectory() as folder:
+        for command in COMMANDS:
+            console.print(Text(f"$ {command}", style="bold"))
+            if output := _output(command, folder):
+                console.print(Text.from_ansi(output))
+    svg = console.export_svg(title="counterveil", unique_id="terminal")
+    # Rich names web fonts; the picture must not load anything.
+    path.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.S), "utf-8")
+
+
+def _output(command: str, folder: str) -> str:
+    program, *arguments = command.split()
+    words = [program, "-C"] if program == "ls" else [sys.executable, "-m", program]
+    done = subprocess.run(
+        [*words, *arguments],
+        cwd=folder,
+        text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    return done.stdout.strip()
+
+
+def before_after(pipeline: counterveil.Pipeline, path: Path) -> None:
+    """A scene of each category, above its veiled image."""
+    columns = [_typical_scene(key, pipeline) for key in CATEGORY_KEYS]
+    _save(Image.fromarray(_side_by_side(columns)), path)
+
+
+def photograph(path: Path) -> None:
+    """The photograph of an astronaut (NASA, public domain) and its veiled image."""
+    pixels = data.astronaut()
+    examination = counterveil.load("nudenet").examine(encode_png(pixels))
+    pair = _side_by_side([pixels, decode_clean(examination.veiled)])
+    _save(Image.fromarray(pair).resize((760, 380)), path)
+
+
+def _typical_scene(category: str, pipeline: counterveil.Pipeline) -> np.ndarray:
+    """Of some scenes, the one whose mask has the median overlap (IoU) with the unsafe pixels."""
+    scenes = list(islice(_scenes(category), CANDIDATES))
     examined = [pipeline.examine(encode_png(scene.pixels)) for scene in scenes]
-    fits = [
-        overlap(load(one.mask)[0].pixels[..., 0] > 127, scene.mask()).iou
+    overlaps = [
+        mask_overlap(load(one.mask)[0].pixels[..., 0] > 127, scene.mask()).iou
         for one, scene in zip(examined, scenes, strict=True)
     ]
-    at = int(np.argsort(fits)[OF // 2])
-    before, after = scenes[at].pixels, decode_clean(examined[at].veiled)
+    median = int(np.argsort(overlaps)[CANDIDATES // 2])
+    before, after = scenes[median].pixels, decode_clean(examined[median].veiled)
     gap = np.full((GAP, before.shape[1], 3), 255, np.uint8)
     return np.concatenate([before, gap, after])
 
 
-def beside(columns: list[np.ndarray]) -> np.ndarray:
-    """Columns with white between them."""
-    gap = np.full((len(columns[0]), GAP, 3), 255, np.uint8)
-    return np.concatenate([part for column in columns for part in (column, gap)][:-1], axis=1)
-
-
-def telling(category: str) -> Iterator[Scene]:
-    """Scenes with things both unsafe and safe, neither tiny nor filling it."""
+def _scenes(category: str) -> Iterator[Scene]:
+    """Scenes with unsafe and safe objects, neither tiny nor large."""
     for index in count():
-        scene = draw_scene(SEED, index, category=category, kind="unsafe", size=(SIDE, SIDE))
+        scene = draw_scene(SEED, index, category=category, kind="unsafe", size=(SIZE, SIZE))
         safe = [thing for thing in scene.objects if not thing.unsafe]
         if safe and 0.04 < scene.mask().mean() < 0.15:
             yield scene
 
 
-def main() -> None:
-    """Write both."""
-    HERE.mkdir(exist_ok=True)
-    proxy = counterveil.from_profile("proxy", overrides=Overrides(reasoner=""))
-    columns = [typical(key, proxy) for key in CATEGORY_KEYS]
-    _save(Image.fromarray(beside(columns)), "before-after.png")
-    photograph = data.astronaut()
-    veiled = decode_clean(
-        counterveil.from_profile("nudenet").examine(encode_png(photograph)).veiled
-    )
-    _save(Image.fromarray(beside([photograph, veiled])).resize((760, 380)), "photograph.png")
+def _side_by_side(columns: list[np.ndarray]) -> np.ndarray:
+    gap = np.full((len(columns[0]), GAP, 3), 255, np.uint8)
+    return np.concatenate([part for column in columns for part in (column, gap)][:-1], axis=1)
 
 
-def _save(picture: Image.Image, name: str) -> None:
-    """With few colours: these pictures are looked at, not measured."""
-    few = picture.quantize(200, dither=Image.Dither.NONE)
-    few.save(HERE / name, optimize=True)
+def _save(picture: Image.Image, path: Path) -> None:
+    """Few colours keep the file small; these pictures are looked at, not measured."""
+    picture.quantize(200, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Shapes are declared in signatures and checked here alone: in the rooms that compute. Not where
 # callers' mistakes are answered in words, and not where numba compiles functions as they are.
 CHECKED = (
-    "search", "masking.union", "report", "pipeline", "lab.benchmarks.overlap", "images.colour",
-    "segmentation.importance",
+    "search", "masking.union", "masking.candidates", "report", "pipeline",
+    "lab.benchmarks.region_metrics", "images.frame", "segmentation.regions",
 )  # fmt: skip
 install_import_hook([f"counterveil.{room}" for room in CHECKED], "tests.shapes.checked")

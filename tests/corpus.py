@@ -1,4 +1,4 @@
-"""Files for tests: broken in many ways, and animated in every format. Drawn, never stored."""
+"""Image files for tests: whole, animated and broken ones. Generated, never stored."""
 
 from __future__ import annotations
 
@@ -100,6 +100,40 @@ def grey_tags(width: int, height: int, *, strips: int = 8) -> dict[int, tuple[in
     }
 
 
+def many_scans(count: int) -> bytes:
+    """A progressive JPEG whose first scan comes ``count`` times more, without an effect."""
+    data = saved(picture(), "JPEG", progressive=True)
+    return with_scans(data, data.index(b"\xff\xc2"), count)
+
+
+def with_scans(data: bytes, header: int, count: int) -> bytes:
+    """A JPEG in which the first scan behind ``header`` comes ``count`` times more."""
+    start = data.index(b"\xff\xc4", header)  # with its table of codes
+    end = data.index(b"\xff\xc4", data.index(b"\xff\xda", start))
+    return data[:end] + data[start:end] * count + data[end:]
+
+
+def apng_of(rows: bytes, *, declared: int) -> bytes:
+    """An APNG of two frames, 56 x 40; ``rows`` are those of the second, ``declared`` its count."""
+    first = zlib.compress(_rows(picture()))
+    control = struct.pack(">IIIIHHBB", 56, 40, 0, 0, 1, 10, 0, 0)
+    return (
+        SIGNATURE
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 56, 40, 8, 2, 0, 0, 0))
+        + chunk(b"acTL", struct.pack(">II", declared, 0))
+        + chunk(b"fcTL", struct.pack(">I", 0) + control)
+        + chunk(b"IDAT", first)
+        + chunk(b"fcTL", struct.pack(">I", 1) + control)
+        + chunk(b"fdAT", struct.pack(">I", 2) + zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def _rows(pixels: np.ndarray) -> bytes:
+    """Rows as PNG compresses them: a filter byte before each."""
+    return b"".join(b"\x00" + row.tobytes() for row in pixels)
+
+
 def _zip() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -139,8 +173,10 @@ def _unsupported() -> dict[str, bytes]:
 
 def _pngs() -> dict[str, bytes]:
     whole = whole_files()["whole.png"]
-    rows = b"".join(b"\x00" + row.tobytes() for row in picture())
+    rows = _rows(picture())
     short = zlib.compress(rows[: len(rows) // 3])
+    row = len(rows) // 40
+    stored = zlib.compress(rows, 0)  # its own checksum, the last 4 bytes, is read by no decoder
     return {
         "signature.png": SIGNATURE,
         "cut-header.png": whole[:20],
@@ -148,10 +184,18 @@ def _pngs() -> dict[str, bytes]:
         "cut-end.png": whole[:-12],
         "checksum-header.png": _changed(whole, 18),
         "checksum-pixels.png": _changed(whole, len(whole) // 2),
+        "checksum-split.png": _changed(
+            png_of((56, 40, 8, 2), stored[-4:], extra=chunk(b"IDAT", stored[:-4])), len(stored) // 2
+        ),
         "zero-width.png": png_of((0, 40, 8, 2), zlib.compress(b"")),
         "bomb.png": png_of((50_000, 50_000, 8, 2), zlib.compress(bytes(50_000))),
         "bomb-huge.png": png_of((0x7FFFFFFF, 0x7FFFFFFF, 8, 6), zlib.compress(b"")),
         "missing-rows.png": png_of((56, 40, 8, 2), short),
+        "last-row.png": png_of((56, 40, 8, 2), zlib.compress(rows[:-row])),
+        "frame-rows.png": apng_of(rows[: 12 * row], declared=2),
+        "frame-count.png": apng_of(rows, declared=1),
+        "fewer-frames.png": apng_of(rows, declared=9),
+        "bomb-frames.png": png_of((1, 1, 8, 0), b"", extra=chunk(b"fcTL", bytes(26)) * 10_001),
         "zlib.png": png_of((56, 40, 8, 2), b"\x78\x9c" + bytes(range(200))),
         "colour-type.png": png_of((56, 40, 8, 5), zlib.compress(rows)),
         "no-pixels.png": SIGNATURE
@@ -179,6 +223,7 @@ def _jpegs() -> dict[str, bytes]:
         "empty-scan.jpg": whole[: scan + 14] + b"\xff\xd9",
         "zero-height.jpg": whole[:size] + b"\x00\x00" + whole[size + 2 :],
         "bomb.jpg": whole[:size] + b"\xff\xff\xff\xff" + whole[size + 4 :],
+        "bomb-scans.jpg": many_scans(500),
         "taller.jpg": whole[:size] + struct.pack(">H", 80) + whole[size + 2 :],
     }
 
@@ -186,6 +231,8 @@ def _jpegs() -> dict[str, bytes]:
 def _gifs_and_webps() -> dict[str, bytes]:
     gif, webp = whole_files()["whole.gif"], whole_files()["whole.webp"]
     moving = animated_files()["moving.gif"]
+    one_pixel = b"," + struct.pack("<HHHHBB", 0, 0, 1, 1, 0, 2) + b"\x01\x00\x00"
+    frames = b"VP8X" + struct.pack("<I", 10) + bytes(10) + (b"ANMF" + bytes(4)) * 10_001
     canvas = webp[:21] + struct.pack("<I", 0x3FFF | 0x3FFF << 14) + webp[25:]
     return {
         "cut-header.gif": gif[:9],
@@ -198,10 +245,15 @@ def _gifs_and_webps() -> dict[str, bytes]:
         + b","
         + struct.pack("<HHHHB", 0, 0, 0xFFFF, 0xFFFF, 0)
         + b"\x02\x01\x00\x00;",
+        "bomb-frames.gif": b"GIF89a"
+        + struct.pack("<HHBBB", 1, 1, 0, 0, 0)
+        + one_pixel * 10_001
+        + b";",
         "block.gif": gif[:-1] + b"?" + gif[-1:],
         "cut-header.webp": webp[:20],
         "cut-pixels.webp": webp[: len(webp) // 2],
         "bomb.webp": canvas,
+        "bomb-frames.webp": b"RIFF" + struct.pack("<I", len(frames) + 4) + b"WEBP" + frames,
     }
 
 
@@ -210,14 +262,19 @@ def _tiffs_and_bmps() -> dict[str, bytes]:
     looping = tiff_of(grey_tags(4, 4), pixels=bytes(16), following=24)
     lost = tiff_of(grey_tags(4, 4), pixels=bytes(16), following=9_999)
     missing = {**grey_tags(8, 8), 278: (4, 1, 2)}
+    links = b"".join(struct.pack("<HI", 0, 14 + 6 * page) for page in range(10_001))
+    large = tiff_of(grey_tags(60_000, 60_000), pixels=bytes(16))
     absurd = {**grey_tags(4, 4), 277: (4, 1, 4_000_000_000), 258: (3, 1, 77)}
     return {
         "cut-header.tif": tiff[:6],
         "cut-pages.tif": tiff[: len(tiff) // 2],
+        "cut-link.tif": tiff_of(grey_tags(4, 4), pixels=bytes(16))[:-2],
         "loop.tif": looping,
         "lost-page.tif": lost,
         "no-page.tif": b"II*\x00" + struct.pack("<I", 0),
-        "bomb.tif": tiff_of(grey_tags(60_000, 60_000), pixels=bytes(16)),
+        "bomb.tif": large,
+        "bomb-frames.tif": b"II*\x00" + struct.pack("<I", 8) + links,
+        "bomb-page.tif": tiff_of(grey_tags(4, 4), pixels=bytes(16), following=138) + large[24:],
         "absurd.tif": tiff_of(absurd, pixels=bytes(16)),
         "beyond.tif": tiff_of(grey_tags(4, 4, strips=5_000), pixels=bytes(16)),
         "missing-strips.tif": tiff_of(missing, pixels=bytes(64)),
@@ -228,7 +285,7 @@ def _tiffs_and_bmps() -> dict[str, bytes]:
 
 
 def broken_files() -> dict[str, bytes]:
-    """More than fifty ways in which a file can be no image; name -> bytes."""
+    """More than sixty files that are no whole image, by name; a name with ``bomb`` is too large."""
     return {
         **_texts(),
         **_unsupported(),

@@ -42,7 +42,7 @@ def test_pixels_outside_the_mask_are_bit_identical(name, case):
 @pytest.mark.parametrize("name", CONSTANT)
 @settings(max_examples=25, deadline=None)
 @given(case=images_and_masks(), seed=st.integers(0, 2**32 - 1))
-def test_a_constant_fill_is_never_derived_from_what_it_hides(name, case, seed):
+def test_a_constant_fill_is_independent_of_the_hidden_pixels(name, case, seed):
     image, masks = case
     noise = np.random.default_rng(seed).integers(0, 256, image.shape, dtype=np.uint8)
     for mask in masks:
@@ -79,7 +79,7 @@ def test_views_and_read_only_arrays_are_veiled_too(name):
     assert np.array_equal(veiled, fill(name)(image.copy(), masks.copy()))
 
 
-def test_constant_fills_carry_no_risk_and_derived_ones_do():
+def test_only_derived_fills_carry_the_risk():
     assert [fill(name).reversible_risk for name in CONSTANT] == [False] * len(CONSTANT)
     assert [fill(name).reversible_risk for name in DERIVED] == [True] * len(DERIVED)
 
@@ -99,7 +99,7 @@ def test_a_fills_name_is_read_back_as_the_same_fill(name):
         *("pixelate:", "pixelate:x", "pixelate:²"),
     ],
 )
-def test_a_fill_that_does_not_exist_is_refused_with_the_choice(name):
+def test_an_unknown_fill_is_refused_with_the_choices(name):
     with pytest.raises(UsageError, match="choose black, white, grey, #rrggbb, blur"):
         fill(name)
 
@@ -108,7 +108,7 @@ def test_a_fill_that_does_not_exist_is_refused_with_the_choice(name):
     "name",
     ["blur:0", "blur:0.05", "blur:1/17", "blur:2", "pixelate:0", "pixelate:9", "pixelate:2.5"],
 )
-def test_a_fill_too_weak_to_hide_is_refused(name):
+def test_a_fill_that_is_too_weak_is_refused(name):
     with pytest.raises(UsageError, match="shorter side"):
         fill(name)
 
@@ -122,7 +122,7 @@ def test_a_fill_too_weak_to_hide_is_refused(name):
         np.ones((1, 64, 96, 1), bool),
     ],
 )
-def test_masks_that_do_not_fit_are_refused(masks):
+def test_masks_of_another_shape_or_type_are_refused(masks):
     with pytest.raises(UsageError, match=r"masks are bool \(batch, 64, 96\)"):
         fill("black")(scene(), masks)
 
@@ -147,7 +147,7 @@ def test_no_detail_survives_under_a_derived_fill(name):
 
 
 @pytest.mark.parametrize(("blocks", "shape"), [(1, (40, 40)), (4, (40, 80)), (8, (90, 41))])
-def test_a_mosaic_has_as_many_colours_as_blocks(blocks, shape):
+def test_a_pixelated_image_has_as_many_colours_as_blocks(blocks, shape):
     image = scene(*shape)
     veiled = fill(f"pixelate:{blocks}")(image, np.ones((1, *shape), bool))[0]
     along = round(max(shape) / (min(shape) / blocks))
@@ -161,7 +161,7 @@ def test_an_image_smaller_than_its_blocks_is_still_veiled():
         assert fill(name)(image, np.ones((1, 2, 3), bool)).shape == (1, 2, 3, 3)
 
 
-def test_the_fill_is_a_value():
+def test_fills_are_compared_by_value():
     assert fill("black") == fill("BLACK")
     assert fill("black") != fill("white")
     assert isinstance(hash(fill("blur")), int)

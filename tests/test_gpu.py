@@ -14,14 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image as Pillow
 
 from counterveil import attribution, classifiers, profiles
-from counterveil.categories import PAPER
+from counterveil.categories import PAPER_CATEGORIES
 from counterveil.fills import fill
 from counterveil.images import decode_clean, encode_png, load
 from counterveil.lab.scenes import draw_scene
-from counterveil.segmentation.bass import Bass
 
 DEVICE = os.environ.get("COUNTERVEIL_TEST_DEVICE", "cuda")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -31,9 +29,9 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("key", PAPER)
+@pytest.mark.parametrize("key", PAPER_CATEGORIES)
 def test_scores_and_maps_are_those_of_the_cpu(key):
-    here, there = (classifiers.load(f"proxy:{key}", device=name) for name in ("cpu", DEVICE))
+    here, there = (classifiers.load(f"pictograms:{key}", device=name) for name in ("cpu", DEVICE))
     scenes = [draw_scene(3, n, split="test", category=key).pixels for n in range(16)]
     images = np.stack(scenes)
     assert np.allclose(here.score(images), there.score(images), atol=0.02)
@@ -45,9 +43,8 @@ def test_scores_and_maps_are_those_of_the_cpu(key):
 
 
 def test_what_is_released_is_verified_and_safe_pixels_stay():
-    wordless = profiles.Overrides(reasoner="")
-    pipeline = profiles.from_profile("proxy", overrides=wordless, device=DEVICE)
-    for key in PAPER:
+    pipeline = profiles.load("pictograms", reasoner="", device=DEVICE)
+    for key in PAPER_CATEGORIES:
         pixels = draw_scene(4, 0, split="test", category=key, kind="unsafe").pixels
         examination = pipeline.examine(encode_png(pixels))
         results = {result.key: result for result in examination.record.categories}
@@ -59,24 +56,8 @@ def test_what_is_released_is_verified_and_safe_pixels_stay():
         assert (released[~veiled] == pixels[~veiled]).all()
 
 
-def test_regions_of_a_batch_are_those_of_the_cpu_and_the_same_each_time():
-    sizes = [(224, 224), (150, 310), (97, 61)]
-    images = [
-        np.asarray(Pillow.fromarray(draw_scene(5, n).pixels).resize(sizes[n % 3])) for n in range(9)
-    ]
-    attribution_maps = [image.mean(axis=-1) if n % 2 else None for n, image in enumerate(images)]
-    alone = [
-        Bass()(image, guidance=attribution_map)
-        for image, attribution_map in zip(images, attribution_maps, strict=True)
-    ]
-    there = [Bass().batched(images, attribution_maps, device=DEVICE) for _ in range(2)]
-    for one, first, second in zip(alone, *there, strict=True):
-        assert np.array_equal(first, second)
-        assert (one == first).mean() > 0.99
-
-
 def test_masks_on_the_device_score_as_images_made_before():
-    classifier = classifiers.load("proxy:self_harm", device=DEVICE)
+    classifier = classifiers.load("pictograms:self_harm", device=DEVICE)
     image = draw_scene(5, 0, split="test", category="self_harm", kind="unsafe").pixels
     masks = np.random.default_rng(0).random((40, *image.shape[:2])) < 0.3
     black = fill("black")
@@ -91,7 +72,6 @@ def test_masks_on_the_device_score_as_images_made_before():
     "words",
     [
         ["throughput.py", "--quick"],
-        ["batch.py", "--quick"],
         ["tokens.py", "--tokens", "8", "--rounds", "1"],
     ],
 )

@@ -5,8 +5,20 @@ from dataclasses import replace
 import pytest
 
 from counterveil import narrative
-from counterveil.record import Answer, CounterfactualResult, Source
-from tests.report.samples import FOUND, category, quiet
+from counterveil.narrative.phrases import answer_evidence, answer_status
+from counterveil.record import Answer, CounterfactualResult, Outputs, Source, VeiledOutput
+from tests.report.samples import (
+    FOUND,
+    STATES,
+    animated,
+    category,
+    failed,
+    flagged_in_two_frames,
+    not_flagged,
+    partly_answered,
+    record,
+    unverified,
+)
 
 YES = Answer("self_harm", "Are there marks?", "Yes, on the forearm.", 0.93, 0.02, True)
 STAYS = Answer("self_harm", "Is there a blade?", "Yes, a blade.", 0.8, 0.7)
@@ -15,57 +27,72 @@ UNASKED = Answer("self_harm", "Is there blood?", "Yes, blood.", 0.9)
 MISSED = Answer("self_harm", "Any pills?", "", None, reason="refused")
 
 
-def told(*answers, categories=None, description="A forearm.", whole=False):
+def rationale(*answers, categories=None, description="A forearm.", whole=False):
     return narrative.rationale(
-        categories or [category(), quiet()], answers, description, whole=whole
+        categories or [category(), not_flagged()], answers, description, whole=whole
     )
 
 
-def test_a_moderator_reads_what_was_flagged_seen_and_veiled():
-    assert told(YES, NO) == (
-        "Flagged as Self-harm (97.0 %). The model says: “A forearm.” It answers yes to 1 question "
-        "of 2: “Yes, on the forearm.” The veil covers 12.5 % of the image and takes Self-harm "
-        "from 97.0 % to 3.0 %. Of these answers it takes away 1 of 1."
+def test_a_rationale_names_flags_answers_and_veil():
+    assert rationale(YES, NO) == (
+        "The classifiers flagged the image as Self-harm (97.0 %). The model says: “A forearm.” The "
+        "model answers yes to 1 of 2 questions: “Yes, on the forearm.” The veil covers 12.5 % of "
+        "the image. It changes the score of Self-harm from 97.0 % to 3.0 %. The veil removes this "
+        "answer."
     )
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"),
+    ("answers", "sentence"),
     [
-        ([YES, STAYS], "takes away 1 of 2. Still yes under the veil: “Is there a blade?”."),
-        ([YES, UNASKED], "takes away 1 of 2. 1 could not be assessed again under the veil."),
+        (
+            [YES, STAYS],
+            "removes 1 of these 2 answers. Still yes under the veil: “Is there a blade?”.",
+        ),
+        (
+            [YES, UNASKED],
+            "removes 1 of these 2 answers. 1 could not be assessed again under the veil.",
+        ),
         ([UNASKED, UNASKED], "None of these answers could be assessed again under the veil."),
-        ([MISSED, MISSED], "None of 2 questions could be assessed; that is not a no."),
-        ([YES, MISSED], "It answers yes to 1 question of 1: "),
-        ([YES, YES], "It answers yes to 2 questions of 2: “Yes, on the forearm.” The veil"),
-        ([NO], "It answers yes to none of 1 question."),
+        ([MISSED, MISSED], "None of 2 questions could be assessed; this does not mean no."),
+        ([YES, MISSED], "The model answers yes to 1 of 1 question: "),
+        ([YES, YES], "The model answers yes to 2 of 2 questions: “Yes, on the forearm.” The veil"),
+        ([NO], "The model answers yes to none of 1 question."),
         ([NO, MISSED], "1 question could not be assessed."),
+        ([STAYS], "The veil does not remove this answer."),
     ],
 )
-def test_every_answer_is_accounted_for(answers, words):
-    assert words in told(*answers)
+def test_every_answer_is_accounted_for(answers, sentence):
+    assert sentence in rationale(*answers)
 
 
 @pytest.mark.parametrize(
-    ("answers", "words"),
-    [([MISSED, MISSED], "yes to none"), ([UNASKED], "takes away"), ([YES], "could not be")],
+    ("answers", "sentence"),
+    [([MISSED, MISSED], "yes to none"), ([UNASKED], "The veil removes"), ([YES], "could not be")],
 )
-def test_what_was_not_assessed_is_never_worded_as_a_no(answers, words):
-    assert words not in told(*answers)
+def test_an_answer_that_was_not_assessed_is_never_a_no(answers, sentence):
+    assert sentence not in rationale(*answers)
 
 
 SEVERAL = Source("a.gif", "", 4, 3, "GIF", 3, (0, 1, 2), 1)
 
 
-def test_frames_are_told_apart_where_there_are_several():
+def test_frames_are_named_where_there_are_several():
     hidden = category(CounterfactualResult.not_needed(0.01, target=0.1), title="Other", frame=0)
     both = [category(frame=1), hidden]
     text = narrative.rationale(both, [], "", whole=False, source=SEVERAL)
-    assert text.startswith("Flagged as Self-harm (97.0 % in frame 1) and Other (97.0 % in frame 0)")
-    assert "takes Self-harm from 97.0 % to 3.0 %. Of its 3 frames, counted from 0, only" in text
-    told = narrative.statement(both, [], whole=False, model="blip", source=SEVERAL)
-    assert "only frame 1 is shown. The ground is our policy on: Self-harm and Other." in told
-    assert "Other (97.0 % in frame 0)" in told
+    assert (
+        "flagged the image as Self-harm (97.0 % in frame 1) and Other (97.0 % in frame 0)." in text
+    )
+    assert (
+        "score of Self-harm from 97.0 % to 3.0 %. The file holds 3 frames, counted from 0; 3 of"
+        in text
+    )
+    statement = narrative.statement(both, [], whole=False, model="blip", source=SEVERAL)
+    assert (
+        "Only frame 1 is released. The ground is our policy on: Self-harm and Other." in statement
+    )
+    assert "Other (97.0 % in frame 0)" in statement
 
 
 @pytest.mark.parametrize(
@@ -83,51 +110,176 @@ def test_frames_are_told_apart_where_there_are_several():
         ("blip", "blip"),
     ],
 )
-def test_a_model_is_named_to_outsiders_without_what_is_ours(name, shown):
-    assert narrative.public(name) == shown
+def test_a_public_model_name_holds_no_address_and_no_folder(name, shown):
+    assert narrative.public_model_name(name) == shown
     statement = narrative.statement([category()], [], whole=False, model=name)
-    assert f"(proxy:self_harm and {shown})" in statement
+    assert f"(pictograms:self_harm and {shown})" in statement
     for secret in ("secret", "internal", "10.0.0.7", "srv", "abc", "ourhouse"):
         assert secret not in statement
 
 
-def test_nothing_is_said_of_answers_that_were_not_asked_for():
-    assert "answers" not in told()
+def test_without_questions_no_sentence_is_about_answers():
+    assert "answers" not in rationale()
 
 
-def test_no_description_is_not_passed_over():
-    assert "No description was given." in told(YES, description="")
+def test_a_missing_description_is_mentioned():
+    assert "The model gave no description." in rationale(YES, description="")
 
 
-def test_the_poster_is_told_ground_facts_machine_and_redress():
-    text = narrative.statement([category(), quiet()], [YES, STAYS, NO], whole=False, model="blip")
+def test_a_statement_names_ground_facts_software_and_review():
+    text = narrative.statement(
+        [category(), not_flagged()], [YES, STAYS, NO], whole=False, model="blip"
+    )
     for part in (
-        "12.5 % of it, are hidden; the rest is unchanged",
+        "12.5 % of your image, are hidden; the rest is unchanged",
         "The ground is our policy on: Self-harm.",
         "Self-harm (97.0 %)",
         "Yes, on the forearm.",
-        "software (proxy:self_harm and blip), without a person",
+        "software (pictograms:self_harm and blip), without a person",
         "ask for a review by a person",
     ):
         assert part in text
 
 
-def test_what_still_shows_is_not_held_against_the_poster():
+def test_a_statement_leaves_out_what_still_shows():
     assert "blade" not in narrative.statement([category()], [STAYS], whole=False, model="blip")
 
 
-def test_nothing_flagged_needs_no_reasons():
-    assert narrative.statement([quiet()], [NO], whole=False, model="blip") == ""
+def test_without_a_flag_there_is_no_statement():
+    assert narrative.statement([not_flagged()], [NO], whole=False, model="blip") == ""
 
 
-def test_two_categories_are_both_told():
+def test_two_categories_are_both_named():
     weaker = replace(FOUND, score_before=0.6)
     other = category(weaker, key="x", title="Cyberbullying", score=0.6)
-    text = told(categories=[category(), other])
-    assert text.startswith("Flagged as Self-harm (97.0 %) and Cyberbullying (60.0 %).")
-    assert "Self-harm from 97.0 % to 3.0 % and Cyberbullying from 60.0 % to 3.0 %" in text
+    text = rationale(categories=[category(), other])
+    assert "flagged the image as Self-harm (97.0 %) and Cyberbullying (60.0 %)." in text
+    assert "Self-harm from 97.0 % to 3.0 % and of Cyberbullying from 60.0 % to 3.0 %" in text
 
 
 def test_the_whole_image():
     result = replace(FOUND, outcome="not_found", area_fraction=1.0)
-    assert "The veil covers the whole image" in told(categories=[category(result)], whole=True)
+    assert "The veil covers the whole image" in rationale(categories=[category(result)], whole=True)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_each_record_has_its_state(name):
+    assert narrative.state(STATES[name]()) == name
+
+
+def report_text(record) -> str:
+    return " ".join(narrative.sentences(record))
+
+
+def risky():
+    outputs = record().outputs
+    blur = VeiledOutput("a.veiled.png", outputs.veiled.sha256, "blur", True)
+    return record(outputs=Outputs(blur, outputs.mask))
+
+
+SENTENCES = [
+    (record(), "Self-harm flagged the image at 97.0 %; its threshold is 50.0 %."),
+    (record(), "BASS divided the image into 25 regions, and FullGrad ranked them."),
+    (record(), "first flipped with 3 regions veiled; the final veil touches 2 regions"),
+    (record(), "The veil covers 12.5 % of the image."),
+    (record(), "The veil is irreducible"),
+    (record(), "The fill is black."),
+    (record(), "The written file was decoded and scored again: every category is below"),
+    (STATES["clear"](), "No category flagged this image. Faces came closest, at 2.0 %"),
+    (
+        STATES["not_found"](),
+        "No counterfactual was found within the budget. The veil covers the whole image.",
+    ),
+    (STATES["not_found"](), "The minimal search scored 40 images and ended without a valid veil."),
+    (
+        unverified(),
+        "did not pass: Self-harm at 83.0 % (threshold 50.0 %). Do not treat this file as safe",
+    ),
+    (animated(), "Only part of this file was assessed."),
+    (animated(), "holds 30 frames, counted from 0; 2 of them were assessed. Only frame 14 is"),
+    (animated(), "Self-harm flagged frame 14 at 97.0 %"),
+    (
+        flagged_in_two_frames(),
+        "Bullying flagged frame 3 at 91.0 %; its threshold is 50.0 %. That frame is not",
+    ),
+    (flagged_in_two_frames(), "not released. The released frame scored 1.0 %."),
+    (partly_answered(), "All of this file was assessed, but its rationale is incomplete."),
+    (animated(), "While reading: transparency laid on white."),
+    (failed(), "This file was not examined: truncated; ask for an intact copy."),
+    (failed(), "Nothing was veiled and nothing was released."),
+    (risky(), "might be computed back. Do not publish this file."),
+    (record(categories=()), "Nothing was verified."),
+]
+
+
+@pytest.mark.parametrize(("record", "sentence"), SENTENCES)
+def test_a_sentence_for_each_fact(record, sentence):
+    assert sentence in report_text(record)
+
+
+ABSENT = [
+    (unverified(), "is below its threshold"),
+    (unverified(), "irreducible"),
+    (STATES["not_found"](), "irreducible"),
+    (STATES["clear"](), "veil covers"),
+    (failed(), "verified"),
+    (record(), "whole image"),
+    (record(), "frame"),
+    (animated(), "That frame is not released"),
+    (partly_answered(), "Only part"),
+    (record(), "incomplete"),
+    (record(), "computed back"),
+]
+
+
+@pytest.mark.parametrize(("record", "claim"), ABSENT)
+def test_no_claim_without_a_field(record, claim):
+    assert claim not in report_text(record)
+
+
+def test_irreducible_is_claimed_only_if_all_categories_are():
+    loose = category(replace(FOUND, irreducible=False), key="faces", title="Faces")
+    assert "irreducible" not in report_text(record(categories=(category(), loose)))
+
+
+def test_a_headline_names_all_flags_and_what_is_incomplete():
+    both = record(categories=(category(), category(key="b", title="Bullying"), not_flagged()))
+    assert narrative.headline(both) == "Flagged: Self-harm and Bullying. Veiled and verified"
+    assert narrative.headline(animated()).endswith("; only partly assessed")
+    assert narrative.headline(partly_answered()).endswith("; rationale incomplete")
+    assert narrative.headline(replace(record(), status="partial", error="half")).endswith(
+        "partly assessed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.0 %"), (0.0004, "under 0.1 %"), (0.5, "50.0 %"), (0.9996, "over 99.9 %"),
+     (1.0, "100.0 %")],
+)  # fmt: skip
+def test_a_score_is_never_rounded_to_a_certainty(value, text):
+    assert narrative.percent(value) == text
+
+
+def test_the_rest_of_objects_is_named_apart():
+    result = replace(FOUND, completed_fraction=0.05)
+    text = report_text(record(categories=(category(result),)))
+    assert "5.0 % of the image is the rest of objects" in text
+    assert "The part that the decision needs is irreducible" in text
+
+
+def test_the_part_veiled_for_answers_is_named_apart():
+    result = replace(FOUND, answered_fraction=0.02)
+    text = report_text(record(categories=(category(result),)))
+    assert "2.0 % of the image is veiled for the reasoner alone, which answered yes" in text
+    assert "rest of objects" not in text
+    assert "The part that the decision needs is irreducible" in text
+
+
+def test_an_answer_that_was_not_asked_again_has_no_evidence():
+    yes, missed = partly_answered().rationale.answers
+    assert [answer_status(answer) for answer in (yes, missed, NO)] == ["yes", "not_assessed", "no"]
+    assert answer_evidence(yes, flagged=True) == "not assessed"
+    assert answer_evidence(yes, flagged=False) == answer_evidence(missed, flagged=True) == ""
+    assert answer_evidence(YES, flagged=True) == "what is veiled"
+    assert answer_evidence(STAYS, flagged=True) == "what is still visible"

@@ -5,15 +5,10 @@ import json
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from counterveil._plain import canonical
 from counterveil.errors import ImageBrokenError, UsageError
 from counterveil.record import (
-    SCHEMA_VERSION,
     Answer,
     CategoryResult,
     CounterfactualResult,
@@ -27,7 +22,8 @@ from counterveil.record import (
     utc_now,
     validate,
 )
-from counterveil.types import ModelInfo, SearchResult
+from counterveil.serialization import canonical_json
+from counterveil.types import ModelInfo
 
 SHA = "0123456789abcdef" * 4
 
@@ -39,11 +35,13 @@ def full() -> Record:
     )  # fmt: skip
     return Record(
         status="ok",
-        profile="proxy",
+        profile="pictograms",
         source=Source("a/ü.gif", SHA, 64, 48, "GIF", 3, (0, 2), 2, ("frame 2 of 3",)),
         created="2025-01-31T12:00:00.000Z",
         categories=(
-            CategoryResult("self_harm", 0.97, 0.5, True, counterfactual, "Self-harm", "proxy:x"),
+            CategoryResult(
+                "self_harm", 0.97, 0.5, True, counterfactual, "Self-harm", "pictograms:x"
+            ),
             CategoryResult(
                 "faces", 0.0, 0.5, False, CounterfactualResult.not_needed(0.0, target=0.5)
             ),
@@ -60,7 +58,7 @@ def full() -> Record:
             "Your image.",
         ),
         outputs=Outputs(VeiledOutput("a.veiled.png", SHA, "black"), Output("a.mask.png", SHA)),
-        models=(ModelInfo("proxy:x", "1", SHA), ModelInfo("python:a:b")),
+        models=(ModelInfo("pictograms:x", "1", SHA), ModelInfo("python:a:b")),
         timing_ms={"search": 1.5, "attribution": 2},
         warnings=("Proxy scenes only.",),
     )
@@ -75,29 +73,19 @@ def test_json_is_one_ascii_line_that_starts_with_the_version():
     text = full().to_json()
     assert "\n" not in text
     assert text.isascii()
-    assert text.startswith('{"schema_version": "1.1", "status": "ok"')
-
-
-def test_a_record_of_the_first_version_is_read_as_one_of_this():
-    plain = full().to_dict() | {"schema_version": "1.0"}
-    for category in plain["categories"]:
-        del category["frame"], category["counterfactual"]["answered_fraction"]
-    read = Record.from_dict(plain)
-    assert [category.frame for category in read.categories] == [read.source.frame] * 2
-    assert read.schema_version == SCHEMA_VERSION
-    assert Record.from_dict(read.to_dict()) == read
+    assert text.startswith('{"schema_version": "1.0", "status": "ok"')
 
 
 def test_failed_input_gives_a_valid_error_record():
     error = ImageBrokenError("truncated\nafter 12 bytes")
-    record = Record.failed(Source("x.png"), error, profile="proxy")
+    record = Record.from_error(Source("x.png"), error, profile="pictograms")
     validate(record.to_dict())
     assert (record.status, record.error) == ("error", "truncated after 12 bytes")
     assert Record.from_dict(record.to_dict()) == record
 
 
 def test_an_error_without_words_is_named():
-    assert Record.failed(Source("x"), MemoryError(), profile="p").error == "MemoryError"
+    assert Record.from_error(Source("x"), MemoryError(), profile="p").error == "MemoryError"
 
 
 def change(path: str, value):
@@ -177,60 +165,16 @@ def test_digest_depends_on_values_not_on_writing():
 
 def test_digest_copes_with_names_that_are_no_utf8():
     source = Source("bad\udcff.png")
-    record = Record.failed(source, "broken", profile="proxy", created="2025-01-31T12:00:00Z")
+    record = Record.from_error(
+        source, "broken", profile="pictograms", created="2025-01-31T12:00:00Z"
+    )
     assert Record.from_dict(json.loads(record.to_json())).digest() == record.digest()
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        # RFC 8785, appendix B, and what records hold
-        (0.0, "0"),
-        (-0.0, "0"),
-        (5e-324, "5e-324"),
-        (1.7976931348623157e308, "1.7976931348623157e+308"),
-        (9007199254740992.0, "9007199254740992"),
-        (295147905179352830000.0, "295147905179352830000"),
-        (1e21, "1e+21"),
-        (1e23, "1e+23"),
-        (9.999999999999997e22, "9.999999999999997e+22"),
-        (0.000001, "0.000001"),
-        (9.999999999999997e-7, "9.999999999999997e-7"),
-        (333333333.3333332, "333333333.3333332"),
-        (-0.0000033333333333333333, "-0.0000033333333333333333"),
-        (1424953923781206.2, "1424953923781206.2"),
-        (1.0, "1"),
-        (0.1, "0.1"),
-        (120.0, "120"),
-    ],
-)
-def test_canonical_numbers_are_written_as_ecmascript_does(value, text):
-    assert canonical(value).decode() == text
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_canonical_numbers_lose_nothing(value):
-    assert float(canonical(value)) == value
-
-
 def test_canonical_keys_are_sorted_by_utf16():
-    assert canonical({"\ufb33": 1, "\U0001f600": 2, "a": [True, None]}).decode() == (
+    assert canonical_json({"\ufb33": 1, "\U0001f600": 2, "a": [True, None]}).decode() == (
         '{"a":[true,null],"\U0001f600":2,"\ufb33":1}'
     )
-
-
-def test_a_search_result_is_recorded_with_the_score_of_the_written_file():
-    mask = np.zeros((4, 4), bool)
-    mask[:2] = True
-    found = SearchResult("found", mask, (4, 1), 3, 9, np.float64(0.9), 0.2, True, 12, 0.3)
-    result = CounterfactualResult.of(
-        found, score_after=np.float64(0.21), verified=np.bool_(True), attribution="gradcam",
-        segmentation="slic", search="greedy", fill="black",
-    )  # fmt: skip
-    assert (result.score_after, result.area_fraction, result.regions_veiled) == (0.21, 0.5, 2)
-    category = CategoryResult("x", 0.9, 0.5, True, result)
-    record = dataclasses.replace(full(), categories=(category,))
-    assert Record.from_dict(json.loads(record.to_json())).flagged == (category,)
 
 
 def test_now_fits_the_schema():

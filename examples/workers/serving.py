@@ -1,4 +1,4 @@
-"""What workers have in common: lines of JSON in, lines of JSON out, nothing else on the way.
+"""Shared by the workers: read lines of JSON, write lines of JSON.
 
 It runs in the worker's own environment, which may be as old as Python 3.7.
 """
@@ -10,11 +10,11 @@ import os
 import sys
 
 
-def quiet():
-    """Give the answers a channel of their own; returns it.
+def redirect_stdout():
+    """Send all other output to standard error; returns the file for the answers.
 
-    Libraries print: progress, warnings, "load checkpoint from". From here on all that goes to
-    standard error, also from C and from child processes, and only answers go to the caller.
+    Libraries print progress and warnings, also from C and from child processes. Only answers may
+    reach the caller.
     """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -22,28 +22,28 @@ def quiet():
     return answers
 
 
-def serve(answer, answers):
+def serve(answer_question, answers):
     """Answer each line of standard input until it ends.
 
     Args:
-        answer: from a PIL image and a question to a sentence.
-        answers: what :func:`quiet` returned, called before the model's library was imported.
+        answer_question: function from a PIL image and a question to a sentence.
+        answers: file from :func:`redirect_stdout`, called before importing the model's library.
     """
     from PIL import Image
 
     for line in sys.stdin:
-        asked = json.loads(line)
-        image = Image.open(io.BytesIO(base64.b64decode(asked["image"]))).convert("RGB")
-        said = [{"text": words(answer(image, question))} for question in asked["questions"]]
-        answers.write(json.dumps({"answers": said}) + "\n")
+        request = json.loads(line)
+        image = Image.open(io.BytesIO(base64.b64decode(request["image"]))).convert("RGB")
+        texts = [sentence(answer_question(image, question)) for question in request["questions"]]
+        answers.write(json.dumps({"answers": [{"text": text} for text in texts]}) + "\n")
         answers.flush()
 
 
-def words(value):
-    """The sentence in what a pipeline returns: ``"no"``, ``["no"]``, ``[["no"]]``.
+def sentence(value):
+    """Unwrap a pipeline's output: ``"no"``, ``["no"]`` or ``[["no"]]``.
 
     Raises:
-        TypeError: there is none.
+        TypeError: the output holds no sentence.
     """
     while isinstance(value, (list, tuple)) and value:
         value = value[0]

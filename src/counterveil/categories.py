@@ -1,39 +1,30 @@
-"""What is watched for. A category is data, not code: the built-in ones, and a user's own.
+"""Categories of unsafe content, their questions, and the control code that conditions a reasoner.
 
-```toml
-[[category]]
-key = "logos"
-title = "Competitors' logos"
-description = "A logo of another maker on a product photograph."
-classifier = "zeroshot:google/siglip2-base-patch16-224#a photo with a logo"
-threshold = 0.6
-questions = ["Is there a logo in the image?"]
-```
+A category is data: users add their own in a TOML file, see :mod:`counterveil.config`.
 """
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
-from counterveil._plain import plain
-from counterveil._tables import check_names, read_table
 from counterveil.errors import UsageError
+from counterveil.serialization import to_plain
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
 class Question:
-    """A moderator's question that is answered by yes or no.
+    """A moderator's yes/no question.
 
     Attributes:
         key: short name, unique within the category.
-        text: as it is asked.
+        text: the question.
     """
 
     key: str
@@ -51,15 +42,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Category:
-    """One kind of unsafe content and the classifier that watches for it.
+    """A kind of unsafe content and the classifier that scores it.
 
     Attributes:
         key: short name, ``[a-z][a-z0-9_]*``.
-        title: for people.
+        title: name for people.
         description: one sentence on what belongs to it.
-        questions: a moderator's.
-        threshold: images that score it or more are flagged, in ``(0, 1]``.
-        classifier: spec, ``scheme:argument``, as ``counterveil.classifiers.load`` reads it.
+        questions: of a moderator.
+        threshold: images with this score or more are flagged, in ``(0, 1]``.
+        classifier: spec ``scheme:argument``, see :func:`counterveil.classifiers.load`.
     """
 
     key: str
@@ -79,7 +70,7 @@ class Category:
         if ":" not in self.classifier:
             raise UsageError(
                 f"category {self.key!r}: classifier must read scheme:argument, such as "
-                f"'proxy:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
+                f"'pictograms:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
             )
         twice = _first_double(question.key for question in self.questions)
         if twice is not None:
@@ -87,20 +78,20 @@ class Category:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :meth:`from_dict` reads."""
-        values: dict[str, Any] = plain(self)
+        values: dict[str, Any] = to_plain(self)
         return values
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Category:
         """A category from plain data.
 
-        What is left out is taken from the built-in category of the same key, where there is
-        one. Questions may be plain strings; their keys are then made from their words.
+        Missing values come from the built-in category with the same key, if there is one.
+        Questions may be strings; their keys are then made from their words.
 
         Raises:
-            UsageError: a key is unknown or missing, or a value is of the wrong kind.
+            UsageError: a key is unknown or missing, or a value has the wrong type.
         """
-        check_names(value, [field.name for field in fields(cls)])
+        check_keys(value, [field.name for field in fields(cls)])
         _check_kinds(value)
         given = dict(value)
         if "questions" in given:
@@ -117,10 +108,13 @@ class Category:
 
 @dataclass(frozen=True)
 class ControlCode:
-    """Who flagged, and how sure: what the reasoner's words are conditioned on.
+    """Which classifiers flagged the image, and how strongly: conditions the reasoner.
 
     Attributes:
-        guidance: of each category, in ``[0, 1]``; 0 leaves the words unconditioned.
+        guidance: strength for each category key, in ``[0, 1]``; 0: not conditioned.
+
+    References:
+        Bethany et al., AAAI 2024, equation (1): the control code of ConditionalVLM.
     """
 
     guidance: Mapping[str, float]
@@ -134,59 +128,22 @@ class ControlCode:
     def from_scores(
         cls, scores: Mapping[str, float], thresholds: Mapping[str, float]
     ) -> ControlCode:
-        """The score of each category that flagged, 0 of each that did not."""
+        """The score of each category that flags, and 0 for the others."""
         return cls({k: s if s >= thresholds[k] else 0.0 for k, s in scores.items()})
 
     @property
     def flagged(self) -> tuple[str, ...]:
-        """Keys of the categories that flagged, surest first."""
+        """Keys of the flagging categories, strongest first."""
         some = [key for key, value in self.guidance.items() if value > 0]
         return tuple(sorted(some, key=lambda key: -self.guidance[key]))
 
     def scaled(self, by: float) -> ControlCode:
-        """Weaker guidance, ``by`` in ``[0, 1]``; 0 switches conditioning off."""
+        """The code with all strengths multiplied by ``by``, in ``[0, 1]``."""
         return ControlCode({key: value * by for key, value in self.guidance.items()})
 
     def to_dict(self) -> dict[str, float]:
-        """Guidance by key."""
+        """Guidance by category key."""
         return dict(self.guidance)
-
-
-def read_toml(path: Path | str, *, beside: Collection[str] = ()) -> tuple[Category, ...]:
-    """The ``[[category]]`` tables of a settings file, in order.
-
-    Args:
-        path: the file.
-        beside: top-level keys that others read from the same file.
-
-    Raises:
-        UsageError: the message names the file, the category, the key and what is allowed.
-    """
-    path = Path(path)
-    settings = read_table(path)
-    return _from_settings(settings, path, beside)
-
-
-def _from_settings(
-    settings: Mapping[str, Any], path: Path, beside: Collection[str]
-) -> tuple[Category, ...]:
-    try:
-        check_names(settings, ["category", *beside])
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
-    tables = settings.get("category")
-    if not isinstance(tables, list) or not tables:
-        raise UsageError(f"{path}: no [[category]] table; each category needs one")
-    categories = []
-    for number, table in enumerate(tables, 1):
-        try:
-            categories.append(Category.from_dict(table))
-        except UsageError as error:
-            raise UsageError(f"{path}: [[category]] number {number}: {error}") from error
-    twice = _first_double(category.key for category in categories)
-    if twice is not None:
-        raise UsageError(f"{path}: two categories have the key {twice!r}")
-    return tuple(categories)
 
 
 def _question(item: Any) -> Question:
@@ -194,7 +151,7 @@ def _question(item: Any) -> Question:
         words = re.findall(r"[a-z0-9]+", item.lower())
         return Question("_".join(["q", *words])[:60], item)
     if isinstance(item, Mapping):
-        check_names(item, ["key", "text"])
+        check_keys(item, ["key", "text"])
         if set(item) == {"key", "text"}:
             return Question(item["key"], item["text"])
     raise UsageError(f"a question is a string, or a table with key and text; got {item!r}")
@@ -219,6 +176,26 @@ def _check_kinds(value: Mapping[str, Any]) -> None:
             raise UsageError(f"key {name!r} must be {wanted}, got {item!r}")
 
 
+def check_keys(value: Any, allowed: Collection[str]) -> None:
+    """Refuse a table with a key that nobody reads.
+
+    Raises:
+        UsageError: the message names the key, the nearest allowed one, and all allowed ones.
+    """
+    if not isinstance(value, Mapping):
+        raise UsageError(f"expected a table, got {value!r}")
+    for key in value:
+        if key not in allowed:
+            raise UsageError(unknown_key(key, allowed))
+
+
+def unknown_key(key: str, allowed: Collection[str]) -> str:
+    """Message for a key that is not allowed."""
+    near = difflib.get_close_matches(key, allowed, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown key {key!r}; {hint}allowed: {', '.join(allowed)}"
+
+
 def _first_double(keys: Any) -> str | None:
     seen: set[str] = set()
     for key in keys:
@@ -232,7 +209,7 @@ GENERIC_QUESTIONS = (
     Question("happening", "What is happening in the image?"),
     Question("people", "What are the people doing?"),
 )
-"""Asked of every image, answered by a sentence (the paper's first evaluation)."""
+"""Open questions, answered by a sentence (the paper's first evaluation)."""
 
 _SEXUALLY_EXPLICIT = Category(
     key="sexually_explicit",
@@ -242,7 +219,7 @@ _SEXUALLY_EXPLICIT = Category(
         Question("sexual_content", "Does the image contain any sexual content or nudity?"),
         Question("explicit_content", "Does the image contain explicit sexual content?"),
     ),
-    classifier="proxy:sexually_explicit",
+    classifier="pictograms:sexually_explicit",
 )
 
 _CYBERBULLYING = Category(
@@ -257,7 +234,7 @@ _CYBERBULLYING = Category(
             "hate_speech", "Is there any text in the image that might be considered hate speech?"
         ),
     ),
-    classifier="proxy:cyberbullying",
+    classifier="pictograms:cyberbullying",
 )
 
 _SELF_HARM = Category(
@@ -275,7 +252,7 @@ _SELF_HARM = Category(
             "Does the image contain symbols associated with self-destructive behavior?",
         ),
     ),
-    classifier="proxy:self_harm",
+    classifier="pictograms:self_harm",
 )
 
 _FACES = Category(
@@ -290,7 +267,7 @@ CATEGORIES: Mapping[str, Category] = MappingProxyType(
     {c.key: c for c in (_SEXUALLY_EXPLICIT, _CYBERBULLYING, _SELF_HARM, _FACES)}
 )
 """The built-in ones by key: the paper's three with its moderator questions (Table 2), watched
-by the classifiers for proxy scenes, and faces."""
+by the classifiers for drawn scenes, and faces."""
 
-PAPER = ("sexually_explicit", "cyberbullying", "self_harm")
+PAPER_CATEGORIES = ("sexually_explicit", "cyberbullying", "self_harm")
 """Keys of the paper's three categories."""

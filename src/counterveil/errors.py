@@ -1,15 +1,16 @@
-"""Every error Counterveil raises on purpose.
+"""Errors that Counterveil raises on purpose.
 
 ```
 CounterveilError
-├── UsageError            the caller's mistake: a bad argument, name or file of settings
-├── ImageError            an input that is not an image this library will read
+├── UsageError            the caller's mistake: a bad argument, name or settings file
+│   └── InputTypeError        an input of a type that cannot be examined
+├── ImageError            a file that this library does not read
 │   ├── ImageTooLargeError    over a limit on bytes, pixels or frames
-│   └── ImageBrokenError      truncated, lying about itself, or not an image at all
+│   └── ImageBrokenError      truncated, inconsistent, or not an image
 ├── ModelError            a model that cannot be found, loaded or run
-│   └── UnsupportedModelError  a model the chosen method cannot serve
+│   └── UnsupportedModelError  a model that the chosen method does not support
 ├── MissingExtraError     an optional dependency that is not installed
-└── VerificationError     what was written is not what was checked
+└── VerificationError     the written file is not the verified one
 ```
 """
 
@@ -22,8 +23,12 @@ class UsageError(CounterveilError, ValueError):
     """The caller's mistake: a bad argument, name or settings file."""
 
 
+class InputTypeError(UsageError, TypeError):
+    """An input of a type that cannot be examined; the message names the accepted ones."""
+
+
 class ImageError(CounterveilError):
-    """An input that is not an image this library will read."""
+    """A file that this library does not read."""
 
 
 class ImageTooLargeError(ImageError):
@@ -31,7 +36,7 @@ class ImageTooLargeError(ImageError):
 
 
 class ImageBrokenError(ImageError):
-    """A file that is truncated, lies about itself, or is no image."""
+    """A file that is truncated, inconsistent, or not an image."""
 
 
 class ModelError(CounterveilError):
@@ -39,7 +44,7 @@ class ModelError(CounterveilError):
 
 
 class UnsupportedModelError(ModelError):
-    """A model that the chosen method cannot serve; the message names one that can."""
+    """A model that the chosen method does not support; the message names one that does."""
 
 
 class MissingExtraError(CounterveilError):
@@ -47,4 +52,18 @@ class MissingExtraError(CounterveilError):
 
 
 class VerificationError(CounterveilError):
-    """What was written is not what was checked."""
+    """The written file is not the verified one."""
+
+
+BOUNDARY_ERRORS = (Exception, SystemExit)
+"""Caught at the boundary of one image. Code behind a ``python:`` spec may call ``exit``, which
+must not end a batch; Ctrl-C (``KeyboardInterrupt``) must."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Message for a record. Our own errors say what to do; any other one is a fault."""
+    if isinstance(error, CounterveilError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"a plugged-in part tried to end the program (SystemExit: {error.code})"
+    return f"unexpected {type(error).__name__}: {error}; please report it"

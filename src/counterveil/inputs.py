@@ -1,4 +1,4 @@
-"""Files, folders and globs of the command line -> the list of inputs."""
+"""Files, folders and globs of the command line become the list of inputs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from pathlib import Path
 
 from counterveil.errors import UsageError
 
-LONGEST = 200
-"""Bytes of a stem at most: file systems allow names of 255, some of them fewer, and outputs add
-to the stem."""
+MAX_NAME_BYTES = 200
+"""Longest start of an output name: file systems allow 255 bytes or fewer, and suffixes follow."""
 
 
 @dataclass(frozen=True)
@@ -22,31 +21,31 @@ class Input:
     """One file to examine.
 
     Attributes:
-        path: where it is.
-        name: what the record calls it: its path below what was asked for.
-        stem: unique start of the names of its outputs.
+        path: of the file.
+        name: in the record: the path below the folder that was asked for.
+        output_name: unique start of the names of its output files.
     """
 
     path: Path
     name: str
-    stem: str
+    output_name: str
 
 
-def find(paths: Sequence[str], *, leave_out: Path | None = None) -> list[Input]:
-    """Every file asked for, once, in order.
+def find_inputs(paths: Sequence[str], *, exclude: Path | None = None) -> list[Input]:
+    """Every file that was asked for, once, in order.
 
-    A folder gives all files below it, whatever their extension: a file that turns out to be no
-    image gets a record that says so, rather than being passed over in silence. So does a link to
-    a folder, which is not followed, and a folder that cannot be read.
+    A folder gives all files below it, whatever their extension: a file that is not an image gets a
+    record that says so. The same holds for a link to a folder, which is not followed, and for a
+    folder that cannot be read.
 
     Args:
         paths: files, folders or globs (``**`` works).
-        leave_out: a folder whose files are not inputs, such as the results' own.
+        exclude: files in this folder are not inputs; the folder of the results, for example.
 
     Raises:
-        UsageError: a path does not exist, or nothing at all was found.
+        UsageError: a path does not exist, or no file was found.
     """
-    outside = None if leave_out is None else _real(leave_out)
+    outside = None if exclude is None else _real(exclude)
     found: dict[Path, tuple[Path, str]] = {}
     for text in paths:
         for path, name in _expand(text):
@@ -55,12 +54,12 @@ def find(paths: Sequence[str], *, leave_out: Path | None = None) -> list[Input]:
                 found.setdefault(path.absolute(), (path, name))
     if not found:
         raise UsageError(f"no file found in {', '.join(map(str, paths))}")
-    return _with_stems(list(found.values()))
+    return _with_output_names(list(found.values()))
 
 
 def _expand(text: str) -> Iterator[tuple[Path, str]]:
     path = Path(text)
-    # os.path answers where Path raises: a name that is too long is merely not there.
+    # os.path returns False where Path raises: a name that is too long does not exist.
     if os.path.isdir(text):  # noqa: PTH112
         for file in _below(path):
             yield file, file.relative_to(path).as_posix()
@@ -75,7 +74,7 @@ def _expand(text: str) -> Iterator[tuple[Path, str]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Every file below a folder, and what is left out: links to folders, unreadable folders."""
+    """Every file below a folder, and links to folders and unreadable folders: they get records."""
     unread: list[OSError] = []
     found = []
     for where, folders, files in os.walk(folder, onerror=unread.append):
@@ -86,12 +85,12 @@ def _below(folder: Path) -> list[Path]:
 
 
 def _real(path: Path) -> Path:
-    """Links resolved as far as can be; ``Path.resolve`` raises for one that leads to itself."""
+    """The path with links resolved; ``Path.resolve`` raises for a link to itself."""
     return Path(os.path.realpath(path))
 
 
-def _with_stems(files: list[tuple[Path, str]]) -> list[Input]:
-    """Outputs of ``a/x.png`` and ``b/X.jpg`` must not overwrite each other."""
+def _with_output_names(files: list[tuple[Path, str]]) -> list[Input]:
+    """Unique names: outputs of ``a/x.png`` and ``b/X.jpg`` must not overwrite each other."""
     stems = [_stem(path) for path, _ in files]
     shared = Counter(stem.casefold() for stem in stems)
     taken: set[str] = set()
@@ -107,11 +106,11 @@ def _with_stems(files: list[tuple[Path, str]]) -> list[Input]:
 
 
 def _stem(path: Path) -> str:
-    """The name without its ending; one that is too long is cut and told apart by a hash."""
+    """The name without its suffix; a name that is too long is cut and gets a hash."""
     data = os.fsencode(path.stem)
-    if len(data) <= LONGEST:
+    if len(data) <= MAX_NAME_BYTES:
         return path.stem
-    return f"{data[:LONGEST].decode('utf-8', 'ignore')}-{_tag(path)}"
+    return f"{data[:MAX_NAME_BYTES].decode('utf-8', 'ignore')}-{_tag(path)}"
 
 
 def _tag(path: Path) -> str:

@@ -1,206 +1,176 @@
-"""Names -> parts: the one place where a profile's words become a pipeline."""
+"""Built-in profiles, and the one place where names become parts of a pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
-from counterveil._device import check_device
-from counterveil._tables import check_names, read_table
-from counterveil.categories import CATEGORIES, PAPER, Category, read_toml
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category
+from counterveil.config import Config, make_config, read_config
 from counterveil.errors import ModelError, UsageError
-from counterveil.images import Limits
-from counterveil.pipeline import Pipeline
-from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
-from counterveil.segmentation import Segmentation
+from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
+from counterveil.registry import check_device
+from counterveil.segmentation import LoadsWeights
 from counterveil.types import AttributionMap, Image, Labels
 
-FINER = 1 / 28
-"""Side of the pieces a veil is given back by, as a part of the image's shorter side."""
+REFINEMENT_SIZE = 1 / 28
+"""Side of a refinement cell relative to the image's shorter side."""
 
-_WORDS = ("attribution", "segmentation", "search", "fill", "notice", "reasoner")
-_NUMBERS = (
-    "target",
-    "max_regions",
-    "max_evaluations",
-    "max_frames",
-    "max_bytes",
-    "max_pixels",
-    "side",
-)
-_SWITCHES = ("objects", "answers", "guided")
-_TABLES = ("guidance",)
-_KEYS = (*_WORDS, *_NUMBERS, *_SWITCHES, *_TABLES)
-
-_SCANS = 15
-"""Of the largest picture allowed, in a JPEG; a progressive one has some ten."""
+_SIGLIP = "zeroshot:google/siglip2-base-patch16-224#"
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Categories and methods under one name.
-
-    Attributes:
-        name: what records call it.
-        categories: what is watched for, each with its classifier's spec.
-        attribution: name in ``counterveil.attribution.ATTRIBUTIONS``.
-        segmentation: name in ``counterveil.segmentation.SEGMENTATIONS``.
-        search: name in ``counterveil.search.SEARCHES``.
-        fill: as ``counterveil.fills.fill`` reads it.
-        notice: a sentence for every record made under this profile.
-        reasoner: spec, as ``counterveil.reasoning.load`` reads it; empty: no rationale.
-        settings: how far the search goes.
-    """
-
-    name: str
-    categories: tuple[Category, ...]
-    attribution: str = "fullgrad"
-    segmentation: str = "bass"
-    search: str = "minimal"
-    fill: str = "black"
-    notice: str = ""
-    reasoner: str = ""
-    settings: Settings = field(default_factory=Settings)
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What a caller wants otherwise than the profile; ``None`` leaves it as it is."""
-
-    attribution: str | None = None
-    segmentation: str | None = None
-    search: str | None = None
-    fill: str | None = None
-    reasoner: str | None = None
-    target: float | None = None
-    max_regions: int | None = None
-    max_evaluations: int | None = None
-    max_frames: int | None = None
-    max_bytes: int | None = None
-    max_pixels: int | None = None
-    side: int | None = None
-    objects: bool | None = None
-    answers: bool | None = None
-    guided: bool | None = None
-    guidance: Mapping[str, float] | None = None
-
-    def given(self) -> dict[str, Any]:
-        """Only what is wanted otherwise."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
-
-
-_ZERO_SHOT = "zeroshot:google/siglip2-base-patch16-224#"
-
-
-def _hub(key: str, spec: str) -> Category:
+def _with_classifier(key: str, spec: str) -> Category:
     return replace(CATEGORIES[key], classifier=spec)
 
 
-PROFILES: Mapping[str, Profile] = MappingProxyType(
+PROFILES: Mapping[str, Config] = MappingProxyType(
     {
-        "proxy": Profile(
-            "proxy",
-            tuple(CATEGORIES[key] for key in PAPER),
-            notice="the proxy classifiers know drawn pictograms only; "
-            "their scores say nothing of photographs",
-            reasoner="proxy:scenes",
+        "pictograms": Config(
+            name="pictograms",
+            categories=tuple(CATEGORIES[key] for key in PAPER_CATEGORIES),
+            notice="the pictogram classifiers know drawn pictograms only; "
+            "their scores say nothing about photographs",
+            reasoner="pictograms:scenes",
         ),
-        "nudenet": Profile(
-            "nudenet",
-            (
-                replace(
-                    CATEGORIES["sexually_explicit"],
-                    classifier="nudenet:FEMALE_BREAST_EXPOSED+FEMALE_GENITALIA_EXPOSED+"
+        "nudenet": Config(
+            name="nudenet",
+            categories=(
+                _with_classifier(
+                    "sexually_explicit",
+                    "nudenet:FEMALE_BREAST_EXPOSED+FEMALE_GENITALIA_EXPOSED+"
                     "MALE_GENITALIA_EXPOSED+ANUS_EXPOSED+BUTTOCKS_EXPOSED",
                 ),
                 CATEGORIES["faces"],
             ),
             attribution="occlusion",
-            settings=Settings(target=0.05),
+            target=0.05,
         ),
-        "hub": Profile(
-            "hub",
-            (
-                _hub("sexually_explicit", "hub:Falconsai/nsfw_image_detection#nsfw"),
-                _hub(
+        "hub": Config(
+            name="hub",
+            categories=(
+                _with_classifier("sexually_explicit", "hub:Falconsai/nsfw_image_detection#nsfw"),
+                _with_classifier(
                     "cyberbullying",
-                    _ZERO_SHOT + "a rude hand gesture|a person pointing a weapon|"
+                    _SIGLIP + "a rude hand gesture|a person pointing a weapon|"
                     "a sign with an insult||a photo of people|a place|an object",
                 ),
-                _hub(
+                _with_classifier(
                     "self_harm",
-                    _ZERO_SHOT + "an injured forearm|a blade held to an arm|spilled pills||"
+                    _SIGLIP + "an injured forearm|a blade held to an arm|spilled pills||"
                     "a photo of people|a place|an object",
                 ),
             ),
             attribution="gradcam",
             notice="cyberbullying and self-harm are judged zero-shot by SigLIP 2: "
-            "measure it on data of your own before you rely on it",
+            "measure it on your own data before you rely on it",
         ),
     }
 )
 """The built-in profiles by name."""
 
 
-def profile(name: str) -> Profile:
-    """A built-in profile, or one read from a TOML file.
-
-    Raises:
-        UsageError: no such profile, or the file is not one.
-    """
-    if name in PROFILES:
-        return PROFILES[name]
-    if name.endswith(".toml"):
-        return _read(Path(name))
-    raise UsageError(
-        f"no profile is called {name!r}; choose one of {', '.join(PROFILES)}, or name a .toml file"
-    )
-
-
-def from_profile(
-    name: str | Profile, *, overrides: Overrides | None = None, device: str = "cpu"
-) -> Pipeline:
-    """The pipeline of a profile. A profile never falls back to another.
+def find_profile(name: str, **options: Any) -> Config:
+    """The configuration of a profile, with some options changed.
 
     Args:
-        name: ``proxy`` (drawn scenes only), ``nudenet`` (photographs, offline), ``hub``
-            (photographs, downloads on first use), a ``.toml`` file, or a ``Profile``.
-        overrides: what is wanted otherwise.
-        device: where the models run, as torch names it.
+        name: a built-in profile, or a ``.toml`` file.
+        options: fields of :class:`~counterveil.config.Config` that replace the profile's.
 
     Raises:
-        UsageError: a name is unknown, the device is not there, or a setting needs another one.
-        ModelError: a classifier, the reasoner or a segmentation's model cannot be loaded.
-        MissingExtraError: a classifier needs an extra that is not installed.
+        UsageError: no such profile, the file is wrong, or an option is wrong.
     """
-    chosen = name if isinstance(name, Profile) else profile(name)
-    chosen = with_overrides(chosen, overrides or Overrides())
-    _check_together(chosen)
-    check_device(device)
-    used = methods(chosen, device=device)
-    _check_weights(used.segmentation)
-    watches = [
-        CategoryClassifier(c, _loaded(classifiers, c.classifier, device)) for c in chosen.categories
-    ]
+    if name in PROFILES:
+        base = PROFILES[name]
+    elif name.endswith(".toml"):
+        base = read_config(Path(name))
+    else:
+        raise UsageError(
+            f"no profile is called {name!r}; choose one of {', '.join(PROFILES)}, "
+            "or name a .toml file"
+        )
+    return make_config(base, **options) if options else base
+
+
+def load(profile: str | Config = "pictograms", **options: Any) -> Pipeline:
+    """Load a pipeline that examines images.
+
+    A profile never falls back to another one.
+
+    Args:
+        profile: ``pictograms`` (drawn scenes only), ``nudenet`` (photographs, offline), ``hub``
+            (photographs, downloads models on first use), a ``.toml`` file, or a
+            :class:`~counterveil.config.Config`.
+        options: fields of :class:`~counterveil.config.Config` that replace the profile's, such as
+            ``target=0.5`` or ``search="greedy"``.
+
+    Raises:
+        UsageError: a name or an option is wrong, or the device cannot be used here.
+        ModelError: a classifier, the reasoner or the segmentation's model cannot be loaded.
+        MissingExtraError: a model needs an extra that is not installed.
+
+    Example:
+        >>> import counterveil
+        >>> pipeline = counterveil.load("pictograms", target=0.5, reasoner="")
+        >>> pipeline.config.target
+        0.5
+    """
+    if isinstance(profile, Config):
+        config = make_config(profile, **options) if options else profile
+    else:
+        config = find_profile(profile, **options)
+    check_device(config.device)
+    components = make_components(config)
+    _load_weights_early(components)
     return Pipeline(
-        watches,
-        used,
-        settings=chosen.settings,
-        profile=chosen.name,
-        notice=chosen.notice,
-        reasoner=_loaded(reasoning, chosen.reasoner, device) if chosen.reasoner else None,
+        [
+            CategoryClassifier(
+                category, _load_model(classifiers, category.classifier, config.device)
+            )
+            for category in config.categories
+        ],
+        components,
+        config=config,
+        reasoner=_load_model(reasoning, config.reasoner, config.device)
+        if config.reasoner
+        else None,
     )
 
 
-def _loaded(room: ModuleType, spec: str, device: str) -> Any:
-    """What a room loads; code that a ``python:`` spec names may try to end the program."""
+def make_components(config: Config) -> Components:
+    """The methods that a configuration names; SAM runs on the configured device."""
+    options = {"device": config.device} if config.segmentation == "sam" else {}
+    return Components(
+        attribution=NamedMethod(config.attribution, attribution.make(config.attribution)),
+        black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
+        segmentation=NamedMethod(
+            config.segmentation, segmentation.make(config.segmentation, **options)
+        ),
+        refinement=refinement_labels if config.search == "minimal" else None,
+        search=NamedMethod(config.search, search.make(config.search)),
+        fill=fills.fill(config.fill),
+    )
+
+
+def refinement_labels(
+    image: Image,
+    *,
+    guidance: AttributionMap | None = None,
+    rng: np.random.Generator | None = None,
+) -> Labels:
+    """Small BASS cells, ``(H, W)``; their size follows the image's, so any image gets as many."""
+    # At least 4 pixels: BASS needs a few pixels to estimate a colour.
+    size = max(4, round(min(image.shape[:2]) * REFINEMENT_SIZE))
+    return segmentation.make("bass", size=size)(image, guidance=guidance, rng=rng)
+
+
+def _load_model(room: ModuleType, spec: str, device: str) -> Any:
+    """A model by its spec. Code behind a ``python:`` spec may try to end the program."""
     try:
         return room.load(spec, device=device)
     except SystemExit as error:
@@ -209,114 +179,7 @@ def _loaded(room: ModuleType, spec: str, device: str) -> Any:
         ) from error
 
 
-def _check_together(chosen: Profile) -> None:
-    """Refuse settings that would do nothing without another one."""
-    settings = chosen.settings
-    asks = {"veiling for answers": settings.answers, "guidance": settings.guidance is not None}
-    for what, wanted in asks.items():
-        if wanted and not chosen.reasoner:
-            raise UsageError(f"{what} needs a reasoner, and none is named; see --reasoner")
-    known = [category.key for category in chosen.categories]
-    for key in settings.guidance or {}:
-        if key not in known:
-            raise UsageError(f"guidance for {key!r}: the categories here are {', '.join(known)}")
-
-
-def _check_weights(segmentation: Named[Segmentation]) -> None:
-    """Load a segmentation's checkpoint now, rather than fail on every image."""
-    if segmentation.name == "sam":
-        cast(Any, segmentation.method)._loaded  # noqa: B018
-
-
-def methods(chosen: Profile, *, device: str = "cpu") -> Components:
-    """The methods that a profile names; a segmentation with a network runs on the device."""
-    options = {"device": device} if chosen.segmentation == "sam" else {}
-    return Components(
-        attribution=Named(chosen.attribution, attribution.make(chosen.attribution)),
-        black_box=Named("occlusion", attribution.make("occlusion")),
-        segmentation=Named(chosen.segmentation, segmentation.make(chosen.segmentation, **options)),
-        refinement_labels=_finer if chosen.search == "minimal" else None,
-        search=Named(chosen.search, search.make(chosen.search)),
-        fill=fills.fill(chosen.fill),
-    )
-
-
-def _finer(
-    image: Image, *, guidance: AttributionMap | None = None, rng: np.random.Generator | None = None
-) -> Labels:
-    """The partition that veils are given back by; as fine, relative to it, on any image."""
-    size = max(4, round(min(image.shape[:2]) * FINER))
-    return segmentation.make("bass", size=size)(image, guidance=guidance, rng=rng)
-
-
-def with_overrides(chosen: Profile, overrides: Overrides) -> Profile:
-    """The profile with what the caller wants otherwise."""
-    given = overrides.given()
-    words = {name: value for name, value in given.items() if name in _WORDS}
-    return replace(chosen, **words, settings=_settings(chosen.settings, given))
-
-
-def _settings(settings: Settings, given: Mapping[str, Any]) -> Settings:
-    budget = replace(
-        settings.budget,
-        regions=given.get("max_regions", settings.budget.regions),
-        evaluations=given.get("max_evaluations", settings.budget.evaluations),
-    )
-    return replace(
-        settings,
-        target=given.get("target", settings.target),
-        side=given.get("side", settings.side),
-        objects=given.get("objects", settings.objects),
-        answers=given.get("answers", settings.answers),
-        guided=given.get("guided", settings.guided),
-        guidance=given.get("guidance", settings.guidance),
-        budget=budget,
-        limits=_limits(settings.limits, given),
-    )
-
-
-def _limits(limits: Limits, given: Mapping[str, Any]) -> Limits:
-    """The limits, those on a whole file raised with what one frame may have."""
-    pixels = given.get("max_pixels", limits.pixels)
-    return replace(
-        limits,
-        bytes=given.get("max_bytes", limits.bytes),
-        frames=given.get("max_frames", limits.frames),
-        pixels=pixels,
-        total_pixels=max(limits.total_pixels, pixels),
-        scan_pixels=max(limits.scan_pixels, _SCANS * pixels),
-    )
-
-
-def _read(path: Path) -> Profile:
-    categories = read_toml(path, beside=_KEYS)
-    values = {k: v for k, v in read_table(path).items() if k != "category"}
-    check_names(values, _KEYS)
-    _check_kinds(values, path)
-    words = {name: value for name, value in values.items() if name in _WORDS}
-    base = Profile(path.stem, categories)
-    return replace(base, **words, settings=_settings(base.settings, values))
-
-
-def _check_kinds(values: Mapping[str, Any], path: Path) -> None:
-    for name, value in values.items():
-        if name in _WORDS:
-            fits, wanted = isinstance(value, str), "a string"
-        elif name in _SWITCHES:
-            fits, wanted = isinstance(value, bool), "true or false"
-        elif name == "target":
-            fits, wanted = _is_number(value) and 0 < value <= 1, "a number above 0 and at most 1"
-        elif name in _TABLES:
-            fits = isinstance(value, Mapping) and all(
-                _is_number(number) and 0 <= number <= 1 for number in value.values()
-            )
-            wanted = "a table of categories, each with a number from 0 to 1"
-        else:
-            fits = isinstance(value, int) and not isinstance(value, bool) and value > 0
-            wanted = "a whole number above 0"
-        if not fits:
-            raise UsageError(f"{path}: key {name!r} must be {wanted}, got {value!r}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _load_weights_early(components: Components) -> None:
+    """A missing checkpoint is one error now, not one error for each image later."""
+    if isinstance(components.segmentation.method, LoadsWeights):
+        components.segmentation.method.load()

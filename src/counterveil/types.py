@@ -69,7 +69,7 @@ class ModelInfo:
     """Which model spoke: its spec, its version, and the hash of its weights.
 
     Attributes:
-        name: the spec it was made from, such as ``"proxy:self_harm"``.
+        name: the spec it was made from, such as ``"pictograms:self_harm"``.
         version: of the weights or of the library that ships them.
         sha256: of the weights' bytes; empty where there are none to hash (a remote API).
     """
@@ -131,35 +131,22 @@ class GradientClassifier(Classifier, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Budget:
-    """How far a search may go.
-
-    Attributes:
-        regions: most regions veiled at once (the paper: 10).
-        evaluations: most images scored for one counterfactual.
-    """
-
-    regions: int = 10
-    evaluations: int = 512
-
-
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search found.
+    """The outcome of a search.
 
     Attributes:
-        outcome: ``found`` when the veiled image scores below the target, ``not_found`` when
-            the budget ended first, ``not_needed`` when the image was below it unveiled.
-        mask: pixels veiled; for ``not_found``, the best attempt.
-        regions: indices of the veiled regions, most important first.
-        depth: regions on the prefix at which the decision first flipped (the paper's depth);
-            0 when not needed, the number tried when not found.
-        regions_total: regions of the partition.
-        score_before: P(unsafe) of the image as it came.
+        outcome: ``found``: the veiled image scores below ``target``; ``not_found``: the budget
+            ended first; ``not_needed``: the image scores below the threshold as it is.
+        mask: ``True`` = veiled; the best attempt for ``not_found``.
+        regions: numbers of the veiled regions, most important first.
+        depth: length of the shortest prefix that flipped the decision (the paper's depth);
+            0 when not needed, the number of prefixes tried when not found.
+        regions_total: number of regions of the partition.
+        score_before: P(unsafe) of the image without a mask.
         score_after: P(unsafe) of the image under ``mask``.
-        irreducible: no single veiled region (or finer cell, where the search went finer) can
-            be given back without the score reaching the target again.
+        irreducible: no single veiled region (or cell of the refinement labels, where those
+            were used) can be removed such that the score stays below ``target``.
         evaluations: images scored.
         target: the score that the veiled image had to stay below.
     """
@@ -177,5 +164,5 @@ class SearchResult:
 
     @property
     def area_fraction(self) -> float:
-        """Veiled part of the image, in ``[0, 1]``."""
+        """Veiled share of the image, in ``[0, 1]``."""
         return float(self.mask.mean())

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from counterveil.classifiers._torchvision import import_torchvision
-from counterveil.classifiers.base import InputSpec, TorchClassifier
+from counterveil.classifiers.architectures import import_torchvision
+from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
 from counterveil.types import ModelInfo
 
 torchvision = import_torchvision()  # before transformers and pytorch-grad-cam, which import it
@@ -20,7 +20,7 @@ SPEC = InputSpec(height=EDGE, width=EDGE)
 
 
 class Logits(nn.Module):
-    """A transformers model, returning its logits as they are."""
+    """A transformers model that returns its logits tensor."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Logits(nn.Module):
 
 
 class BlackBox:
-    """Scores by brightness; nothing to look into."""
+    """Scores by brightness, without a module."""
 
     info = ModelInfo("black-box")
 
@@ -39,8 +39,8 @@ class BlackBox:
         return images.reshape(len(images), -1).mean(axis=1) / 255
 
 
-def shaken(module: nn.Module, seed: int = 0) -> nn.Module:
-    """The module, its batch norms no longer the identity and its biases no longer zero."""
+def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module with random batch norms and biases instead of identities and zeros."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         noise = torch.rand(tensor.shape, generator=generator)
@@ -53,7 +53,7 @@ def shaken(module: nn.Module, seed: int = 0) -> nn.Module:
     return module.eval()
 
 
-def plain_convnet() -> nn.Module:
+def convnet() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1),
         nn.BatchNorm2d(8),
@@ -111,48 +111,48 @@ def torchvision_vit() -> nn.Module:
         mlp_dim=32,
         num_classes=3,
     )
-    nn.init.normal_(vit.heads[0].weight)  # as torchvision makes it, the head is zero
+    nn.init.normal_(vit.heads[0].weight)  # torchvision initialises the head with zeros
     return vit
 
 
 NETS: dict[str, Callable[[], nn.Module]] = {
-    "plain_convnet": plain_convnet,
+    "convnet": convnet,
     "resnet": resnet,
     "hf_resnet": hf_resnet,
     "hf_vit": hf_vit,
     "torchvision_vit": torchvision_vit,
 }
-CONVNETS = ("plain_convnet", "resnet", "hf_resnet")
+CONVNETS = ("convnet", "resnet", "hf_resnet")
 VITS = ("hf_vit", "torchvision_vit")
 
 
 def net(name: str, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return shaken(NETS[name](), seed)
+        return randomised(NETS[name](), seed)
 
 
 def classifier(module: nn.Module, **options: Any) -> TorchClassifier:
-    return TorchClassifier(module, info=ModelInfo("net"), spec=SPEC, **options)
+    return TorchClassifier(module, info=ModelInfo("net"), input_spec=SPEC, **options)
 
 
-def picture(height: int = EDGE, width: int = EDGE, seed: int = 0) -> np.ndarray:
+def random_image(height: int = EDGE, width: int = EDGE, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def quadrants(height: int = EDGE, width: int = EDGE) -> np.ndarray:
-    """Labels 0..3, a quarter each."""
+    """Labels 0..3, one per quadrant."""
     rows = np.arange(height)[:, None] >= height // 2
     columns = np.arange(width)[None] >= width // 2
     return (2 * rows + columns).astype(np.int32)
 
 
-def black(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
+def black_fill(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return np.where(masks[..., None], np.uint8(0), image[None])
 
 
-def unit(attribution_map: np.ndarray) -> np.ndarray:
-    """Min-max, as pytorch-grad-cam leaves its maps."""
+def min_max(attribution_map: np.ndarray) -> np.ndarray:
+    """Scaled to [0, 1], as pytorch-grad-cam scales its maps."""
     return (attribution_map - attribution_map.min()) / (
         attribution_map.max() - attribution_map.min()
     )

@@ -6,12 +6,10 @@ import torch
 from torch import nn
 
 from counterveil.attribution import make
-from counterveil.attribution.ablationcam import AblationCam
-from counterveil.attribution.base import resized
-from counterveil.attribution.gradcam import GradCam
-from counterveil.attribution.gradcam_plusplus import GradCamPlusPlus
-from counterveil.attribution.layers import tensor_of, to_grid
-from counterveil.attribution.tail import Tail
+from counterveil.attribution.base import resize_maps
+from counterveil.attribution.cams import AblationCam, GradCam, GradCamPlusPlus
+from counterveil.attribution.layers import output_tensor, to_grid
+from counterveil.attribution.partial_forward import PartialForward
 from counterveil.errors import UnsupportedModelError
 from tests.attribution import nets
 
@@ -43,8 +41,8 @@ def theirs(method, module, layer, inputs, index):
     return cam(inputs, [ClassifierOutputTarget(index)])[0]
 
 
-def agreeing_target(classifier, inputs):
-    """A logit that is positive, so that a map for it exists and Ablation-CAM has no sign flip."""
+def largest_logit(classifier, inputs):
+    """Index of the largest logit: it has a map, and Ablation-CAM no sign flip."""
     with torch.no_grad():
         return int(classifier.module(inputs)[0].argmax())
 
@@ -60,50 +58,50 @@ def test_agrees_with_pytorch_grad_cam(method, name):
     for layer in module.modules():
         if isinstance(layer, nn.Linear) and layer.out_features == 3:
             layer.weight.data *= 300  # gradients that drown their epsilon
-    image, probe = nets.picture(), nets.classifier(module)
+    image, probe = nets.random_image(), nets.classifier(module)
     inputs = probe.to_input(image[None])
-    index = agreeing_target(probe, inputs)
-    ours = make(method)(nets.classifier(module, unsafe=(index,)), image)
+    index = largest_logit(probe, inputs)
+    ours = make(method)(nets.classifier(module, unsafe_indices=(index,)), image)
     assert ours.max() > 0
     expected = theirs(method, module, LAYERS[name], inputs, index)
-    np.testing.assert_allclose(nets.unit(ours), expected, atol=5e-3)
+    np.testing.assert_allclose(nets.min_max(ours), expected, atol=5e-3)
 
 
-def test_ablation_agrees_with_pytorch_grad_cam_where_they_follow_the_paper():
+def test_ablation_agrees_with_pytorch_grad_cam_on_positive_logits():
     module = nets.net("hf_resnet")
     module.model.classifier[1].bias.data.fill_(
         5
-    )  # positive logits: theirs turns the map around for others
-    inputs = nets.classifier(module).to_input(nets.picture()[None])
-    index = agreeing_target(nets.classifier(module), inputs)
-    ours = AblationCam()(nets.classifier(module, unsafe=(index,)), nets.picture())
+    )  # positive logits: theirs inverts the map of negative ones
+    inputs = nets.classifier(module).to_input(nets.random_image()[None])
+    index = largest_logit(nets.classifier(module), inputs)
+    ours = AblationCam()(nets.classifier(module, unsafe_indices=(index,)), nets.random_image())
     expected = theirs("ablationcam", module, LAYERS["hf_resnet"], inputs, index)
-    np.testing.assert_allclose(nets.unit(ours), expected, atol=5e-3)
+    np.testing.assert_allclose(nets.min_max(ours), expected, atol=5e-3)
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "xgradcam", "ablationcam"])
-def test_a_layer_that_is_changed_in_place_is_read_before(method):
+def test_a_layer_is_read_before_it_is_changed_in_place(method):
     maps = []
     for inplace in (True, False):
-        module = nets.net("plain_convnet")
+        module = nets.net("convnet")
         module[2].inplace = inplace
-        maps.append(make(method, layer="1")(nets.classifier(module), nets.picture()))
+        maps.append(make(method, layer="1")(nets.classifier(module), nets.random_image()))
     assert maps[0].max() > 0
     np.testing.assert_allclose(*maps, rtol=1e-5)
 
 
-def test_gradcam_plusplus_does_not_depend_on_an_epsilon():
-    """A head a thousand times smaller leaves alpha as the formula has it."""
+def test_gradcam_plusplus_is_exact_for_small_gradients():
+    """Alpha equals the formula, although the gradients are tiny."""
     gradient = torch.tensor([[[[1e-6, -2e-6], [3e-6, 0.0]]]], dtype=torch.float64)
     activation = torch.tensor([[[[1.0, 0.0], [2.0, 5.0]]]], dtype=torch.float64)
     alpha = gradient**2 / (2 * gradient**2 + activation.sum() * gradient**3)
     expected = (torch.nan_to_num(alpha) * gradient.relu()).sum((2, 3))
-    found = GradCamPlusPlus().weigh(activation, gradient)
+    found = GradCamPlusPlus()._channel_weights(activation, gradient)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
 
 
 def brute_force(classifier, layer, image):
-    """One whole forward a channel, the layer's output changed by a hook."""
+    """One whole forward per channel, with the layer's output changed by a hook."""
     module = classifier.module
     inputs = classifier.to_input(image[None])
     size = tuple(inputs.shape[-2:])
@@ -112,7 +110,7 @@ def brute_force(classifier, layer, image):
     @torch.no_grad()
     def value_without(channel):
         def ablate(_layer, _inputs, output):
-            first = tensor_of(output).clone()
+            first = output_tensor(output).clone()
             grids.append(to_grid(layer, first, size).clone())
             to_grid(layer, first, size)[:, channel] = 0
             return (first, *output[1:]) if isinstance(output, tuple) else first
@@ -134,7 +132,7 @@ def brute_force(classifier, layer, image):
     [
         ("resnet", "layer2"),
         ("resnet", "layer3.0.bn2"),  # something is added to it in place
-        ("plain_convnet", "1"),  # an in-place ReLU follows
+        ("convnet", "1"),  # an in-place ReLU follows
         ("hf_resnet", "model.resnet.encoder.stages.1"),
         ("hf_resnet", "model.resnet.encoder.stages.1.layers.0.shortcut"),
         ("hf_vit", "model.vit.layers.0.layernorm_before"),
@@ -143,25 +141,27 @@ def brute_force(classifier, layer, image):
     ],
 )
 @pytest.mark.parametrize("unsafe", [(0,), (1, 2)])
-def test_ablation_is_what_whole_forwards_give(name, layer, unsafe):
+def test_ablation_equals_whole_forwards(name, layer, unsafe):
     module = nets.net(name)
-    classifier, image = nets.classifier(module, unsafe=unsafe), nets.picture()
+    classifier, image = nets.classifier(module, unsafe_indices=unsafe), nets.random_image()
     found = module.get_submodule(layer)
     expected = brute_force(classifier, found, image)
-    attribution = AblationCam(layer=layer, batch=24)
+    attribution = AblationCam(layer=layer, batch_size=24)
     inputs = classifier.to_input(image[None])
     attribution_map = attribution._maps(classifier, inputs)[0].numpy()
     np.testing.assert_allclose(attribution_map, expected, atol=1e-3 * max(expected.max(), 1e-6))
 
 
 def test_ablation_keeps_its_sign_for_negative_targets():
-    module, image = nets.net("resnet"), nets.picture()
+    module, image = nets.net("resnet"), nets.random_image()
     module.fc.bias.data.zero_()
-    index = agreeing_target(nets.classifier(module), nets.classifier(module).to_input(image[None]))
+    index = largest_logit(nets.classifier(module), nets.classifier(module).to_input(image[None]))
     maps = []
     for bias in (50.0, -50.0):
         module.fc.bias.data.fill_(bias)
-        maps.append(nets.unit(AblationCam()(nets.classifier(module, unsafe=(index,)), image)))
+        maps.append(
+            nets.min_max(AblationCam()(nets.classifier(module, unsafe_indices=(index,)), image))
+        )
     np.testing.assert_allclose(maps[0], maps[1], atol=1e-3)
 
 
@@ -180,24 +180,24 @@ def with_counter(cls=nn.Sequential):
     return cls(body, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(5, 2)), front, back
 
 
-def test_ablation_runs_only_what_lies_behind():
+def test_ablation_runs_only_the_layers_behind():
     module, front, back = with_counter()
-    attribution = AblationCam(layer="0.1", batch=4)
-    attribution(nets.classifier(module), nets.picture())
+    attribution = AblationCam(layer="0.1", batch_size=4)
+    attribution(nets.classifier(module), nets.random_image())
     assert front.images == 1
-    assert back.images == 1 + 2 + 6  # recorded, tried, and once a channel
+    assert back.images == 1 + 2 + 6  # recorded, tested, and once per channel
 
 
-def test_ablation_at_a_pooled_layer_runs_nothing_again():
+def test_ablation_before_a_pooled_head_needs_no_more_forwards():
     module = nets.net("resnet")
     heads = []
     module.fc.register_forward_hook(lambda _layer, _inputs, output: heads.append(len(output)))
-    AblationCam()(nets.classifier(module), nets.picture())
-    assert sum(heads) <= 3  # recorded, and the tail tried once, for 512 channels
+    AblationCam()(nets.classifier(module), nets.random_image())
+    assert sum(heads) <= 3  # recorded, and tested once, for 512 channels
 
 
 class Skip(nn.Module):
-    """Changes in place what it keeps for later."""
+    """Changes in place an output that it uses later."""
 
     def __init__(self):
         super().__init__()
@@ -211,19 +211,19 @@ class Skip(nn.Module):
         return self.head((self.layer(kept) * kept).amax((2, 3)))
 
 
-def test_what_the_front_kept_stays_as_it_was():
+def test_outputs_of_the_front_are_not_changed_in_place():
     module = Skip()
-    classifier, image = nets.classifier(module), nets.picture()
-    attribution_map = AblationCam(layer="layer", batch=1).maps(classifier, image[None])[0]
+    classifier, image = nets.classifier(module), nets.random_image()
+    attribution_map = AblationCam(layer="layer", batch_size=1).maps(classifier, image[None])[0]
     assert module.front.images == 1
     expected = torch.from_numpy(brute_force(classifier, module.layer, image))
-    expected = resized(expected[None], (nets.EDGE, nets.EDGE))[0].numpy()
+    expected = resize_maps(expected[None], (nets.EDGE, nets.EDGE))[0].numpy()
     np.testing.assert_allclose(attribution_map, expected, rtol=1e-4, atol=1e-5)
     assert attribution_map.max() > 0
 
 
 class BatchReader(nn.Sequential):
-    """Remembers the batch's size from the front, as code in the wild does."""
+    """Reads the batch size at the front."""
 
     def forward(self, pixels):
         size = pixels.shape[0]
@@ -234,10 +234,10 @@ class BatchReader(nn.Sequential):
 def test_ablation_falls_back_to_whole_forwards():
     module, front, _ = with_counter(BatchReader)
     plain, *_ = with_counter()
-    attribution = AblationCam(layer="0.1", batch=4)
-    attribution_map = attribution(nets.classifier(module), nets.picture())
+    attribution = AblationCam(layer="0.1", batch_size=4)
+    attribution_map = attribution(nets.classifier(module), nets.random_image())
     assert front.images > 1
-    expected = attribution(nets.classifier(plain), nets.picture())
+    expected = attribution(nets.classifier(plain), nets.random_image())
     np.testing.assert_allclose(attribution_map, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -245,22 +245,22 @@ def test_a_layer_that_runs_twice_cannot_be_ablated():
     relu = nn.ReLU()
     module = nn.Sequential(nn.Conv2d(3, 4, 3), relu, nn.Conv2d(4, 4, 3), relu, nn.Flatten())
     with pytest.raises(UnsupportedModelError, match=r"more than once.*'occlusion'"):
-        AblationCam(layer="1")(nets.classifier(module), nets.picture())
+        AblationCam(layer="1")(nets.classifier(module), nets.random_image())
 
 
-def test_a_layer_that_did_not_run_is_named_as_the_cause():
-    module = nets.net("plain_convnet")
+def test_a_layer_that_did_not_run_is_an_error():
+    module = nets.net("convnet")
     module.add_module("unused", nn.Identity())
     module.forward = lambda pixels: nn.Sequential(*list(module)[:-1])(pixels)
     for method in (GradCam, AblationCam):
         with pytest.raises(UnsupportedModelError, match=r"took no part.*'occlusion'"):
-            method(layer="unused")(nets.classifier(module), nets.picture())
+            method(layer="unused")(nets.classifier(module), nets.random_image())
 
 
-def test_tail_gives_the_recorded_logits_back():
+def test_a_partial_forward_reproduces_the_recorded_logits():
     module = nets.net("resnet")
-    inputs = nets.classifier(module).to_input(nets.picture()[None])
-    tail = Tail(module, module.layer3, inputs)
-    torch.testing.assert_close(tail.run(tail.activation), tail.logits)
-    assert tail.pooled_head() is None
-    assert Tail(module, module.layer4, inputs).pooled_head() is module.fc
+    inputs = nets.classifier(module).to_input(nets.random_image()[None])
+    forward = PartialForward(module, module.layer3, inputs)
+    torch.testing.assert_close(forward.run(forward.activation), forward.logits)
+    assert forward.pooled_head() is None
+    assert PartialForward(module, module.layer4, inputs).pooled_head() is module.fc

@@ -13,11 +13,11 @@ from tests.attribution.nets import torchvision
 
 
 class OwnBatchNorm(nn.BatchNorm2d):
-    """A subclass, as other libraries have them."""
+    """A subclass, as in other libraries."""
 
 
 def exotic_convnet():
-    """Biases that are easily missed: subclasses, frozen statistics, clipping, reuse."""
+    """Biases that are easily missed: subclasses, frozen statistics, clipping, shared layers."""
     frozen = torchvision.ops.misc.FrozenBatchNorm2d(8)
     shared = nn.Conv2d(8, 8, 3, padding=1)
     return nn.Sequential(
@@ -57,7 +57,7 @@ def second(logits):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_completeness(name, seed):
     torch.manual_seed(seed)
-    module = nets.shaken(FACTORIES[name](), seed).double()
+    module = nets.randomised(FACTORIES[name](), seed).double()
     inputs = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     check = full_gradients(module, inputs, second, lambda term: None)
     with torch.no_grad():
@@ -75,7 +75,7 @@ def test_completeness_fails_without_the_implicit_biases():
 
 
 def transcribed(module, inputs, index):
-    """Equation 4, written down as it stands: each layer's channels resized, one by one."""
+    """Equation 4 written literally: each channel of each layer resized separately."""
     leaf = inputs.clone().requires_grad_()
     seen = []
     handles = [
@@ -103,7 +103,7 @@ def transcribed(module, inputs, index):
     return total[0].numpy()
 
 
-def test_map_is_the_papers_formula():
+def test_map_equals_the_papers_formula():
     torch.manual_seed(0)
     module = nn.Sequential(  # nothing in place, so that the transcription can stay simple
         nn.Conv2d(3, 8, 5, stride=2),
@@ -116,19 +116,19 @@ def test_map_is_the_papers_formula():
         nn.Flatten(),
         nn.Linear(108, 3),
     )
-    classifier = nets.classifier(nets.shaken(module))
-    image = nets.picture()
+    classifier = nets.classifier(nets.randomised(module))
+    image = nets.random_image()
     expected = transcribed(module, classifier.to_input(image[None]), 1)
     np.testing.assert_allclose(FullGrad()(classifier, image), expected, rtol=1e-3, atol=1e-3)
 
 
-def test_theirs_differs_by_normalising_each_channel():
+def test_pytorch_grad_cam_differs_by_normalising_each_channel():
     """With their per-channel min-max in place of psi, the same terms give their map."""
     from pytorch_grad_cam import FullGrad as TheirFullGrad
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     module = nets.net("resnet")
-    inputs = nets.classifier(module).to_input(nets.picture()[None])
+    inputs = nets.classifier(module).to_input(nets.random_image()[None])
     theirs = TheirFullGrad(module, [])(inputs, [ClassifierOutputTarget(1)])[0]
     maps = []
 
@@ -140,8 +140,8 @@ def test_theirs_differs_by_normalising_each_channel():
         maps.append(resized.sum(1)[0].numpy())
 
     full_gradients(module, inputs, second, per_channel)
-    np.testing.assert_allclose(nets.unit(sum(maps)), theirs, atol=2e-3)
-    ours = nets.unit(FullGrad()(nets.classifier(module), nets.picture()))
+    np.testing.assert_allclose(nets.min_max(sum(maps)), theirs, atol=2e-3)
+    ours = nets.min_max(FullGrad()(nets.classifier(module), nets.random_image()))
     assert np.abs(ours - theirs).max() > 0.05
 
 
@@ -170,13 +170,13 @@ def test_one_forward_and_one_backward():
         def forward(self, x):
             return Counted.apply(x)
 
-    module = nn.Sequential(Front(), nets.net("plain_convnet"))
-    FullGrad()(nets.classifier(module), nets.picture())
+    module = nn.Sequential(Front(), nets.net("convnet"))
+    FullGrad()(nets.classifier(module), nets.random_image())
     assert counts == {"forward": 1, "backward": 1}
 
 
 class Functional(nn.Module):
-    """Bent where no layer's name tells."""
+    """A smooth activation that no layer's name shows."""
 
     def __init__(self):
         super().__init__()
@@ -192,17 +192,17 @@ class Functional(nn.Module):
     [
         (lambda: nets.net("hf_vit"), r"\(it has .*GELU.*\)"),
         (lambda: nets.net("torchvision_vit"), r"\(it has LayerNorm.*\)"),
-        (lambda: nets.shaken(Functional()), r"miss its output by \d+%;"),
+        (lambda: nets.randomised(Functional()), r"miss its output by \d+%;"),
     ],
 )
 def test_a_network_that_is_not_piecewise_linear_is_refused(make, cause):
     torch.manual_seed(0)
     with pytest.raises(UnsupportedModelError, match=cause) as caught:
-        FullGrad()(nets.classifier(make()), nets.picture())
+        FullGrad()(nets.classifier(make()), nets.random_image())
     assert "use 'gradcam', or 'occlusion'" in str(caught.value)
 
 
-def test_windows_folded_into_the_batch_are_refused():
+def test_windowed_attention_is_refused():
     from transformers import SwinConfig, SwinForImageClassification
 
     config = SwinConfig(
@@ -210,7 +210,7 @@ def test_windows_folded_into_the_batch_are_refused():
     )
     swin = nets.classifier(nets.Logits(SwinForImageClassification(config).eval()))
     with pytest.raises(UnsupportedModelError, match="use 'gradcam', or 'occlusion'"):
-        FullGrad()(swin, nets.picture())
+        FullGrad()(swin, nets.random_image())
 
 
 def test_finds_the_red_square():

@@ -10,7 +10,7 @@ from tests.attribution import nets
 
 
 class RedShare:
-    """P = share of the red channel that is lit, less a quarter of the blue."""
+    """P = mean of the red channel minus a quarter of the blue one."""
 
     info = ModelInfo("red")
 
@@ -26,21 +26,23 @@ class RedShare:
 def scene():
     image = np.zeros((8, 8, 3), np.uint8)
     image[:4, :4, 0] = 255  # quadrant 0 is red: P = 0.25
-    image[4:, 4:, 2] = 255  # quadrant 3 is blue: it takes 0.0625 off
+    image[4:, 4:, 2] = 255  # quadrant 3 is blue: P falls by 0.0625
     return image
 
 
-def test_is_the_confidence_lost():
-    attribution_map = Occlusion()(RedShare(), scene(), labels=nets.quadrants(8, 8), fill=nets.black)
+def test_map_is_the_loss_of_confidence():
+    attribution_map = Occlusion()(
+        RedShare(), scene(), labels=nets.quadrants(8, 8), fill=nets.black_fill
+    )
     assert attribution_map.dtype == np.float32
     assert np.allclose(attribution_map[:4, :4], 0.25 - 0.0625)
     assert (attribution_map[4:] == 0).all()  # hiding the blue raises the score: no negative values
     assert (attribution_map[:, 4:] == 0).all()
 
 
-def test_labels_below_zero_are_never_hidden():
+def test_negative_labels_are_never_hidden():
     labels = nets.quadrants(8, 8) - 1  # the red quadrant is now -1
-    attribution_map = Occlusion()(RedShare(), scene(), labels=labels, fill=nets.black)
+    attribution_map = Occlusion()(RedShare(), scene(), labels=labels, fill=nets.black_fill)
     assert (attribution_map == 0).all()
 
 
@@ -48,20 +50,20 @@ def test_labels_below_zero_are_never_hidden():
     ("options", "batches"),
     [
         ({}, [1, 4]),
-        ({"batch": 3}, [1, 3, 1]),
-        ({"pixels": 130}, [1, 2, 2]),  # 64 pixels an image
-        ({"pixels": 1}, [1, 1, 1, 1, 1]),
+        ({"batch_size": 3}, [1, 3, 1]),
+        ({"max_pixels": 130}, [1, 2, 2]),  # 64 pixels an image
+        ({"max_pixels": 1}, [1, 1, 1, 1, 1]),
     ],
 )
 def test_batches_are_bounded(options, batches):
     classifier = RedShare()
     labels = nets.quadrants(8, 8)
-    attribution_map = Occlusion(**options)(classifier, scene(), labels=labels, fill=nets.black)
+    attribution_map = Occlusion(**options)(classifier, scene(), labels=labels, fill=nets.black_fill)
     assert classifier.batches == batches
     assert np.allclose(attribution_map.max(), 0.1875)
 
 
-def test_any_fill_will_do_and_black_is_the_default():
+def test_black_is_the_default_fill():
     def red(image, masks):
         return np.where(masks[..., None], np.array([255, 0, 0], np.uint8), image[None])
 
@@ -70,9 +72,9 @@ def test_any_fill_will_do_and_black_is_the_default():
     assert Occlusion()(RedShare(), scene(), labels=labels).max() > 0
 
 
-def test_regions_are_needed():
+def test_labels_are_required():
     assert Occlusion.needs_regions
-    with pytest.raises(UsageError, match="give it labels"):
+    with pytest.raises(UsageError, match="pass labels"):
         Occlusion()(RedShare(), scene())
-    with pytest.raises(UsageError, match=r"labels \(4, 4\) are not of the image's size \(8, 8\)"):
-        Occlusion()(RedShare(), scene(), labels=nets.quadrants(4, 4), fill=nets.black)
+    with pytest.raises(UsageError, match=r"labels \(4, 4\) do not have the image's size \(8, 8\)"):
+        Occlusion()(RedShare(), scene(), labels=nets.quadrants(4, 4), fill=nets.black_fill)

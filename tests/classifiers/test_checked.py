@@ -6,26 +6,44 @@ import pickle
 import numpy as np
 import pytest
 
-from counterveil.classifiers.checked import Checked, checked
+from counterveil.classifiers.checked import (
+    CheckedClassifier,
+    CheckedGradientClassifier,
+    checked,
+)
 from counterveil.errors import ModelError
-from counterveil.types import Classifier, ModelInfo
+from counterveil.types import (
+    Classifier,
+    GradientClassifier,
+    MaskScoringClassifier,
+    ModelInfo,
+)
 
 IMAGES = np.zeros((3, 4, 5, 3), np.uint8)
 
 
-class Says:
-    info = ModelInfo("says")
-    module = "inner"
+class Constant:
+    info = ModelInfo("constant")
 
-    def __init__(self, answer):
-        self.answer = answer
+    def __init__(self, scores):
+        self.scores = scores
 
     def score(self, images):
-        return self.answer
+        return self.scores
 
 
-def test_honest_scores_pass_as_float64():
-    classifier = checked(Says([0, 0.5, 1]))
+class Gradients(Constant):
+    module = "module"
+
+    def to_input(self, images):
+        return ("input", len(images))
+
+    def target(self, logits):
+        return ("target", logits)
+
+
+def test_valid_scores_are_returned_as_float64():
+    classifier = checked(Constant([0, 0.5, 1]))
     assert isinstance(classifier, Classifier)
     scores = classifier.score(IMAGES)
     assert scores.dtype == np.float64
@@ -33,7 +51,7 @@ def test_honest_scores_pass_as_float64():
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("scores", "message"),
     [
         ([0.1, 0.2], r"shape \(2,\) for 3 images"),
         (0.5, r"shape \(\) for 3 images"),
@@ -46,25 +64,35 @@ def test_honest_scores_pass_as_float64():
         (None, r"shape \(\)"),
     ],
 )
-def test_other_scores_are_model_errors_that_name_the_model(answer, message):
-    with pytest.raises(ModelError, match=f"'says' .*{message}"):
-        checked(Says(answer)).score(IMAGES)
+def test_invalid_scores_raise_a_model_error_with_the_name_of_the_model(scores, message):
+    with pytest.raises(ModelError, match=f"'constant' .*{message}"):
+        checked(Constant(scores)).score(IMAGES)
 
 
-def test_the_rest_is_the_inner_classifiers_own():
-    classifier = checked(Says([]))
-    assert classifier.module == "inner"
-    assert not hasattr(classifier, "nothing")
-    assert classifier.info.name == "says"
+def test_a_gradient_classifier_stays_one():
+    classifier = checked(Gradients([]))
+    assert isinstance(classifier, GradientClassifier)
+    assert classifier.info.name == "constant"
+    assert classifier.module == "module"
+    assert classifier.to_input(IMAGES) == ("input", 3)
+    assert classifier.target("logits") == ("target", "logits")
 
 
-def test_checking_twice_is_checking_once():
-    classifier = checked(Says([]))
+def test_a_black_box_gets_no_gradients():
+    classifier = checked(Constant([]))
+    assert not isinstance(classifier, GradientClassifier)
+    assert isinstance(classifier, MaskScoringClassifier)
+    assert classifier.score_masked(IMAGES[0], IMAGES[0]) is None
+
+
+def test_checking_twice_has_no_effect():
+    classifier = checked(Constant([]))
     assert checked(classifier) is classifier
 
 
-def test_it_can_be_copied_and_sent_to_workers():
-    classifier = checked(Says([0.1, 0.2, 0.3]))
-    for other in (copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
-        assert isinstance(other, Checked)
-        assert other.score(IMAGES).tolist() == [0.1, 0.2, 0.3]
+def test_can_be_copied_and_pickled():
+    for kind, inner in ((CheckedClassifier, Constant), (CheckedGradientClassifier, Gradients)):
+        classifier = checked(inner([0.1, 0.2, 0.3]))
+        for other in (copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
+            assert type(other) is kind
+            assert other.score(IMAGES).tolist() == [0.1, 0.2, 0.3]

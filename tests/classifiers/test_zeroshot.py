@@ -10,7 +10,7 @@ import transformers
 from PIL import Image
 
 from counterveil.classifiers import zeroshot
-from counterveil.classifiers._torchvision import import_torchvision
+from counterveil.classifiers.architectures import import_torchvision
 from counterveil.errors import ModelError, UnsupportedModelError, UsageError
 from counterveil.types import Classifier
 
@@ -105,7 +105,7 @@ def reference(kind, folder, model, photo, prompts):
         return model(**tokens, **images).logits_per_image
 
 
-def test_logits_equal_the_models_own(saved, photo):
+def test_logits_equal_those_of_the_model(saved, photo):
     kind, folder, model = saved
     classifier = zeroshot.load(f"{folder}#{PROMPTS}")
     assert isinstance(classifier, Classifier)
@@ -116,14 +116,14 @@ def test_logits_equal_the_models_own(saved, photo):
     torch.testing.assert_close(got, wanted, atol=0.02, rtol=0)
 
 
-def test_given_safe_prompts_share_a_softmax(saved, photo):
+def test_given_safe_prompts_share_the_softmax(saved, photo):
     kind, folder, model = saved
     wanted = reference(kind, folder, model, photo, UNSAFE + SAFE).softmax(1)[0, :2].sum()
     score = zeroshot.load(f"{folder}#{PROMPTS}").score(photo[None])
     assert score[0] == pytest.approx(float(wanted), abs=5e-3)
 
 
-def test_without_safe_prompts_clip_takes_ours_and_siglip_answers_each(saved, photo):
+def test_without_safe_prompts_siglip_uses_sigmoids(saved, photo):
     kind, folder, model = saved
     if kind == "clip":
         with pytest.raises(UsageError, match="tokens"):  # the tiny model reads 20 letters
@@ -134,7 +134,7 @@ def test_without_safe_prompts_clip_takes_ours_and_siglip_answers_each(saved, pho
     assert score[0] == pytest.approx(float(1 - (1 - each).prod()), abs=5e-3)
 
 
-def test_default_safe_prompts_are_compared_with(saved, monkeypatch, photo):
+def test_without_safe_prompts_clip_uses_the_default_ones(saved, monkeypatch, photo):
     kind, folder, _ = saved
     if kind == "clip":
         monkeypatch.setattr(zeroshot, "SAFE_PROMPTS", tuple(SAFE))
@@ -153,13 +153,13 @@ def test_gradients_reach_every_part_of_the_image(saved, photo):
     assert (pixels.grad.abs().amax(1) > 0).float().mean() > 0.99
 
 
-def test_case_makes_no_difference(saved, photo):
+def test_case_is_ignored(saved, photo):
     _, folder, _ = saved
     shouted = zeroshot.load(f"{folder}#{PROMPTS.upper()}").score(photo[None])
     assert shouted == zeroshot.load(f"{folder}#{PROMPTS}").score(photo[None])
 
 
-def test_a_batch_scores_as_its_images_do(saved, photo):
+def test_scores_of_a_batch_equal_those_of_its_images(saved, photo):
     _, folder, _ = saved
     classifier = zeroshot.load(f"{folder}#{PROMPTS}")
     both = classifier.score(
@@ -169,7 +169,7 @@ def test_a_batch_scores_as_its_images_do(saved, photo):
     assert both[0] != both[1]
 
 
-def test_the_text_tower_is_not_kept(saved):
+def test_the_text_encoder_is_dropped(saved):
     _, folder, model = saved
     module = zeroshot.load(f"{folder}#{PROMPTS}").module
     kept = sum(parameter.numel() for parameter in module.parameters())
@@ -177,7 +177,7 @@ def test_the_text_tower_is_not_kept(saved):
     assert not list(module.model.text_model.parameters())
 
 
-def test_a_prompt_too_long_to_be_read_is_refused(saved):
+def test_a_prompt_longer_than_the_context_is_refused(saved):
     with pytest.raises(UsageError, match=r"has \d+ tokens, the model reads 2\d; shorten"):
         zeroshot.load(f"{saved[1]}#{'knife ' * 9}||x")
 
@@ -193,18 +193,18 @@ def test_empty_prompts_are_refused(text):
         zeroshot.parse_prompts(text)
 
 
-def test_a_model_without_texts_is_refused(tmp_path):
+def test_a_model_without_text_encoder_is_refused(tmp_path):
     config = T.ViTConfig(**TINY, image_size=32, patch_size=8)
     T.ViTModel(config).save_pretrained(tmp_path)
     with pytest.raises(UnsupportedModelError, match="hub: for a classifier"):
         zeroshot.load(f"{tmp_path}#a")
 
 
-def test_an_absent_tokenizer_is_a_model_error(tmp_path):
+def test_a_missing_tokenizer_is_a_model_error(tmp_path):
     clip(tmp_path).save_pretrained(tmp_path)
     for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
         (tmp_path / name).unlink()
-    with pytest.raises(ModelError, match="are its files there"):
+    with pytest.raises(ModelError, match="check that it has its files"):
         zeroshot.load(f"{tmp_path}#a||b")
 
 

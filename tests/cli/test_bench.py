@@ -1,4 +1,4 @@
-"""``counterveil bench`` writes figures that it measured."""
+"""``counterveil bench`` measures and writes results."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app
 from counterveil.errors import UsageError
-from counterveil.lab.benchmarks import bench_cse, strips
-from counterveil.lab.benchmarks.accuracy import scenes_needed
+from counterveil.lab.benchmarks import bench_cse, example_panels
+from counterveil.lab.benchmarks.accuracy import scene_count
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
+from counterveil.lab.benchmarks.datasets import ImageFolder
 from counterveil.lab.benchmarks.methods import MINIMAL, PAPER, Method
-from counterveil.lab.benchmarks.results import to_markdown
-from counterveil.lab.benchmarks.resume import Saved
-from counterveil.lab.benchmarks.subjects import Folder
-from tests.lab.benchmarks.boxes import picture
+from counterveil.lab.benchmarks.pages import cse_page
+from tests.lab.benchmarks import fakes
+from tests.lab.benchmarks.fakes import RedClassifier, picture
 
 SIZE = bench_cse.Size(
-    accuracy=8, paper=1, ours=1, released=1, edge=1, tables=3, searches=2, optimum=1, proof=40,
-    heavy=1,
+    accuracy=8, paper=1, ours=1, released=1, edge=1, tables=3, searches=2, optimum=1,
+    optimum_evaluations=40, expensive=1,
 )  # fmt: skip
-SPEC = "python:tests.evaluation.boxes:make"
+SPEC = "python:tests.lab.benchmarks.fakes:make"
 FEW = {
     "attributions": (PAPER, Method("Grad-CAM", attribution="gradcam")),
     "partitions": (PAPER, Method("SLIC", segmentation="slic")),
-    "searches": (PAPER, MINIMAL, Method("CSRA", search="csra", options={"regions": 2})),
+    "searches": (PAPER, MINIMAL, Method("CSRA", search="csra", search_options={"regions": 2})),
 }
 
 
@@ -38,9 +39,9 @@ def few():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             bench_cse,
-            "tables",
-            lambda sam="", *, opened=True, heavy=True: {
-                k: v for k, v in FEW.items() if opened or k != "attributions"
+            "method_tables",
+            lambda sam="", *, has_gradients=True, expensive=True: {
+                k: v for k, v in FEW.items() if has_gradients or k != "attributions"
             },
         )
         yield
@@ -49,8 +50,8 @@ def few():
 @pytest.fixture(scope="module")
 def measured(few):
     steps = []
-    figures = bench_cse.run(SIZE, device="cpu", step=lambda: steps.append(1))
-    return figures, len(steps)
+    results = bench_cse.run(SIZE, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
+    return results, len(steps)
 
 
 @pytest.fixture
@@ -67,71 +68,77 @@ def folder(tmp_path):
 
 
 def test_every_category_and_method_is_measured(measured):
-    figures, steps = measured
-    assert steps == bench_cse.steps(SIZE)
+    results, steps = measured
+    assert steps == bench_cse.step_count(SIZE)
     for part in ("classifiers", "released"):
-        assert len(figures[part]) == 3
-    assert list(figures["edges"]) == [*figures["released"], "all"]
+        assert len(results[part]) == 3
+    assert list(results["edges"]) == [*results["released"], "all"]
     for name, rows in FEW.items():
         count = 2 if name == "searches" else 3
-        assert list(figures["counterfactuals"][name]) == [method.name for method in rows]
-        for row in figures["counterfactuals"][name].values():
+        assert list(results["counterfactuals"][name]) == [method.name for method in rows]
+        for row in results["counterfactuals"][name].values():
             assert [part["images"] for part in row.values()] == [count] * 3 + [3 * count]
             assert row["self_harm"]["found"]["n"] == count
             assert all(part["depth"]["mean"] <= 10 for part in row.values() if part["depth"]["n"])
-    for rows in figures["edges"].values():
+    for rows in results["edges"].values():
         assert set(rows) == {"centre", "top", "bottom", "left", "right", "any edge"}
         assert rows["any edge"]["images"] == 4 * rows["top"]["images"]
-    for row in figures["released"].values():
+    for row in results["released"].values():
         assert row["verified"]["mean"] == 1
         assert 0 <= row["coverage"]["mean"] <= 1
-    assert scenes_needed(8) == 9
+    assert scene_count(8) == 9
 
 
-def test_a_row_that_stands_in_several_tables_is_measured_once(measured):
+def test_a_method_in_several_tables_is_measured_once(measured):
     tables = measured[0]["counterfactuals"]
     assert tables["attributions"][PAPER.name] == tables["partitions"][PAPER.name]
 
 
-def test_a_heavy_row_is_measured_on_fewer_scenes_and_compared_on_those(monkeypatch):
-    rows = {"searches": (MINIMAL, Method("BEN", search="ben", heavy=True))}
-    monkeypatch.setattr(bench_cse, "tables", lambda sam="", *, opened=True, heavy=True: rows)
+def test_an_expensive_method_is_measured_and_compared_on_fewer_scenes(monkeypatch):
+    rows = {"searches": (MINIMAL, Method("BEN", search="ben", expensive=True))}
+    monkeypatch.setattr(
+        bench_cse, "method_tables", lambda sam="", *, has_gradients=True, expensive=True: rows
+    )
     steps = []
     size = replace(SIZE, parts=("searches",), optimum=0)
-    figures = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
+    results = bench_cse.run(size, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
     counts = {
-        name: row["all"]["images"] for name, row in figures["counterfactuals"]["searches"].items()
+        name: row["all"]["images"] for name, row in results["counterfactuals"]["searches"].items()
     }
     assert counts == {MINIMAL.name: 6, "BEN": 3}
-    assert figures["beside"][f"{MINIMAL.name}, beside BEN"]["images"] == 3
-    assert len(steps) == bench_cse.steps(size) == 9
+    assert results["comparisons"][f"{MINIMAL.name}, compared with BEN"]["images"] == 3
+    assert len(steps) == bench_cse.step_count(size) == 9
 
 
 def test_our_search_has_fewer_images_than_the_paper_s_settings(monkeypatch):
     rows = {"paper": (PAPER, MINIMAL)}
-    monkeypatch.setattr(bench_cse, "tables", lambda sam="", *, opened=True, heavy=True: rows)
+    monkeypatch.setattr(
+        bench_cse, "method_tables", lambda sam="", *, has_gradients=True, expensive=True: rows
+    )
     size = replace(SIZE, parts=("paper",), paper=5, ours=2)
-    assert bench_cse.steps(size) == 3 * (5 + 2)
+    assert bench_cse.step_count(size) == 3 * (5 + 2)
 
 
-def test_ours_are_set_beside_each_rival(measured):
-    beside = measured[0]["beside"]
-    assert list(beside) == [f"{MINIMAL.name}, beside {rival}" for rival in (PAPER.name, "CSRA")]
+def test_our_searches_are_compared_with_each_rival(measured):
+    comparisons = measured[0]["comparisons"]
+    assert list(comparisons) == [
+        f"{MINIMAL.name}, compared with {rival}" for rival in (PAPER.name, "CSRA")
+    ]
     searches = measured[0]["counterfactuals"]["searches"]
-    row = beside[f"{MINIMAL.name}, beside CSRA"]
+    row = comparisons[f"{MINIMAL.name}, compared with CSRA"]
     ours, rival = (searches[name]["all"] for name in (MINIMAL.name, "CSRA"))
     more = ours["found"]["mean"] - rival["found"]["mean"]
     assert row["images"] == 6
-    assert row["found_more"]["mean"] == pytest.approx(more, abs=1e-4)
+    assert row["found_difference"]["mean"] == pytest.approx(more, abs=1e-4)
     times = ours["evaluations"]["mean"] / rival["evaluations"]["mean"]
-    assert row["forwards_ratio"]["mean"] == pytest.approx(times, rel=1e-3)
-    assert 0 < row["soon"]["mean"] <= row["forwards_ratio"]["high"]
-    assert "reached" not in searches[MINIMAL.name]["all"]
+    assert row["relative_evaluations"]["mean"] == pytest.approx(times, rel=1e-3)
+    assert 0 < row["evaluations_to_match"]["mean"] <= row["relative_evaluations"]["high"]
+    assert "anytime_curve" not in searches[MINIMAL.name]["all"]
 
 
-def test_the_figures_fill_a_page(measured):
-    page = to_markdown(measured[0])
-    assert f"| {MINIMAL.name}, beside CSRA | 6 |" in page
+def test_the_results_fill_a_page(measured):
+    page = cse_page(measured[0])
+    assert f"| {MINIMAL.name}, compared with CSRA | 6 |" in page
     assert "| self_harm: CSRA | 2 |" in page
     assert "| all: SLIC | 9 |" in page
     assert "| above optimum |" in page
@@ -139,38 +146,40 @@ def test_the_figures_fill_a_page(measured):
     json.dumps(measured[0], allow_nan=False)
 
 
-class CutOffError(Exception):
-    """The bench is cut off."""
+class InterruptionError(Exception):
+    """The benchmark is interrupted."""
 
 
-def test_a_bench_that_was_cut_off_is_taken_up(few, folder, tmp_path):
+def test_an_interrupted_benchmark_is_resumed(few, folder, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(fakes, "make", lambda: made.append(RedClassifier()) or made[-1])
     size = replace(SIZE, tables=4, searches=4)
-    head = bench_cse.heading(size, folder=Folder(folder, SPEC, device="cpu"))
+    head = bench_cse.settings(size, folder=ImageFolder(folder, SPEC, device="cpu"))
 
     def run(resume, most):
-        steps, own = [], Folder(folder, SPEC, device="cpu")
+        steps, own = [], ImageFolder(folder, SPEC, device="cpu")
 
         def step():
             steps.append(1)
             if len(steps) > most:
-                raise CutOffError
+                raise InterruptionError
 
-        saved = Saved(tmp_path / "part.jsonl", head, resume=resume)
-        total = bench_cse.steps(size, folder=own)
-        before = own.watch.classifier.images
+        checkpoint = Checkpoint(tmp_path / "part.jsonl", head, resume=resume, step=step)
+        total = bench_cse.step_count(size, folder=own)
+        before = made[-1].images
         try:
-            figures = bench_cse.run(size, device="cpu", step=step, saved=saved, folder=own)
-        except CutOffError:
+            results = bench_cse.run(size, device="cpu", checkpoint=checkpoint, folder=own)
+        except InterruptionError:
             return None, 0
         assert len(steps) == total
-        return figures, own.watch.classifier.images - before
+        return results, made[-1].images - before
 
     whole, cost = run(False, 10**6)
     assert run(False, 6)[0] is None
     resumed, less = run(True, 10**6)
     assert 0 < less < cost
-    for figures in (whole, resumed):
-        for rows in figures["counterfactuals"].values():
+    for results in (whole, resumed):
+        for rows in results["counterfactuals"].values():
             for row in rows.values():
                 del row["unsafe"]["milliseconds"]
     assert resumed == whole
@@ -182,18 +191,18 @@ def test_a_folder_is_measured_without_truth(few, folder, tmp_path):
     words += ["--scenes", "9", "--out", str(out), "--markdown", str(tmp_path / "x.md")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
-    figures = json.loads(out.read_text())
-    assert figures["images"] == {"read": 6, "flagged": 4, "opened": False}
-    assert figures["measured"]["data"] == "data"
+    results = json.loads(out.read_text())
+    assert results["images"] == {"read": 6, "flagged": 4, "has_gradients": False}
+    assert results["measured"]["data"] == "data"
     assert str(tmp_path) not in out.read_text(), "a path of this machine"
-    assert set(figures["counterfactuals"]) == {"partitions", "searches"}
-    row = figures["counterfactuals"]["searches"]["CSRA"]["unsafe"]
+    assert set(results["counterfactuals"]) == {"partitions", "searches"}
+    row = results["counterfactuals"]["searches"]["CSRA"]["unsafe"]
     assert row["images"] == 4 and "coverage" not in row
-    assert "classifiers" not in figures
+    assert "classifiers" not in results
     assert not list(out.parent.glob("*.partial*"))
     page = (tmp_path / "x.md").read_text()
     assert linked(page) == {"x.svg"} == pictures(tmp_path), "a folder's images are not shown"
-    assert "of 6 read" in page
+    assert "of 6 images read" in page
     assert f"bench cse --quick --scenes 9 --data data --classifier '{SPEC}' --out" in page
 
 
@@ -209,7 +218,7 @@ def pictures(folder):
     ("part", "made"),
     [("partitions", {"page.svg"}), ("released", {"page.png"}), ("classifiers", set())],
 )
-def test_a_page_links_the_pictures_that_lie_beside_it(few, tmp_path, monkeypatch, part, made):
+def test_a_page_links_its_pictures(few, tmp_path, monkeypatch, part, made):
     monkeypatch.setattr(bench_cse, "QUICK", replace(SIZE, tables=1))
     out, page = tmp_path / "x.json", tmp_path / "page.md"
     words = ["bench", "cse", "--quick", "--part", part, "--out", str(out), "--markdown", str(page)]
@@ -218,12 +227,12 @@ def test_a_page_links_the_pictures_that_lie_beside_it(few, tmp_path, monkeypatch
     assert linked(page.read_text()) == made == pictures(tmp_path)
     for name in made:
         start = (tmp_path / name).read_bytes()[:4]
-        assert start == (b"<svg" if name.endswith("svg") else b"\x89PNG")
+        assert start == (b"<?xm" if name.endswith("svg") else b"\x89PNG")
 
 
 def test_without_a_page_no_pictures_are_made(few, tmp_path, monkeypatch):
     monkeypatch.setattr(bench_cse, "QUICK", replace(SIZE, tables=1))
-    monkeypatch.setattr(strips, "strips", None)  # whoever calls it fails
+    monkeypatch.setattr(example_panels, "example_panels", None)  # fails if it is called
     words = ["bench", "cse", "--quick", "--part", "released", "--out", str(tmp_path / "x.json")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
@@ -233,10 +242,10 @@ def test_without_a_page_no_pictures_are_made(few, tmp_path, monkeypatch):
 def test_a_folder_without_a_flagged_image_is_refused(tmp_path):
     Image.fromarray(picture(red=False)).save(tmp_path / "a.png")
     with pytest.raises(UsageError, match="flags no image"):
-        bench_cse.steps(SIZE, folder=Folder(tmp_path, SPEC, device="cpu"))
+        bench_cse.step_count(SIZE, folder=ImageFolder(tmp_path, SPEC, device="cpu"))
 
 
-def test_benches_are_listed():
+def test_benchmarks_are_listed():
     result = CliRunner().invoke(app, ["bench", "--list"])
     assert result.exit_code == 0
     assert "cse" in result.output
@@ -250,39 +259,39 @@ def test_benches_are_listed():
         ["bench", "cse", "--out", "x.json", "--data", "folder"],
     ],
 )
-def test_mistakes_are_answered(arguments):
+def test_usage_errors_say_what_to_do(arguments):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code != 0
     said = str(result.exception)
-    assert any(word in said for word in ("cse", "--out", "go together"))
+    assert any(word in said for word in ("cse", "--out", "need each other"))
 
 
-def test_only_the_parts_asked_for_are_measured(few):
-    size = bench_cse.only(SIZE, ["released", "attributions"])
-    assert size.optimum == bench_cse.only(SIZE, ["paper"]).optimum == 0
-    assert bench_cse.only(SIZE, ["searches"]).optimum == SIZE.optimum
+def test_selected_parts_are_measured_only(few):
+    size = bench_cse.select_parts(SIZE, ["released", "attributions"])
+    assert size.optimum == bench_cse.select_parts(SIZE, ["paper"]).optimum == 0
+    assert bench_cse.select_parts(SIZE, ["searches"]).optimum == SIZE.optimum
     steps = []
-    figures = bench_cse.run(size, device="cpu", step=lambda: steps.append(1))
-    assert set(figures) == {"counterfactuals", "released", "measured"}
-    assert set(figures["counterfactuals"]) == {"attributions"}
-    assert len(steps) == bench_cse.steps(size)
-    page = to_markdown(figures)
+    results = bench_cse.run(size, device="cpu", checkpoint=Checkpoint(step=lambda: steps.append(1)))
+    assert set(results) == {"counterfactuals", "released", "measured"}
+    assert set(results["counterfactuals"]) == {"attributions"}
+    assert len(steps) == bench_cse.step_count(size)
+    page = cse_page(results)
     assert "above optimum" not in page.lower(), "a column of dashes"
     assert "## Released files" in page
     assert "border" not in page and "Table 4" not in page
 
 
 def test_an_unknown_part_is_refused():
-    with pytest.raises(UsageError, match="no part nothing; choose among classifiers, paper"):
-        bench_cse.only(SIZE, ["nothing"])
+    with pytest.raises(UsageError, match="unknown part nothing; choose from classifiers, paper"):
+        bench_cse.select_parts(SIZE, ["nothing"])
 
 
-def test_what_was_measured_with_other_weights_is_not_taken_up(few, tmp_path, monkeypatch):
-    before = bench_cse.heading(SIZE)
+def test_a_checkpoint_with_other_weights_is_not_resumed(few, tmp_path, monkeypatch):
+    before = bench_cse.settings(SIZE)
     assert len(before["weights"]) == 3 and all(before["weights"].values())
     path = tmp_path / "x.partial.jsonl"
-    Saved(path, before, resume=False).once("row", lambda: [1])
-    assert "row" in Saved(path, bench_cse.heading(SIZE), resume=True)
-    monkeypatch.setattr(bench_cse, "weights", lambda: {"self_harm": "another"})
+    Checkpoint(path, before, resume=False)
+    Checkpoint(path, bench_cse.settings(SIZE), resume=True)
+    monkeypatch.setattr(bench_cse, "classifier_hashes", lambda: {"self_harm": "another"})
     with pytest.raises(UsageError):
-        Saved(path, bench_cse.heading(SIZE), resume=True)
+        Checkpoint(path, bench_cse.settings(SIZE), resume=True)

@@ -13,7 +13,7 @@ from counterveil.cli import app, main
 from counterveil.record import validate
 from counterveil.segmentation.sam import Sam
 from tests.corpus import broken_files, whole_files
-from tests.pipeline.detectors import RED, Sees, square
+from tests.pipeline.detectors import RED, ColourDetector, square
 
 PROFILE = """
 attribution = "occlusion"
@@ -25,7 +25,7 @@ classifier = "python:tests.pipeline.detectors:make_red"
 """
 
 
-LOOKS = ["--reasoner", "python:tests.pipeline.test_rationale:Looks"]
+COLOUR_REASONER = ["--reasoner", "python:tests.pipeline.test_rationale:ColourReasoner"]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_folder_is_veiled_recorded_and_reported(tmp_path, profile):
     mask = np.asarray(Image.open(out / "unsafe.mask.png"))
     assert set(np.unique(mask)) == {0, 255}
     veiled = np.asarray(Image.open(out / "unsafe.veiled.png"))
-    assert Sees(RED).score(veiled[None])[0] < 0.5
+    assert ColourDetector(RED).score(veiled[None])[0] < 0.5
     assert (out / "report.html").stat().st_size > 1000
 
 
@@ -111,21 +111,21 @@ def test_the_output_folder_inside_the_input_folder_is_not_an_input(tmp_path, pro
     ("words", "message"),
     [
         (["nothing-here.png"], "check the path"),
-        (["--profile", "magic"], "choose one of proxy"),
-        (["--attribution", "magic"], "choose one of fullgrad"),
-        (["--segmentation", "magic"], "choose one of bass"),
-        (["--search", "magic"], "choose one of greedy"),
+        (["--profile", "magic"], "choose one of pictograms"),
+        (["--attribution", "magic"], "not one of 'fullgrad'"),
+        (["--segmentation", "magic"], "not one of 'bass'"),
+        (["--search", "magic"], "not one of 'greedy'"),
         (["--fill", "blur:0.001"], "blur"),
-        (["--target", "1.5"], "target must be above 0 and at most 1, got 1.5"),
-        (["--target", "0"], "target must be above 0"),
-        (["--target", "nan"], "target must be above 0"),
+        (["--target", "1.5"], "'target' must be a number above 0 and at most 1, got 1.5"),
+        (["--target", "0"], "'target' must be a number above 0"),
+        (["--target", "nan"], "'target' must be a number above 0"),
         (["--device", "tpu"], "no device is called 'tpu'; choose cpu"),
         (["--device", "cuda:99"], "device 'cuda:99' cannot be used here"),
-        (["--answers"], "veiling for answers needs a reasoner"),
+        (["--veil-answers"], "veil_answers needs a reasoner"),
         (["--guidance", "red=0.5"], "guidance needs a reasoner"),
         (["--guidance", "red"], "--guidance 'red' must read KEY=VALUE"),
-        (["--guidance", "red=2"], "guidance of 'red' must lie in [0, 1]"),
-        ([*LOOKS, "--guidance", "rde=1"], "guidance for 'rde': the categories here are red"),
+        (["--guidance", "red=2"], "with a number from 0 to 1 for each category"),
+        ([*COLOUR_REASONER, "--guidance", "rde=1"], "guidance names 'rde'; the categories are red"),
         (["--segmentation", "sam"], "/no/such/checkpoint cannot be loaded as a SAM checkpoint"),
         (["--out", "/dev/null"], "no results can be written there"),
         (["--out", "/dev/null/below"], "no results can be written there"),
@@ -179,19 +179,19 @@ def test_limits_are_set_from_outside(tmp_path, profile, words, limit):
 def test_guidance_reaches_the_reasoner(tmp_path, profile):
     Image.fromarray(square((20, 20, 220))).save(tmp_path / "a.png")
     out = tmp_path / "out"
-    words = [*LOOKS, "--guidance", "red=0.4", "--guided"]
+    words = [*COLOUR_REASONER, "--guidance", "red=0.4", "--guided-segmentation"]
     result = run(tmp_path / "a.png", "--out", out, "--profile", profile, *words)
     assert result.exit_code == 0, result.output
     assert records_of(out)[0]["rationale"]["control"] == {"red": 0.4}
 
 
 def test_a_full_disk_ends_with_a_sentence(tmp_path, profile, monkeypatch, capsys):
-    from counterveil.outputs import Folder
+    from counterveil.outputs import ResultFolder
 
-    def full(self, stem, examination):
+    def full(self, examination):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Folder, "add", full)
+    monkeypatch.setattr(ResultFolder, "add", full)
     Image.fromarray(square((20, 20, 220))).save(tmp_path / "a.png")
     words = ["run", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--profile", profile]
     monkeypatch.setattr("sys.argv", ["counterveil", *words])

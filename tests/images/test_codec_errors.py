@@ -9,55 +9,62 @@ from PIL import ImageFile
 
 from counterveil.errors import ImageBrokenError, ImageError, ImageTooLargeError, UsageError
 from counterveil.images import Limits, load
-from counterveil.images.codec_errors import FOREIGN, quiet, translated
+from counterveil.images.codec_errors import (
+    CODEC_ERRORS,
+    collect_warnings,
+    translate_codec_errors,
+)
 from tests.corpus import broken_files, picture, saved
 
 
 @pytest.mark.parametrize(
-    ("foreign", "ours", "_"), FOREIGN, ids=lambda x: getattr(x, "__name__", "")
+    ("source", "target", "_"), CODEC_ERRORS, ids=lambda x: getattr(x, "__name__", "")
 )
-def test_every_foreign_exception_becomes_ours_with_its_cause(foreign, ours, _):
-    thrown = foreign("some detail")
-    with pytest.raises(ours, match=r"^photo\.png: ") as caught, translated("photo.png"):
-        raise thrown
-    assert caught.value.__cause__ is thrown
-    assert type(caught.value) is ours
+def test_every_codec_exception_is_translated_with_its_cause(source, target, _):
+    raised = source("some detail")
+    with (
+        pytest.raises(target, match=r"^photo\.png: ") as caught,
+        translate_codec_errors("photo.png"),
+    ):
+        raise raised
+    assert caught.value.__cause__ is raised
+    assert type(caught.value) is target
 
 
-def test_no_entry_of_the_table_hides_behind_a_broader_one():
-    for position, (foreign, _, _) in enumerate(FOREIGN):
-        assert not any(issubclass(foreign, earlier) for earlier, _, _ in FOREIGN[:position])
+def test_no_entry_of_the_table_follows_a_broader_one():
+    for position, (source, _, _) in enumerate(CODEC_ERRORS):
+        assert not any(issubclass(source, earlier) for earlier, _, _ in CODEC_ERRORS[:position])
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_what_is_not_the_files_fault_passes(error):
-    with pytest.raises(error), translated("photo.png"):
+def test_an_exception_that_no_file_causes_passes(error):
+    with pytest.raises(error), translate_codec_errors("photo.png"):
         raise error
 
 
-def test_our_own_errors_keep_their_kind_and_gain_the_name():
+def test_an_image_error_keeps_its_class_and_gains_the_name():
     message = r"^a\.gif: frame 3: too wide$"
     with (
         pytest.raises(ImageTooLargeError, match=message),
-        translated("a.gif"),
-        translated("frame 3"),
+        translate_codec_errors("a.gif"),
+        translate_codec_errors("frame 3"),
     ):
         raise ImageTooLargeError("too wide")
 
 
-def test_nothing_in_a_message_steers_a_terminal():
+def test_a_message_holds_no_control_characters():
     with pytest.raises(ImageError) as caught:
         load(b"", name="evil\x1b[2J\n.png")
     assert str(caught.value).isprintable()
 
 
-def test_warnings_are_collected_and_the_filters_go_back():
+def test_warnings_are_collected_and_the_filters_restored():
     before = list(warnings.filters)
-    with quiet() as said:
+    with collect_warnings() as messages:
         warnings.warn("Corrupt EXIF data", stacklevel=1)
         warnings.warn("Corrupt EXIF data", stacklevel=1)
         warnings.warn("bomb", Pillow.DecompressionBombWarning, stacklevel=1)
-    assert said == ["Corrupt EXIF data"]
+    assert messages == ["Corrupt EXIF data"]
     assert list(warnings.filters) == before
 
 
@@ -72,13 +79,13 @@ def test_pillows_settings_stay_as_they_are():
     assert ImageFile.LOAD_TRUNCATED_IMAGES is False
 
 
-def test_pillows_own_warning_of_a_bomb_neither_shows_nor_refuses(monkeypatch):
+def test_pillows_bomb_warning_is_left_out(monkeypatch):
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 2_000)  # 2,240 pixels: warned of, not refused
-    (photo,) = load(saved(picture(), "PNG"))
-    assert photo.notes == ()
+    (frame,) = load(saved(picture(), "PNG"))
+    assert frame.notes == ()
 
 
-def test_pillows_own_limit_is_ours_to_report(monkeypatch):
+def test_pillows_own_limit_becomes_an_image_error(monkeypatch):
     data = saved(picture(), "BMP")
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 1_000)
     with pytest.raises(ImageTooLargeError, match="MAX_IMAGE_PIXELS"):
@@ -121,7 +128,7 @@ def test_a_limit_is_a_positive_whole_number(field, value):
     ],
 )
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"])
-def test_each_limit_is_kept_and_named(limits, name, format):
+def test_each_limit_is_enforced_and_named(limits, name, format):
     with pytest.raises(ImageTooLargeError, match=name):
         load(saved(picture(), format), limits=limits)
 
@@ -133,9 +140,9 @@ def test_a_file_exactly_at_its_limits_is_read(format):
     assert load(data, limits=limits)[0].pixels.shape == (40, 56, 3)
 
 
-def test_a_note_says_where_the_exif_is_damaged_and_the_pixels_are_read():
+def test_damaged_exif_gives_a_note_and_the_pixels_are_read():
     data = saved(picture(), "JPEG", exif=b"Exif\x00\x00II*\x00\x08\x00\x00\x00\xff\xff\x01")
-    (photo,) = load(data)
-    assert any("remarked" in note for note in photo.notes)
+    (frame,) = load(data)
+    assert any("remarked" in note for note in frame.notes)
     with pytest.raises(ImageBrokenError):
         load(data[:-2])

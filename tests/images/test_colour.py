@@ -16,9 +16,9 @@ RGB = picture()
 
 
 def pixels(data: bytes) -> np.ndarray:
-    (photo,) = load(data)
-    assert photo.pixels.dtype == np.uint8 and photo.pixels.shape[2] == 3
-    return photo.pixels
+    (frame,) = load(data)
+    assert frame.pixels.dtype == np.uint8 and frame.pixels.shape[2] == 3
+    return frame.pixels
 
 
 def notes(data: bytes) -> str:
@@ -85,7 +85,7 @@ def test_colours_hidden_under_transparency_are_left_out_and_noted():
     assert pixels(data)[:20].min() >= 250
 
 
-def test_a_drawing_in_white_on_nothing_is_not_taken_for_a_blank_page_in_silence():
+def test_white_on_transparent_gives_a_note():
     rgba = np.full((*RGB.shape[:2], 4), 255, np.uint8)
     rgba[..., 3] = np.where(RGB[..., 0] > 128, 255, 0)
     data = saved(Image.fromarray(rgba), "PNG")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -9,25 +8,25 @@ from PIL import Image
 
 from counterveil.errors import ImageError, ImageTooLargeError
 from counterveil.images import Limits, load
-from tests.corpus import animated_files, grey_tags, picture, saved, tiff_of
+from tests.corpus import animated_files, picture, saved
 
 EXACT = ("moving.webp", "moving.png", "pages.tif")
 
 
 @pytest.mark.parametrize("name", animated_files())
 def test_every_frame_of_a_short_animation_is_assessed(name):
-    photos = load(animated_files()[name], name=name)
+    frames = load(animated_files()[name], name=name)
     total = 2 if name == "pictures.jpg" else 5
-    assert [photo.frame for photo in photos] == list(range(total))
-    assert {photo.frames for photo in photos} == {total}
-    assert all(f"{total} of {total} frames assessed (all)" in photo.notes for photo in photos)
-    assert len({photo.pixels.tobytes() for photo in photos}) == total
+    assert [frame.frame for frame in frames] == list(range(total))
+    assert {frame.frames for frame in frames} == {total}
+    assert all(f"{total} of {total} frames assessed (all)" in frame.notes for frame in frames)
+    assert len({frame.pixels.tobytes() for frame in frames}) == total
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_frames_are_the_ones_that_were_written(name):
-    for photo in load(animated_files()[name]):
-        assert np.array_equal(photo.pixels, picture(seed=photo.frame))
+def test_frames_equal_the_written_ones(name):
+    for frame in load(animated_files()[name]):
+        assert np.array_equal(frame.pixels, picture(seed=frame.frame))
 
 
 @pytest.mark.parametrize(
@@ -36,28 +35,28 @@ def test_frames_are_the_ones_that_were_written(name):
 )
 @pytest.mark.parametrize("name", ["moving.gif", "moving.webp", "moving.png", "pages.tif"])
 def test_frames_are_evenly_spaced_with_the_first_and_the_last(name, frames, chosen):
-    photos = load(animated_files(11)[name], limits=Limits(frames=frames))
-    assert [photo.frame for photo in photos] == chosen
-    assert {photo.frames for photo in photos} == {11}
-    note = next(note for note in photos[0].notes if "assessed" in note)
+    frames = load(animated_files(11)[name], limits=Limits(frames=frames))
+    assert [frame.frame for frame in frames] == chosen
+    assert {frame.frames for frame in frames} == {11}
+    note = next(note for note in frames[0].notes if "assessed" in note)
     assert note.startswith(f"{len(chosen)} of 11 frames assessed")
 
 
 @pytest.mark.parametrize("name", EXACT)
 def test_a_frame_in_the_middle_is_that_frame(name):
-    photos = load(animated_files(11)[name], limits=Limits(frames=3))
-    assert np.array_equal(photos[1].pixels, picture(seed=5))
+    frames = load(animated_files(11)[name], limits=Limits(frames=3))
+    assert np.array_equal(frames[1].pixels, picture(seed=5))
 
 
 @pytest.mark.parametrize("name", ["moving.gif", "moving.webp", "moving.png"])
-def test_skipped_frames_of_an_animation_cost_too(name):
+def test_skipped_frames_of_an_animation_count_too(name):
     data = animated_files(6)[name]
     limits = Limits(frames=2, total_pixels=5 * 2_240)
     with pytest.raises(ImageTooLargeError, match=r"6 frames.*limits\.total_pixels"):
         load(data, limits=limits)
 
 
-def test_skipped_pages_cost_nothing():
+def test_skipped_pages_count_nothing():
     limits = Limits(frames=2, total_pixels=2 * 2_240)
     assert len(load(animated_files(6)["pages.tif"], limits=limits)) == 2
 
@@ -98,25 +97,6 @@ def test_a_damaged_later_frame_of_an_apng_is_named():
         load(changed)
 
 
-def test_an_apng_that_promises_more_frames_than_it_holds():
-    data = bytearray(animated_files(3)["moving.png"])
-    at = data.index(b"acTL")
-    data[at + 7] = 9
-    data[at + 12 : at + 16] = struct.pack(">I", zlib.crc32(data[at : at + 12]))
-    with pytest.raises(ImageError, match="promises 9 frames and holds 3"):
-        load(bytes(data))
-
-
-def test_a_later_page_that_is_a_bomb_is_refused():
-    first = tiff_of(grey_tags(4, 4), pixels=bytes(16))
-    second = 8 + 16 + 2 + 9 * 12 + 4
-    tags = grey_tags(60_000, 60_000)
-    entries = b"".join(struct.pack("<HHII", tag, *value) for tag, value in sorted(tags.items()))
-    data = first[:-4] + struct.pack("<I", second) + struct.pack("<H", 9) + entries + bytes(4)
-    with pytest.raises(ImageTooLargeError, match="frame 1 of 0 to 1: 60000 x 60000"):
-        load(data)
-
-
 def test_a_gif_whose_later_frame_is_larger_than_its_canvas():
     small, large = Image.fromarray(picture(8, 8)), Image.fromarray(picture(40, 56))
     first, second = saved(small, "GIF"), saved(large, "GIF")
@@ -126,12 +106,12 @@ def test_a_gif_whose_later_frame_is_larger_than_its_canvas():
         load(data, limits=Limits(pixels=2_000))
 
 
-def test_a_jpeg_whose_other_pictures_were_cut_off_says_so():
+def test_a_jpeg_without_its_other_pictures_gives_a_note():
     data = animated_files()["pictures.jpg"]
     first = data[: data.index(b"\xff\xd9") + 2]
-    (photo,) = load(first)
-    assert photo.frames == 1
-    assert any("promises 2 pictures, and holds 1" in note for note in photo.notes)
+    (frame,) = load(first)
+    assert frame.frames == 1
+    assert any("declares 2 pictures, the file holds 1" in note for note in frame.notes)
 
 
 def test_an_animation_with_transparency_is_laid_on_white():

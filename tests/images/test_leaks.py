@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from counterveil.atomic import write_atomic
 from counterveil.fills import fill
-from counterveil.images import decode_clean, encode_mask, encode_png, load, write_atomic
+from counterveil.images import decode_clean, encode_mask, encode_png, load
 from tests.corpus import picture, saved
 
 RGB = picture()
@@ -56,8 +57,8 @@ def test_safe_pixels_are_exact_and_nothing_else_survives(name, paint, tmp_path):
     with Image.open(io.BytesIO(data)) as image:
         decoded = np.array(image.convert("RGB"))
     mask = np.random.default_rng(1).random(decoded.shape[:2]) < 0.4
-    (photo,) = load(data, name=name)
-    veiled = fill(paint)(photo.pixels, mask[None])[0]
+    (frame,) = load(data, name=name)
+    veiled = fill(paint)(frame.pixels, mask[None])[0]
     path = tmp_path / "veiled.png"
     path.write_bytes(data)  # even where the original lay
     write_atomic(path, encode_png(veiled))

@@ -1,4 +1,4 @@
-"""A pass over a JPEG's pixels costs a hundred bytes of file: they are counted before they run."""
+"""A JPEG scan over all pixels takes 100 bytes of file: scans are counted before decoding."""
 
 from __future__ import annotations
 
@@ -9,34 +9,22 @@ from PIL import Image
 
 from counterveil.errors import ImageTooLargeError
 from counterveil.images import Limits, load
-from tests.corpus import picture, saved
-
-
-def many_scans(count: int) -> bytes:
-    """A progressive JPEG whose first scan comes ``count`` times more, to no effect."""
-    data = saved(picture(), "JPEG", progressive=True)
-    return repeated(data, data.index(b"\xff\xc2"), count)
-
-
-def repeated(data: bytes, header: int, count: int) -> bytes:
-    start = data.index(b"\xff\xc4", header)  # with its table of codes
-    end = data.index(b"\xff\xc4", data.index(b"\xff\xda", start))
-    return data[:end] + data[start:end] * count + data[end:]
+from tests.corpus import many_scans, picture, saved, with_scans
 
 
 def test_a_normal_progressive_jpeg_passes():
-    (photo,) = load(saved(picture(), "JPEG", progressive=True))
-    assert photo.pixels.shape == (40, 56, 3)
+    (frame,) = load(saved(picture(), "JPEG", progressive=True))
+    assert frame.pixels.shape == (40, 56, 3)
 
 
-def test_more_scans_than_anyone_needs_are_refused():
+def test_too_many_scans_are_refused():
     with pytest.raises(ImageTooLargeError, match=r"201 scans: over .*limits\.scans"):
         load(many_scans(500))
 
 
 def test_the_limit_can_be_raised():
-    (photo,) = load(many_scans(500), limits=Limits(scans=1000))
-    assert (photo.pixels == load(many_scans(0))[0].pixels).all()
+    (frame,) = load(many_scans(500), limits=Limits(scans=1000))
+    assert (frame.pixels == load(many_scans(0))[0].pixels).all()
 
 
 def test_scans_of_a_large_picture_count_for_more():
@@ -57,7 +45,7 @@ def test_every_picture_of_a_file_is_counted_before_it_is_decoded(monkeypatch):
         load(buffer.getvalue(), limits=Limits(scans=1))
     assert not decoded
     data = buffer.getvalue()
-    bomb = repeated(data, data.rindex(b"\xff\xc2"), 300)
+    bomb = with_scans(data, data.rindex(b"\xff\xc2"), 300)
     with pytest.raises(ImageTooLargeError, match="frame 1 of 0 to 1: 201 scans"):
         load(bomb)
 

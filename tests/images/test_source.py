@@ -24,10 +24,10 @@ def test_a_path_and_its_bytes_give_the_same_photo(tmp_path):
     assert load(path, name="other")[0].name == "other"
 
 
-def test_the_hash_is_of_the_whole_file_and_what_lies_behind_the_image_is_noted():
-    (photo,) = load(PNG + b"secret")
-    assert photo.sha256 == hashlib.sha256(PNG + b"secret").hexdigest()
-    assert any("6 bytes behind" in note for note in photo.notes)
+def test_the_hash_is_of_the_whole_file_and_trailing_bytes_are_noted():
+    (frame,) = load(PNG + b"secret")
+    assert frame.sha256 == hashlib.sha256(PNG + b"secret").hexdigest()
+    assert any("6 bytes behind" in note for note in frame.notes)
 
 
 def test_pixels_can_be_written_to():
@@ -111,6 +111,6 @@ def test_the_limit_of_bytes_holds_for_paths_too(tmp_path, fits):
     ("name", "noted"), [("a.png", True), ("a.jpg", False), ("a.JPEG", False), ("a", False)]
 )
 def test_a_file_that_lies_about_its_format_is_read_by_its_bytes(name, noted):
-    (photo,) = load(saved(picture(), "JPEG"), name=name)
-    assert photo.format == "JPEG"
-    assert any("named .png but holds JPEG" in note for note in photo.notes) == noted
+    (frame,) = load(saved(picture(), "JPEG"), name=name)
+    assert frame.format == "JPEG"
+    assert any("named .png but holds JPEG" in note for note in frame.notes) == noted

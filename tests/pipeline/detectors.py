@@ -1,24 +1,23 @@
-"""Classifiers with a known truth: unsafe as much as a colour is in sight."""
+"""Classifiers with a known truth: the more of a colour is visible, the more unsafe."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from counterveil import profiles
 from counterveil.categories import Category
-from counterveil.pipeline import CategoryClassifier, Pipeline, Settings
+from counterveil.config import make_config
+from counterveil.pipeline import CategoryClassifier, Pipeline
+from counterveil.profiles import make_components
 from counterveil.types import Images, ModelInfo, Scores
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 
 
-class Sees:
+class ColourDetector:
     """P(unsafe) rises with the share of the image in a colour; 0.5 at half a percent."""
 
     def __init__(self, colour: tuple[int, int, int], at: float = 0.005) -> None:
-        self.info = ModelInfo(f"python:tests:sees-{colour}", "1")
+        self.info = ModelInfo(f"python:tests:colour-{colour}", "1")
         self._colour = np.array(colour)
         self._at = at
 
@@ -28,7 +27,7 @@ class Sees:
 
 
 class Constant:
-    """Always as sure."""
+    """Always the same score."""
 
     def __init__(self, score: float) -> None:
         self.info = ModelInfo("python:tests:constant", "1")
@@ -39,7 +38,7 @@ class Constant:
 
 
 class Broken:
-    """Fails as a bug would."""
+    """Fails like a bug."""
 
     info = ModelInfo("python:tests:broken", "1")
 
@@ -47,22 +46,19 @@ class Broken:
         raise ZeroDivisionError("division by zero")
 
 
-def watch(key: str, classifier: object) -> CategoryClassifier:
-    category = Category(key, key.title(), classifier="python:tests:made")
+def scored(key: str, classifier: object, threshold: float = 0.5) -> CategoryClassifier:
+    """A category with one of the classifiers above."""
+    category = Category(key, key.title(), threshold=threshold, classifier="python:tests:made")
     return CategoryClassifier(category, classifier)  # type: ignore[arg-type]
 
 
-def counterveil(
-    *watches: CategoryClassifier, settings: Settings | None = None, fill: str = "black", **words
-):
-    chosen = replace(profiles.PROFILES["proxy"], attribution="occlusion", fill=fill, **words)
-    return Pipeline(
-        watches,
-        profiles.methods(chosen),
-        settings=settings or Settings(),
-        profile="test",
-        notice="a test",
-    )
+def make_pipeline(*classifiers: CategoryClassifier, reasoner: object = None, **options) -> Pipeline:
+    """A pipeline without trained models; ``options`` are fields of the configuration."""
+    if reasoner is not None:
+        options["reasoner"] = "python:tests:reasoner"
+    options = {"name": "test", "notice": "a test", "attribution": "occlusion", **options}
+    config = make_config(**options)
+    return Pipeline(classifiers, make_components(config), config=config, reasoner=reasoner)
 
 
 def square(
@@ -81,6 +77,6 @@ def square(
     return image
 
 
-def make_red() -> Sees:
+def make_red() -> ColourDetector:
     """A factory, as ``python:tests.pipeline.detectors:make_red`` names it."""
-    return Sees(RED)
+    return ColourDetector(RED)

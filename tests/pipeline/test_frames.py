@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from counterveil.images import Limits, decode_clean
-from counterveil.pipeline import Settings
+from counterveil import narrative
+from counterveil.images import decode_clean
 from counterveil.record import validate
-from counterveil.report import words
-from tests.pipeline.detectors import BLUE, RED, Sees, counterveil, square, watch
-from tests.pipeline.test_rationale import Looks, watching
+from tests.pipeline.detectors import BLUE, RED, ColourDetector, make_pipeline, scored, square
+from tests.pipeline.test_rationale import ColourReasoner, questioned
 
 
 def animation(*frames: np.ndarray) -> bytes:
@@ -23,11 +22,9 @@ def animation(*frames: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def pipeline(*watches, settings=None, reasoner=None):
-    watches = watches or (watch("red", Sees(RED)), watch("blue", Sees(BLUE)))
-    made = counterveil(*watches, settings=settings, segmentation="slic", search="greedy")
-    made.reasoner = reasoner
-    return made
+def pipeline(*classifiers, **options):
+    both = (scored("red", ColourDetector(RED)), scored("blue", ColourDetector(BLUE)))
+    return make_pipeline(*(classifiers or both), segmentation="slic", search="greedy", **options)
 
 
 def examined(*frames, **parts):
@@ -43,15 +40,15 @@ def test_what_another_frame_flagged_is_flagged_though_a_worse_frame_is_released(
     examination = examined(*APART)
     red, blue = examination.record.categories
     assert (red.flagged, red.frame) == (True, 0)
-    assert red.score == pytest.approx(float(Sees(RED).score(APART[0][None])[0]))
+    assert red.score == pytest.approx(float(ColourDetector(RED).score(APART[0][None])[0]))
     assert (blue.flagged, blue.frame, examination.record.source.frame) == (True, 1, 1)
     assert red.counterfactual.outcome == "not_needed"
     assert red.counterfactual.score_before < 0.1
     assert red.counterfactual.verified
     assert blue.counterfactual.outcome == "found"
     released = decode_clean(examination.veiled)
-    assert Sees(RED).score(released[None])[0] < 0.5
-    assert Sees(BLUE).score(released[None])[0] < 0.5
+    assert ColourDetector(RED).score(released[None])[0] < 0.5
+    assert ColourDetector(BLUE).score(released[None])[0] < 0.5
 
 
 def test_the_record_and_the_report_say_which_frame_and_that_it_is_not_released():
@@ -59,11 +56,11 @@ def test_the_record_and_the_report_say_which_frame_and_that_it_is_not_released()
     assert any("red flagged frame 0 at 0." in w and "not released" in w for w in record.warnings)
     assert any("counted from 0; 3 were assessed, and only frame 1" in w for w in record.warnings)
     assert not any("blue flagged" in w for w in record.warnings)
-    told = " ".join(words.sentences(record))
+    told = " ".join(narrative.sentences(record))
     assert "Red flagged frame 0 at" in told
     assert "Blue flagged frame 1 at" in told
     assert told.count("That frame is not released") == 1
-    assert words.headline(record) == "Flagged: Red and Blue. Veiled and verified"
+    assert narrative.headline(record) == "Flagged: Red and Blue. Veiled and verified"
 
 
 def test_a_category_can_flag_the_released_frame_and_another_one_more():
@@ -90,20 +87,20 @@ def test_every_frame_clear_is_clear():
 
 def test_a_frame_that_was_not_assessed_makes_it_partial_and_its_numbers_are_the_file_s():
     frames = square((90, 200, 90)), square(BLUE), square((90, 200, 90), side=30), square(RED)
-    record = examined(*frames, settings=Settings(limits=Limits(frames=2))).record
+    record = examined(*frames, max_frames=2).record
     assert record.status == "partial"
     assert record.source.frames_assessed == (0, 3)
     assert [category.frame for category in record.categories] == [3, 3]
 
 
 def test_the_reasoner_is_conditioned_on_the_frame_that_it_sees():
-    watches = [watching("red"), watching("blue", Sees(BLUE))]
-    reasoner = Looks()
-    reasoner.knows = None
-    made = pipeline(*watches, reasoner=reasoner)
+    classifiers = [questioned("red"), questioned("blue", ColourDetector(BLUE))]
+    reasoner = ColourReasoner()
+    reasoner.supported_categories = None
+    made = pipeline(*classifiers, reasoner=reasoner)
     record = made.examine(animation(*APART), name="a.png").record
     assert record.rationale.control["red"] == 0
     assert record.rationale.control["blue"] == pytest.approx(record.categories[1].score)
     assert "in frame 0) and Blue" in record.rationale.text
-    assert "only frame 1 is shown" in record.rationale.statement
+    assert "Only frame 1 is released" in record.rationale.statement
     assert "policy on: Red and Blue" in record.rationale.statement

@@ -10,21 +10,20 @@ import pytest
 from counterveil.categories import Category, Question
 from counterveil.errors import ModelError
 from counterveil.images import encode_png, load
-from counterveil.pipeline import Settings
 from counterveil.pipeline.components import CategoryClassifier
-from counterveil.reasoning.base import DESCRIBE, Answered
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION, QuestionAnswer
 from counterveil.record import validate
 from counterveil.types import ModelInfo
-from tests.pipeline.detectors import BLUE, RED, Constant, Sees, counterveil, square
+from tests.pipeline.detectors import BLUE, RED, ColourDetector, Constant, make_pipeline, square
 
 COLOURS = {"Is there red?": RED, "Is there blue?": BLUE}
 
 
-class Looks:
+class ColourReasoner:
     """Answers by looking for a colour; keeps what it was asked."""
 
     info = ModelInfo("python:tests:looks", "1")
-    knows = ("red",)
+    supported_categories = ("red",)
 
     def __init__(self, silent: tuple[str, ...] = ()) -> None:
         self.asked: list[tuple[tuple[str, ...], dict[str, float], bool]] = []
@@ -37,14 +36,14 @@ class Looks:
 
     def _one(self, image, question):
         if question in self._silent:
-            return Answered(question, "", None, "the server refused")
-        if question == DESCRIBE:
-            return Answered(question, "The image shows squares.", 0.5)
-        p = float(Sees(COLOURS[question]).score(image[None])[0])
-        return Answered(question, "Yes, a square." if p >= 0.5 else "No.", p)
+            return QuestionAnswer(question, "", None, "the server refused")
+        if question == DESCRIPTION_QUESTION:
+            return QuestionAnswer(question, "The image shows squares.", 0.5)
+        p = float(ColourDetector(COLOURS[question]).score(image[None])[0])
+        return QuestionAnswer(question, "Yes, a square." if p >= 0.5 else "No.", p)
 
 
-class Fails(Looks):
+class Fails(ColourReasoner):
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self._error = error
@@ -53,22 +52,21 @@ class Fails(Looks):
         raise self._error
 
 
-def watching(key="red", classifier=None):
+def questioned(key="red", classifier=None):
     questions = (Question("a", "Is there red?"), Question("b", "Is there blue?"))
     category = Category(key, key.title(), questions=questions, classifier="python:tests:made")
-    return CategoryClassifier(category, classifier or Sees(RED))
+    return CategoryClassifier(category, classifier or ColourDetector(RED))
 
 
-def examined(reasoner, image=None, settings=None, watch=None):
-    pipeline = counterveil(watch or watching(), settings=settings)
-    pipeline.reasoner = reasoner
+def examined(reasoner, image=None, classifier=None, **options):
+    pipeline = make_pipeline(classifier or questioned(), reasoner=reasoner, **options)
     examination = pipeline.examine(encode_png(square() if image is None else image))
     validate(examination.record.to_dict())
     return examination
 
 
 def test_a_yes_that_rests_on_what_is_veiled_is_grounded():
-    rationale = examined(Looks()).record.rationale
+    rationale = examined(ColourReasoner()).record.rationale
     red, blue = rationale.answers
     assert red.category == "red"
     assert red.yes
@@ -77,12 +75,12 @@ def test_a_yes_that_rests_on_what_is_veiled_is_grounded():
     assert not blue.yes
     assert blue.p_yes_veiled is None
     assert not blue.grounded
-    assert "takes away 1 of 1" in rationale.text
+    assert "The veil removes this answer." in rationale.text
 
 
 def test_a_yes_that_rests_on_what_is_in_sight_is_told():
     image = square(BLUE, image=square(), at=(60, 90))
-    rationale = examined(Looks(), image).record.rationale
+    rationale = examined(ColourReasoner(), image).record.rationale
     red, blue = rationale.answers
     assert red.grounded
     assert blue.yes
@@ -93,10 +91,10 @@ def test_a_yes_that_rests_on_what_is_in_sight_is_told():
 
 
 def test_the_code_is_what_flagged_and_the_same_before_and_after():
-    reasoner = Looks()
+    reasoner = ColourReasoner()
     record = examined(reasoner).record
     (first, code, text), (again, same, words) = reasoner.asked
-    assert first == (DESCRIBE, "Is there red?", "Is there blue?")
+    assert first == (DESCRIPTION_QUESTION, "Is there red?", "Is there blue?")
     assert again == ("Is there red?",)
     assert code == same == {"red": pytest.approx(record.categories[0].score)}
     assert record.rationale.control == code
@@ -105,27 +103,27 @@ def test_the_code_is_what_flagged_and_the_same_before_and_after():
 
 
 def test_categories_that_the_reasoner_does_not_know_are_left_out_of_the_code():
-    reasoner = Looks()
-    examined(reasoner, watch=watching("other"))
+    reasoner = ColourReasoner()
+    examined(reasoner, classifier=questioned("other"))
     assert reasoner.asked[0][1] == {}
 
 
 def test_a_safe_image_is_described_and_a_disagreement_told():
-    rationale = examined(Looks(), square(BLUE)).record.rationale
+    rationale = examined(ColourReasoner(), square(BLUE)).record.rationale
     assert rationale.description == "The image shows squares."
-    assert rationale.text.startswith("No category flagged this image; Red came closest, at 0.0 %.")
-    assert rationale.text.endswith("disagree: have a person look at this image.")
+    assert rationale.text.startswith("No category flagged this image. Red came closest, at 0.0 %")
+    assert rationale.text.endswith("disagree: a person should check the image.")
     assert rationale.statement == ""
 
 
 def test_only_flagged_categories_are_asked_for_where_that_is_wanted():
-    reasoner = Looks()
-    examined(reasoner, square(BLUE), settings=Settings(questions="flagged"))
-    assert [asked for asked, _, _ in reasoner.asked] == [(DESCRIBE,)]
+    reasoner = ColourReasoner()
+    examined(reasoner, square(BLUE), questions="flagged")
+    assert [asked for asked, _, _ in reasoner.asked] == [(DESCRIPTION_QUESTION,)]
 
 
 def test_what_is_not_answered_is_neither_yes_nor_no_and_makes_the_record_partial():
-    record = examined(Looks(silent=("Is there blue?", DESCRIBE))).record
+    record = examined(ColourReasoner(silent=("Is there blue?", DESCRIPTION_QUESTION))).record
     blue = record.rationale.answers[1]
     assert (blue.p_yes, blue.answer, blue.reason) == (None, "", "the server refused")
     assert record.status == "partial"
@@ -146,14 +144,15 @@ def test_a_reasoner_that_fails_loses_no_veil(error):
 
 
 def test_the_reasoner_is_among_the_models_and_timed():
-    record = examined(Looks()).record
-    assert Looks.info in record.models
+    record = examined(ColourReasoner()).record
+    assert ColourReasoner.info in record.models
     assert "reason" in record.timing_ms
 
 
 def test_an_image_veiled_whole_says_so():
-    pipeline = counterveil(replace(watching(), classifier=Constant(0.9)))
-    pipeline.reasoner = Looks()
+    pipeline = make_pipeline(
+        replace(questioned(), classifier=Constant(0.9)), reasoner=ColourReasoner()
+    )
     rationale = pipeline.examine(encode_png(np.zeros((64, 64, 3), np.uint8))).record.rationale
     assert "The veil covers the whole image" in rationale.text
     assert rationale.statement.startswith("Your image is hidden as a whole.")
@@ -161,10 +160,10 @@ def test_an_image_veiled_whole_says_so():
 
 def test_what_is_still_answered_by_yes_is_veiled_where_that_is_wanted():
     image = square(BLUE, image=square(), at=(60, 90))
-    plain = examined(Looks(), image)
-    more = examined(Looks(), image, settings=Settings(answers=True))
+    plain = examined(ColourReasoner(), image)
+    more = examined(ColourReasoner(), image, veil_answers=True)
     assert all(answer.grounded for answer in more.record.rationale.answers)
-    assert "takes away 2 of 2" in more.record.rationale.text
+    assert "removes 2 of these 2 answers" in more.record.rationale.text
     before, after = (load(e.mask)[0].pixels[..., 0] > 127 for e in (plain, more))
     assert (after >= before).all()
     assert after[64:80, 94:110].mean() > 0.9
@@ -174,23 +173,23 @@ def test_what_is_still_answered_by_yes_is_veiled_where_that_is_wanted():
     assert "answers" in more.record.timing_ms
 
 
-class Stubborn(Looks):
-    """Sees blue in everything."""
+class Stubborn(ColourReasoner):
+    """ColourDetector blue in everything."""
 
     def _one(self, image, question):
         if question == "Is there blue?":
-            return Answered(question, "Yes, blue.", 0.9)
+            return QuestionAnswer(question, "Yes, blue.", 0.9)
         return super()._one(image, question)
 
 
 def test_an_answer_that_no_veil_takes_away_is_told():
-    examination = examined(Stubborn(), settings=Settings(answers=True))
+    examination = examined(Stubborn(), veil_answers=True)
     assert "no veil was found under which every answer is no" in examination.record.warnings
     assert examination.record.categories[0].counterfactual.verified
     assert "Still yes under the veil" in examination.record.rationale.text
 
 
-class Fickle(Looks):
+class Fickle(ColourReasoner):
     """Does as it is told, call by call; the last one for all that follow."""
 
     def __init__(self, *turns, **options) -> None:
@@ -203,7 +202,10 @@ class Fickle(Looks):
             raise turn
         rows = super().answer(images, questions, codes, text=text)
         if turn == "silent":
-            return [[Answered(a.question, "", None, "the server refused") for a in r] for r in rows]
+            return [
+                [QuestionAnswer(a.question, "", None, "the server refused") for a in r]
+                for r in rows
+            ]
         return rows
 
 
@@ -216,21 +218,21 @@ FAILURES = [ModelError("gone"), ZeroDivisionError("oops"), SystemExit(3)]
 
 @pytest.mark.parametrize("error", FAILURES)
 def test_a_failure_while_more_is_veiled_loses_no_veil(error):
-    examination = examined(Fickle("speak", "speak", error), both(), settings=Settings(answers=True))
+    examination = examined(Fickle("speak", "speak", error), both(), veil_answers=True)
     record = examination.record
     assert record.status == "ok"
     assert record.categories[0].counterfactual.verified
     assert record.categories[0].counterfactual.answered_fraction == 0
     assert "Still yes under the veil" in record.rationale.text
-    assert "what is still answered by yes could not be veiled" in record.warnings[-1]
-    plain = examined(Looks(), both())
+    assert "what is still answered yes could not be veiled" in record.warnings[-1]
+    plain = examined(ColourReasoner(), both())
     assert examination.veiled == plain.veiled and examination.mask == plain.mask
 
 
 def test_a_release_that_fails_while_more_is_veiled_leaves_the_veil_as_it_was(monkeypatch):
-    from counterveil.pipeline import job
+    from counterveil.pipeline import veil
 
-    made, release = [], job.release
+    made, release = [], veil.release
 
     def fails(*parts):
         made.append(release(*parts))
@@ -238,8 +240,8 @@ def test_a_release_that_fails_while_more_is_veiled_leaves_the_veil_as_it_was(mon
             raise OSError("no more memory")
         return made[0]
 
-    monkeypatch.setattr(job, "release", fails)
-    examination = examined(Looks(), both(), settings=Settings(answers=True, objects=False))
+    monkeypatch.setattr(veil, "release", fails)
+    examination = examined(ColourReasoner(), both(), veil_answers=True, complete_objects=False)
     assert len(made) == 2
     mask = load(examination.mask)[0].pixels[..., 0] > 127
     result = examination.record.categories[0].counterfactual
@@ -248,7 +250,7 @@ def test_a_release_that_fails_while_more_is_veiled_leaves_the_veil_as_it_was(mon
     assert "no more memory" in examination.record.warnings[-1]
 
 
-class GoneLater(Looks):
+class GoneLater(ColourReasoner):
     """Is gone once it has answered under the veil, and found the veil that takes its yes away."""
 
     def answer(self, images, questions, codes, *, text=True):
@@ -258,7 +260,7 @@ class GoneLater(Looks):
 
 
 def test_the_first_rationale_is_kept_where_the_second_fails():
-    record = examined(GoneLater(), both(), settings=Settings(answers=True)).record
+    record = examined(GoneLater(), both(), veil_answers=True).record
     result = record.categories[0].counterfactual
     red, blue = record.rationale.answers
     assert red.grounded
@@ -278,7 +280,7 @@ def test_answers_that_are_not_given_again_under_the_veil_are_not_assessed():
         "did not answer 2 questions again under the veil; that is not a no" in (record.warnings[-1])
     )
     assert "None of these answers could be assessed again under the veil." in record.rationale.text
-    assert "takes away" not in record.rationale.text
+    assert "The veil removes" not in record.rationale.text
 
 
 def test_a_refusal_of_everything_is_no_row_of_noes():
@@ -289,30 +291,30 @@ def test_a_refusal_of_everything_is_no_row_of_noes():
 
 
 def test_a_safe_image_is_not_asked_about_again_and_is_no_doubt():
-    record = examined(Looks(), square(BLUE)).record
+    record = examined(ColourReasoner(), square(BLUE)).record
     assert record.status == "ok"
 
 
 @pytest.mark.parametrize("knows", [("red",), None])
 def test_guidance_set_by_hand_takes_the_classifiers_place(knows):
-    reasoner = Looks()
-    reasoner.knows = knows
-    record = examined(reasoner, settings=Settings(guidance={"red": 0.25})).record
+    reasoner = ColourReasoner()
+    reasoner.supported_categories = knows
+    record = examined(reasoner, guidance={"red": 0.25}).record
     assert [code for _, code, _ in reasoner.asked] == [{"red": 0.25}] * 2
     assert record.rationale.control == {"red": 0.25}
-    assert any("guidance was set by hand" in warning for warning in record.warnings)
+    assert any("guidance was configured" in warning for warning in record.warnings)
 
 
 def test_guidance_of_nothing_leaves_the_words_unconditioned():
-    reasoner = Looks()
-    record = examined(reasoner, settings=Settings(guidance={})).record
+    reasoner = ColourReasoner()
+    record = examined(reasoner, guidance={}).record
     assert record.categories[0].flagged
     assert reasoner.asked[0][1] == {"red": 0.0}
 
 
 def test_the_area_that_is_veiled_for_answers_is_told_apart():
-    plain = examined(Looks(), both()).record.categories[0].counterfactual
-    more = examined(Looks(), both(), settings=Settings(answers=True)).record
+    plain = examined(ColourReasoner(), both()).record.categories[0].counterfactual
+    more = examined(ColourReasoner(), both(), veil_answers=True).record
     result = more.categories[0].counterfactual
     assert result.completed_fraction == plain.completed_fraction
     assert result.answered_fraction == pytest.approx(result.area_fraction - plain.area_fraction)

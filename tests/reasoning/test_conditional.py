@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from counterveil.categories import CATEGORIES, PAPER, ControlCode
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, ControlCode
 from counterveil.errors import ModelError, UsageError
-from counterveil.reasoning import ConditionalBlip, Generation
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import GenerationSettings
 from tests.reasoning import tiny
 
-QUESTIONS = [question.text for key in PAPER for question in CATEGORIES[key].questions]
+QUESTIONS = [question.text for key in PAPER_CATEGORIES for question in CATEGORIES[key].questions]
 OFF = ControlCode({})
-SHORT = Generation(beams=2, length=5)
+SHORT = GenerationSettings(num_beams=2, max_new_tokens=5)
 
 
 def code(guidance=1.0, key="self_harm"):
@@ -45,28 +46,28 @@ def theirs(stock):
 
 
 def logits(blip, guidance, questions=QUESTIONS, image=0):
-    inputs = blip.inputs(questions)
-    pixels = blip.pixels([pictures()[image]]).expand(len(questions), -1, -1, -1)
-    rows = None if guidance is None else blip.spec.guidance([guidance] * len(questions))
+    inputs = blip.tokenize(questions)
+    pixels = blip.pixel_values([pictures()[image]]).expand(len(questions), -1, -1, -1)
+    rows = None if guidance is None else blip.control_config.guidance([guidance] * len(questions))
     with torch.no_grad():
         return blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
 
 
 @pytest.mark.parametrize("off", [None, OFF, code(0.0)])
 def test_guidance_0_is_instructblip_bit_for_bit(blip, theirs, off):
-    inputs = blip.inputs(QUESTIONS)
-    pixels = blip.pixels(pictures()[:1]).expand(len(QUESTIONS), -1, -1, -1)
+    inputs = blip.tokenize(QUESTIONS)
+    pixels = blip.pixel_values(pictures()[:1]).expand(len(QUESTIONS), -1, -1, -1)
     with torch.no_grad():
         wanted = theirs(**inputs, pixel_values=pixels).logits
     assert torch.equal(logits(blip, off), wanted)
 
 
-def test_a_batch_of_codes_answers_as_each_alone(blip):
-    """Guidance 0 beside guidance 1: the row without a code must not notice the other."""
-    inputs = blip.inputs(QUESTIONS[:2])
-    pixels = blip.pixels(pictures()[:1]).expand(2, -1, -1, -1)
+def test_a_batch_of_codes_equals_single_codes(blip):
+    """A row with guidance 0 must not depend on a row with guidance 1."""
+    inputs = blip.tokenize(QUESTIONS[:2])
+    pixels = blip.pixel_values(pictures()[:1]).expand(2, -1, -1, -1)
     with torch.no_grad():
-        rows = blip.spec.guidance([OFF, code()])
+        rows = blip.control_config.guidance([OFF, code()])
         both = blip.model(**inputs, pixel_values=pixels, guidance=rows)["logits"]
     for row, one in enumerate([OFF, code()]):
         alone = logits(blip, one, QUESTIONS[:2])[row]
@@ -86,10 +87,10 @@ def test_categories_condition_differently(blip):
     assert not torch.allclose(one, other, atol=1e-3)
 
 
-def test_tokens_start_from_the_words_of_the_category(blip):
+def test_control_tokens_start_as_title_embeddings(blip):
     tokenizer = blip.processor.qformer_tokenizer
     table = blip.model.qformer.embeddings.word_embeddings.weight
-    for row, key in zip(blip.model.control.tokens, blip.spec.categories, strict=True):
+    for row, key in zip(blip.model.control.tokens, blip.control_config.categories, strict=True):
         ids = tokenizer(CATEGORIES[key].title, add_special_tokens=False)["input_ids"]
         assert torch.equal(row[0], table[ids[0]])
 
@@ -101,7 +102,7 @@ def test_padding_changes_nothing(blip):
     assert torch.allclose(alone, padded, atol=1e-4)
 
 
-def test_many_questions_pass_the_vision_tower_once(blip):
+def test_all_questions_share_one_image_encoding(blip):
     passed = []
     hook = blip.model.vision_model.register_forward_hook(
         lambda module, inputs, output: passed.append(len(output[0]))
@@ -113,7 +114,7 @@ def test_many_questions_pass_the_vision_tower_once(blip):
     assert [a.question for a in answers[0]] == QUESTIONS
 
 
-def test_an_image_asked_about_under_several_codes_passes_the_vision_tower_once(blip):
+def test_an_image_given_with_several_codes_is_encoded_once(blip):
     passed = []
     hook = blip.model.vision_model.register_forward_hook(
         lambda module, inputs, output: passed.append(len(output[0]))
@@ -128,20 +129,20 @@ def test_an_image_asked_about_under_several_codes_passes_the_vision_tower_once(b
         assert [a.p_yes for a in answered] == pytest.approx([a.p_yes for a in alone], abs=1e-4)
 
 
-def test_answers_are_those_of_stock_generation(blip, theirs):
-    """One image, many questions at once, against one stock call a question."""
+def test_answers_equal_stock_generation(blip, theirs):
+    """A batch of questions about one image equals one stock call per question."""
     together = blip.answer(pictures()[:1], [QUESTIONS], [OFF])[0]
     for question, answered in zip(QUESTIONS, together, strict=True):
-        inputs = blip.inputs([question])
-        pixels = blip.pixels(pictures()[:1])
-        ids = theirs.generate(**inputs, pixel_values=pixels, **SHORT.options())
+        inputs = blip.tokenize([question])
+        pixels = blip.pixel_values(pictures()[:1])
+        ids = theirs.generate(**inputs, pixel_values=pixels, **SHORT.to_kwargs())
         new = ids[:, inputs["input_ids"].shape[1] :]
         text = blip.processor.tokenizer.batch_decode(new, skip_special_tokens=True)[0]
         assert answered.text == text.strip()
 
 
-def test_eight_questions_at_once_are_answered_as_by_eight_stock_calls():
-    """The benchmark's own two sides, on a small model; its figure is measured elsewhere."""
+def test_eight_questions_in_a_batch_equal_eight_stock_calls():
+    """Runs the benchmark on a small model; its timing is not tested."""
     path = Path(__file__).parents[2] / "benchmarks" / "eight_questions.py"
     spec = importlib.util.spec_from_file_location("eight_questions", path)
     module = importlib.util.module_from_spec(spec)
@@ -152,8 +153,8 @@ def test_eight_questions_at_once_are_answered_as_by_eight_stock_calls():
     assert figures["ratio"] > 0
 
 
-def test_p_yes_comes_with_the_answer_at_no_cost_of_its_own(blip):
-    """One pass of the Q-Former writes the prompt for both."""
+def test_text_and_p_yes_share_one_qformer_pass(blip):
+    """Text and P(yes) need one pass of the Q-Former."""
     passed = []
     hook = blip.model.qformer.register_forward_hook(lambda *_: passed.append(1))
     written = blip.answer(pictures()[:1], [QUESTIONS], [OFF])[0]
@@ -164,7 +165,7 @@ def test_p_yes_comes_with_the_answer_at_no_cost_of_its_own(blip):
         assert a.p_yes == pytest.approx(b.p_yes, abs=1e-6)
 
 
-def test_p_yes_is_the_first_tokens_share(blip):
+def test_p_yes_is_the_normalised_first_token_probability(blip):
     answered = blip.answer(pictures()[:1], [QUESTIONS[:1]], [code()], text=False)[0][0]
     probabilities = logits(blip, code(), QUESTIONS[:1])[0, -1].double().softmax(0)
     ids = {w: blip.processor.tokenizer.convert_tokens_to_ids(w) for w in ("Yes", "yes", "No", "no")}
@@ -173,40 +174,40 @@ def test_p_yes_is_the_first_tokens_share(blip):
     assert answered.text == ""
 
 
-def test_a_model_is_saved_and_comes_back_as_it_was(blip, tmp_path):
+def test_save_and_load_restores_the_model(blip, tmp_path):
     with torch.no_grad():
         blip.model.control.prompt.normal_(0, 0.2)
     try:
         blip.calibrate(1.5, -0.25)
         blip.save_pretrained(tmp_path, max_shard_size="40KB")
         assert len(list(tmp_path.glob("*.safetensors"))) > 1
-        assert json.loads((tmp_path / "config.json").read_text())["control"]["scale"] == 1.5
+        assert json.loads((tmp_path / "config.json").read_text())["control_code"]["scale"] == 1.5
         again = ConditionalBlip.from_pretrained(tmp_path, generation=SHORT)
-        assert again.spec == blip.spec
+        assert again.control_config == blip.control_config
         assert torch.equal(logits(again, code()), logits(blip, code()))
     finally:
         blip.calibrate(1.0, 0.0)
         torch.nn.init.zeros_(blip.model.control.prompt)
 
 
-def test_what_is_saved_is_still_an_instructblip(blip, theirs, tmp_path):
-    """Stock code reads our checkpoint, and computes what it did."""
+def test_stock_code_loads_a_conditioned_checkpoint(blip, theirs, tmp_path):
+    """The weights of the stock parts are saved unchanged."""
     blip.save_pretrained(tmp_path)
     stock = tiny.InstructBlipForConditionalGeneration.from_pretrained(tmp_path).eval()
     for name, value in theirs.state_dict().items():
         assert torch.equal(stock.state_dict()[name], value), name
 
 
-def test_a_training_step_moves_what_is_trained(stock):
+def test_loss_has_gradients_for_all_trained_parts(stock):
     model = ConditionalBlip.from_pretrained(stock).model.train()
     blip = ConditionalBlip.from_pretrained(stock)
-    inputs = blip.inputs(QUESTIONS[:2])
+    inputs = blip.tokenize(QUESTIONS[:2])
     labels = inputs["input_ids"].clone()
     labels[:, :-2] = -100
     out = model(
         **inputs,
-        pixel_values=blip.pixels(pictures()),
-        guidance=blip.spec.guidance([code(), code()]),
+        pixel_values=blip.pixel_values(pictures()),
+        guidance=blip.control_config.guidance([code(), code()]),
         labels=labels,
     )
     out["loss"].backward()
@@ -215,33 +216,33 @@ def test_a_training_step_moves_what_is_trained(stock):
         assert float(part.grad.abs().sum()) > 0
 
 
-def test_own_categories_condition_a_stock_checkpoint(stock):
+def test_stock_checkpoint_accepts_custom_categories(stock):
     blip = ConditionalBlip.from_pretrained(stock, categories=[CATEGORIES["faces"]], tokens=2)
-    assert blip.spec.categories == ("faces",)
+    assert blip.control_config.categories == ("faces",)
     assert blip.model.control.tokens.shape[:2] == (1, 2)
 
 
-def test_a_code_of_an_unknown_category_is_answered(blip):
+def test_unknown_category_in_a_code_is_refused(blip):
     with pytest.raises(UsageError, match="'logos'"):
-        blip.describe(pictures(1), [ControlCode({"logos": 1.0})])
+        blip.answer(pictures(1), [QUESTIONS[:1]], [ControlCode({"logos": 1.0})])
 
 
-def test_lists_must_match(blip):
+def test_different_list_lengths_are_refused(blip):
     with pytest.raises(UsageError, match="one of each"):
         blip.answer(pictures(2), [QUESTIONS], [OFF])
 
 
-def test_no_questions_no_answers(blip):
+def test_no_questions_give_no_answers(blip):
     assert blip.answer(pictures(2), [[], []], [OFF, OFF]) == [[], []]
 
 
-def test_what_is_no_checkpoint_is_answered(tmp_path):
+def test_missing_checkpoint_is_a_model_error(tmp_path):
     with pytest.raises(ModelError):
         ConditionalBlip.from_pretrained(tmp_path)
 
 
-def test_the_papers_settings_are_the_preset():
-    options = Generation().options()
+def test_default_generation_settings_are_the_papers():
+    options = GenerationSettings().to_kwargs()
     assert options["num_beams"] == 5
     assert options["repetition_penalty"] == 1.5
-    assert Generation(sample=True).options()["top_p"] == 0.9
+    assert GenerationSettings(do_sample=True).to_kwargs()["top_p"] == 0.9

@@ -1,8 +1,7 @@
-"""The programs in examples/workers, as real processes, against a stand-in for their library.
+"""The programs in examples/workers, as real processes, with a fake of their library.
 
-ModelScope, which has OFA and mPLUG, runs on libraries of its own time; ``test_peers.py`` has it
-where those are installed. What stands in for it here has its names and shapes, prints as it does,
-and shows how it was set up.
+ModelScope runs OFA and mPLUG with old libraries; ``test_baselines.py`` uses it where it is
+installed. The fake here has its names and shapes, prints as it does, and reports its settings.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import pytest
 
 from counterveil import reasoning
 from counterveil.categories import ControlCode
-from counterveil.reasoning.base import DESCRIBE
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION
 from tests.reasoning.test_conditional import pictures
 
 WORKERS = Path(__file__).parents[2] / "examples" / "workers"
@@ -92,11 +91,9 @@ def worker(tmp_path, monkeypatch):
         ("mplug.py", "no, sample=True top_k=5 top_p=1.0 length=63", 0.0),
     ],
 )
-def test_a_worker_answers_with_the_papers_settings_whatever_its_library_prints(
-    worker, name, said, p_yes
-):
+def test_worker_answers_with_the_papers_settings(worker, name, said, p_yes):
     made = worker(name, "--caption", "another/model")
-    asked = [[DESCRIBE, "Does the image contain any weapons?"]] * 2
+    asked = [[DESCRIPTION_QUESTION, "Does the image contain any weapons?"]] * 2
     for row, image in zip(
         made.answer(pictures(), asked, [ControlCode({"self_harm": 0.5})] * 2),
         pictures(),
@@ -110,23 +107,22 @@ def test_a_worker_answers_with_the_papers_settings_whatever_its_library_prints(
 
 
 @pytest.mark.parametrize("name", ["ofa.py", "mplug.py"])
-def test_a_worker_without_its_library_says_so(worker, name, tmp_path):
+def test_missing_library_of_a_worker_is_reported(worker, name, tmp_path):
     (tmp_path / "modelscope" / "pipelines.py").write_text("raise ImportError('no fairseq')")
     [[answered]] = worker(name).answer(pictures(1), [["Is it so?"]], [ControlCode({})])
     assert answered.p_yes is None
     assert "no fairseq" in answered.reason
 
 
-def test_an_option_that_a_worker_does_not_have_is_told(worker):
+def test_unknown_option_of_a_worker_is_reported(worker):
     [[answered]] = worker("ofa.py", "--beams", "3").answer(
         pictures(1), [["Is it so?"]], [ControlCode({})]
     )
     assert "unrecognized arguments" in answered.reason
 
 
-def test_the_deepspeed_configuration_is_filled_in_from_the_recipe(tmp_path, monkeypatch):
-    """By transformers' own reader, which leaves nothing automatic; it needs DeepSpeed only to be
-    put together, which the test does itself."""
+def test_deepspeed_configuration_leaves_nothing_automatic(tmp_path, monkeypatch):
+    """Uses the reader of transformers; a subclass replaces the DeepSpeed dependency."""
     from accelerate.utils.deepspeed import HfDeepSpeedConfig
     from transformers import TrainingArguments
     from transformers.integrations import deepspeed

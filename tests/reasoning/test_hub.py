@@ -1,4 +1,4 @@
-"""Any image-text-to-text model: InstructBLIP by itself, and one that is chatted with."""
+"""Image-text-to-text models of the hub: unconditioned InstructBLIP and a chat model."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import pytest
 import torch
 
 from counterveil import reasoning
-from counterveil.classifiers._checkpoint import Checkpoint
+from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.errors import ModelError, UsageError
-from counterveil.reasoning.base import DESCRIBE
 from counterveil.reasoning.hub import HubReasoner
-from counterveil.reasoning.prompts import TEMPLATE
-from counterveil.reasoning.yesno import YesNo
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION
+from counterveil.reasoning.prompts import QUESTION_TEMPLATE, YesNoTokens
 from tests.reasoning import tiny
 from tests.reasoning.test_conditional import OFF, QUESTIONS, code, pictures
 
-ASKED = [[DESCRIBE, *QUESTIONS[:3]], QUESTIONS[3:5]]
+ASKED = [[DESCRIPTION_QUESTION, *QUESTIONS[:3]], QUESTIONS[3:5]]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def reasoner(request):
     return reasoning.load(f"hf:{request.getfixturevalue(request.param)}")
 
 
-def test_every_question_is_answered_in_order(reasoner):
+def test_answers_follow_the_order_of_questions(reasoner):
     answers = reasoner.answer(pictures(), ASKED, [code(), OFF])
     assert [[a.question for a in row] for row in answers] == ASKED
     assert answers[0][0].p_yes is None
@@ -41,7 +40,7 @@ def test_every_question_is_answered_in_order(reasoner):
     assert len(reasoner.info.sha256) == 64
 
 
-def test_p_yes_alone_is_the_same_and_does_not_depend_on_the_batch(reasoner):
+def test_p_yes_does_not_depend_on_text_or_batch(reasoner):
     both = reasoner.answer(pictures(), ASKED, [OFF, OFF])
     quick = reasoner.answer(pictures(), ASKED, [OFF, OFF], text=False)
     alone = reasoner.answer(pictures()[1:], ASKED[1:], [OFF], text=False)
@@ -53,36 +52,33 @@ def test_p_yes_alone_is_the_same_and_does_not_depend_on_the_batch(reasoner):
         assert a.p_yes == pytest.approx(b.p_yes, abs=1e-4)
 
 
-def test_instructblip_by_itself_says_what_its_own_forward_says(stock):
-    reasoner = HubReasoner(Checkpoint.of("hf", str(stock)))
+def test_unconditioned_p_yes_equals_the_stock_forward_pass(stock):
+    reasoner = HubReasoner(Checkpoint.resolve("hf", str(stock)))
     answered = reasoner.answer(pictures()[:1], [QUESTIONS[:1]], [OFF], text=False)[0][0]
     model = tiny.InstructBlipForConditionalGeneration.from_pretrained(stock).eval()
     processor = tiny.InstructBlipProcessor.from_pretrained(stock)
-    inputs = processor(
-        images=pictures()[0], text=TEMPLATE.format(question=QUESTIONS[0]), return_tensors="pt"
-    )
+    prompt = QUESTION_TEMPLATE.format(question=QUESTIONS[0])
+    inputs = processor(images=pictures()[0], text=prompt, return_tensors="pt")
     with torch.no_grad():
         logits = model(**inputs).logits[:, -1]
-    wanted = torch.sigmoid(YesNo(processor.tokenizer, "tiny").log_odds(logits))
+    wanted = torch.sigmoid(YesNoTokens(processor.tokenizer, "tiny").log_odds(logits))
     assert answered.p_yes == pytest.approx(float(wanted), abs=1e-5)
 
 
-def test_the_code_reaches_a_model_that_is_chatted_with(chat):
-    told = HubReasoner(Checkpoint.of("hf", str(chat)))
-    deaf = HubReasoner(Checkpoint.of("hf", str(chat)), conditioned=False)
+def test_chat_models_receive_the_control_code(chat):
+    reasoner = HubReasoner(Checkpoint.resolve("hf", str(chat)))
 
-    def p(reasoner, control):
-        row = reasoner.answer(pictures()[:1], [QUESTIONS], [control], text=False)[0]
-        return torch.tensor([answered.p_yes for answered in row])
+    def p_yes(control):
+        row = reasoner.answer(pictures(1), [QUESTIONS], [control], text=False)[0]
+        return torch.tensor([answer.p_yes for answer in row])
 
-    assert not torch.allclose(p(told, OFF), p(told, code()), atol=1e-4)
-    assert torch.equal(p(deaf, OFF), p(deaf, code()))
+    assert not torch.allclose(p_yes(OFF), p_yes(code()), atol=1e-4)
 
 
-def test_what_is_not_there_is_told():
+def test_missing_models_and_schemes_are_reported():
     with pytest.raises(ModelError, match="cannot be loaded"):
         reasoning.load("hf:/nowhere/at/all")
     with pytest.raises(UsageError, match="must name"):
         reasoning.load("hf:")
-    with pytest.raises(UsageError, match="schemes proxy, blip"):
+    with pytest.raises(UsageError, match="schemes pictograms, blip"):
         reasoning.load("nothing")

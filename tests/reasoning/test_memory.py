@@ -1,18 +1,18 @@
-"""Memory from configurations: held against a model that really is there, and known sizes."""
+"""Computed weight memory, compared with loaded models and released sizes."""
 
 from __future__ import annotations
 
 import pytest
 
 from counterveil import reasoning
-from counterveil.reasoning import ConditionalBlip
-from counterveil.reasoning.memory import memory, vicuna
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import vicuna_config, weight_memory
 from tests.reasoning import tiny
 
 
-def test_a_tiny_model_needs_what_it_is_computed_to_need(tmp_path):
+def test_weight_memory_matches_a_loaded_model(tmp_path):
     blip = ConditionalBlip.from_pretrained(tiny.save(tmp_path))
-    needs = memory(blip.model.config)
+    needs = weight_memory(blip.model.config)
     count = sum(parameter.numel() for parameter in blip.model.parameters())
     assert needs.parameters == count
     assert needs.gib["bf16"] * 2**30 == pytest.approx(2 * count)
@@ -20,8 +20,8 @@ def test_a_tiny_model_needs_what_it_is_computed_to_need(tmp_path):
 
 
 @pytest.mark.parametrize(("options", "name"), [("", "bf16"), ("8", "8-bit"), ("4", "4-bit")])
-def test_a_quantised_model_needs_what_it_is_computed_to_need(tmp_path, options, name):
-    """As transformers counts what bitsandbytes made of it, and the scales, which it leaves out."""
+def test_weight_memory_matches_a_quantised_model(tmp_path, options, name):
+    """Compares with the footprint that transformers reports, plus the scales that it omits."""
     pytest.importorskip("bitsandbytes")
     quantise = f"&quantise={options}" if options else ""
     model = reasoning.load(
@@ -30,14 +30,14 @@ def test_a_quantised_model_needs_what_it_is_computed_to_need(tmp_path, options, 
     states = [getattr(p, "quant_state", None) for p in model.parameters()]
     scales = sum(4 * state.absmax.numel() for state in states if state is not None)
     there = model.get_memory_footprint() + scales
-    assert there == pytest.approx(memory(model.config).gib[name] * 2**30, rel=0.01)
+    assert there == pytest.approx(weight_memory(model.config).gib[name] * 2**30, rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("size", "parameters", "bf16"), [("7b", 7.91e9, 14.7), ("13b", 14.19e9, 26.4)]
 )
-def test_vicuna_is_as_large_as_it_was_released(size, parameters, bf16):
-    needs = memory(vicuna(size))
+def test_vicuna_has_the_released_size(size, parameters, bf16):
+    needs = weight_memory(vicuna_config(size))
     assert needs.parameters == pytest.approx(parameters, rel=0.005)
     assert needs.gib["bf16"] == pytest.approx(bf16, rel=0.01)
     assert needs.gib["4-bit"] < 0.35 * needs.gib["bf16"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER
-from counterveil.classifiers._torchvision import import_torchvision
+from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER_CATEGORIES
+from counterveil.classifiers.architectures import import_torchvision
 
 import_torchvision()
 
@@ -31,7 +31,7 @@ WIDE = {"vision": (2, 128), "qformer": (2, 128), "language": (2, 128), "spread":
 
 def words() -> list[str]:
     texts = ["Question : Answer Yes No yes no the image shows a red square . ,"]
-    for key in PAPER:
+    for key in PAPER_CATEGORIES:
         category = CATEGORIES[key]
         texts += [category.title, *(question.text for question in category.questions)]
     texts += [question.text for question in GENERIC_QUESTIONS]

@@ -1,8 +1,11 @@
-"""Records of every state a report can show."""
+"""Records in every state that a report can show, and a report as a string."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from counterveil.record import (
     Source,
     VeiledOutput,
 )
+from counterveil.report import Report, View
 from counterveil.types import ModelInfo
 
 SHA = "0123456789abcdef" * 4
@@ -30,11 +34,11 @@ FOUND = CounterfactualResult(
 
 
 def category(result: CounterfactualResult = FOUND, **changes: Any) -> CategoryResult:
-    made = CategoryResult("self_harm", 0.97, 0.5, True, result, "Self-harm", "proxy:self_harm")
+    made = CategoryResult("self_harm", 0.97, 0.5, True, result, "Self-harm", "pictograms:self_harm")
     return replace(made, **changes)
 
 
-def quiet() -> CategoryResult:
+def not_flagged() -> CategoryResult:
     result = CounterfactualResult.not_needed(0.02, target=0.1)
     return CategoryResult("faces", 0.02, 0.5, False, result, "Faces", "nudenet:FACE")
 
@@ -45,9 +49,9 @@ def record(**changes: Any) -> Record:
         profile="custom",
         source=Source("a.png", SHA, 40, 30, "PNG", 1, (0,)),
         created="2026-01-31T12:00:00.000Z",
-        categories=(category(), quiet()),
+        categories=(category(), not_flagged()),
         outputs=Outputs(VeiledOutput("a.veiled.png", SHA, "black"), Output("a.mask.png", SHA)),
-        models=(ModelInfo("proxy:self_harm", "1", SHA), ModelInfo("python:mine:make")),
+        models=(ModelInfo("pictograms:self_harm", "1", SHA), ModelInfo("python:mine:make")),
         timing_ms={"search": 12.5},
     )
     return replace(made, **changes)
@@ -59,20 +63,20 @@ def animated() -> Record:
         status="partial",
         source=source,
         warnings=("the file holds 30 frames",),
-        categories=(category(frame=14), quiet()),
+        categories=(category(frame=14), not_flagged()),
     )
 
 
-def elsewhere() -> Record:
-    """Flagged in the frame that is released for one category, and in another for the other."""
+def flagged_in_two_frames() -> Record:
+    """One category flagged the released frame, the other category another frame."""
     hidden = CounterfactualResult.not_needed(0.01, target=0.1)
-    bullying = CategoryResult("b", 0.91, 0.5, True, hidden, "Bullying", "proxy:b", 3)
+    bullying = CategoryResult("b", 0.91, 0.5, True, hidden, "Bullying", "pictograms:b", 3)
     source = Source("a.gif", SHA, 40, 30, "GIF", 4, (0, 1, 2, 3), 1)
     return record(source=source, categories=(category(frame=1), bullying))
 
 
-def silent() -> Record:
-    """Judged in full by the classifiers, and in part by the reasoner."""
+def partly_answered() -> Record:
+    """Assessed in full by the classifiers, and in part by the reasoner."""
     answers = (
         Answer("self_harm", "Are there marks?", "Yes, on the forearm.", 0.93),
         Answer("self_harm", "Is there a blade?", "", None, reason="it refused"),
@@ -83,15 +87,15 @@ def silent() -> Record:
 
 def not_found() -> Record:
     result = replace(FOUND, outcome="not_found", area_fraction=1.0, irreducible=False)
-    return record(categories=(category(result), quiet()), whole_image_veiled=True)
+    return record(categories=(category(result), not_flagged()), whole_image_veiled=True)
 
 
 def unverified() -> Record:
     result = replace(FOUND, verified=False, score_after=0.83, irreducible=False)
-    return record(categories=(category(result), quiet()))
+    return record(categories=(category(result), not_flagged()))
 
 
-def reasoned() -> Record:
+def with_rationale() -> Record:
     answers = (
         Answer("self_harm", "Are there marks?", "Yes, on the forearm.", 0.93, 0.02, True),
         Answer("self_harm", "Is there a blade?", "Yes, a blade.", 0.8, 0.7),
@@ -105,12 +109,12 @@ def reasoned() -> Record:
 
 
 def failed(name: str = "broken.png", error: str = "truncated; ask for an intact copy") -> Record:
-    return Record.failed(Source(name, SHA), error, profile="custom")
+    return Record.from_error(Source(name, SHA), error, profile="custom")
 
 
 STATES = {
     "veiled": record,
-    "clear": lambda: record(categories=(quiet(),)),
+    "clear": lambda: record(categories=(not_flagged(),)),
     "not_found": not_found,
     "unverified": unverified,
     "error": failed,
@@ -118,7 +122,7 @@ STATES = {
 
 
 def pictures() -> dict[str, Any]:
-    """A veiled image, its mask, a map and regions, whose hidden part is known."""
+    """A veiled image with its original, mask, attribution map and regions."""
     rng = np.random.default_rng(3)
     original = rng.integers(0, 256, (60, 80, 3), np.uint8)
     mask = np.zeros((60, 80), bool)
@@ -130,6 +134,16 @@ def pictures() -> dict[str, Any]:
         "original": original,
         "veiled": veiled,
         "mask": mask,
-        "heat": attribution_map,
+        "attribution_map": attribution_map,
         "labels": labels,
     }
+
+
+def html(pairs: Iterable[tuple[Record, View | None]], **options: Any) -> str:
+    """The report of some records."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "report.html")
+        with Report(path, **options) as report:
+            for record, view in pairs:
+                report.add(record, view)
+        return path.read_text("utf-8")

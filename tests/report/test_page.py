@@ -1,4 +1,4 @@
-"""The page: safe to open, whole, and true to its records."""
+"""The page is safe to open, complete, and true to its records."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import pytest
 from PIL import Image as Pillow
 
 from counterveil.record import Answer, Output, Outputs, Rationale, Source, VeiledOutput
-from counterveil.report import Report, html, view, write
-from counterveil.report.card import card
+from counterveil.report import Report, view
 from counterveil.types import ModelInfo
 from tests.report.samples import (
     SHA,
@@ -23,12 +22,12 @@ from tests.report.samples import (
     animated,
     category,
     failed,
+    html,
+    partly_answered,
     pictures,
-    quiet,
-    reasoned,
     record,
-    silent,
     unverified,
+    with_rationale,
 )
 
 VOID = {"meta", "img", "input", "br", "link", "rect", "line"}
@@ -70,23 +69,23 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def shot():
+def sample_view():
     parts = pictures()
-    return view(parts["veiled"], parts["mask"], [parts["heat"]], parts["labels"])
+    return view(parts["veiled"], parts["mask"], [parts["attribution_map"]], parts["labels"])
 
 
-def everything():
+def sample_pairs():
     return [
-        *((make(), None if name == "error" else shot()) for name, make in STATES.items()),
-        (animated(), shot()),
-        (reasoned(), shot()),
-        (record(profile="proxy"), None),
+        *((make(), None if name == "error" else sample_view()) for name, make in STATES.items()),
+        (animated(), sample_view()),
+        (with_rationale(), sample_view()),
+        (record(profile="pictograms"), None),
     ]
 
 
 @pytest.fixture(scope="module")
 def page():
-    return html(everything(), created="2026-01-31T12:00:00.000Z")
+    return html(sample_pairs(), created="2026-01-31T12:00:00.000Z")
 
 
 def test_the_page_nests_and_its_ids_are_unique(page):
@@ -97,7 +96,7 @@ def test_the_page_nests_and_its_ids_are_unique(page):
         assert label["for"] in ids
 
 
-def test_it_allows_itself_embedded_pictures_and_its_own_style_alone(page):
+def test_its_policy_allows_embedded_pictures_and_its_own_style_only(page):
     reader = Reader(page)
     policies = [a["content"] for a in reader.all("meta") if a.get("http-equiv")]
     digest = base64.b64encode(hashlib.sha256(reader.style.encode()).digest()).decode()
@@ -140,7 +139,7 @@ def test_a_hostile_name_stays_a_name():
         created=HOSTILE,
         categories=(category(title=HOSTILE),),
     )
-    page = html([(nasty, shot()), (failed(HOSTILE, HOSTILE), None)], title=HOSTILE)
+    page = html([(nasty, sample_view()), (failed(HOSTILE, HOSTILE), None)], title=HOSTILE)
     reader = Reader(page)
     assert not reader.all("script")
     assert len(reader.all("img")) == 4
@@ -163,15 +162,15 @@ def embedded(page: str) -> dict[str, np.ndarray]:
     return found
 
 
-def tell_all(heat_of, labels_of):
-    """A page whose map and regions follow the original, pixel by pixel: the worst there can be."""
+def worst_case(map_of, labels_of):
+    """Pictures of a page whose map and regions follow the original pixel by pixel."""
     parts = pictures()
     grey = parts["original"].mean(axis=-1)
-    shot = view(parts["veiled"], parts["mask"], [heat_of(grey)], labels_of(grey))
-    return parts, embedded(html([(record(), shot)]))
+    shown = view(parts["veiled"], parts["mask"], [map_of(grey)], labels_of(grey))
+    return parts, embedded(html([(record(), shown)]))
 
 
-def core(mask: np.ndarray) -> np.ndarray:
+def mask_interior(mask: np.ndarray) -> np.ndarray:
     inner = np.zeros_like(mask)
     inner[24:36, 34:56] = True
     assert mask[inner].all()
@@ -180,16 +179,16 @@ def core(mask: np.ndarray) -> np.ndarray:
 
 def test_no_pixel_of_the_original_is_in_the_veiled_picture():
     parts = pictures()
-    shown = embedded(html([(record(), shot())]))["base"][..., :3]
+    shown = embedded(html([(record(), sample_view())]))["base"][..., :3]
     assert parts["original"][parts["mask"]].max() > 200
-    assert shown[core(parts["mask"])].max() <= 8, "something shows through the veil"
+    assert shown[mask_interior(parts["mask"])].max() <= 8, "something shows through the veil"
 
 
-def test_no_overlay_draws_what_is_hidden_even_where_its_sources_do():
-    parts, shown = tell_all(
+def test_no_overlay_draws_what_is_hidden_even_if_its_inputs_do():
+    parts, shown = worst_case(
         lambda grey: grey.astype(np.float32), lambda grey: (grey > 127).astype(np.int32)
     )
-    hidden = core(parts["mask"])
+    hidden = mask_interior(parts["mask"])
     grey = parts["original"].mean(axis=-1)[hidden]
     assert set(shown) == {"base", "layer heat", "layer regions", "layer mask"}
     for name, overlay in shown.items():
@@ -203,26 +202,25 @@ def test_no_overlay_draws_what_is_hidden_even_where_its_sources_do():
     assert (shown["layer mask"][..., 3] > 0).tolist() == parts["mask"].tolist()
 
 
-def test_two_originals_that_differ_under_the_veil_alone_give_one_page():
-    """Where maps and regions are as coarse as they are drawn, nothing else tells them apart."""
+def test_originals_that_differ_only_under_the_veil_give_the_same_page():
     parts = pictures()
     pages = []
     for seed in (0, 1):
         noise = np.random.default_rng(seed).integers(0, 2, parts["mask"].shape)
         labels = np.where(parts["mask"], noise, parts["labels"] + 2).astype(np.int32)
-        shown = view(parts["veiled"], parts["mask"], [parts["heat"]], labels)
+        shown = view(parts["veiled"], parts["mask"], [parts["attribution_map"]], labels)
         pages.append(html([(record(), shown)], created="2026-01-31T12:00:00.000Z"))
     assert pages[0] == pages[1]
 
 
-def test_every_state_is_told_on_its_card(page):
+def test_every_state_shows_on_its_card(page):
     cards = re.findall(r'class="card is-(\w+)', page)
     assert set(cards) == set(STATES)
     text = Reader(page).text
     for words in ("Not examined", "Whole image veiled", "Do not treat this file as safe.",
                   "Not flagged", "In part", "Yes, on the forearm.", "what is veiled",
-                  "what is still in sight", "not assessed: the server did not answer in time",
-                  "Proxy profile: for drawn scenes only", "Picture left out",
+                  "what is still visible", "not assessed: the server did not answer in time",
+                  "The profile “pictograms” is for drawn scenes only", "picture is left out",
                   "No picture: nothing was released", SHA):  # fmt: skip
         assert words in text, words
 
@@ -231,15 +229,15 @@ def test_the_counts_come_first_and_are_right(page):
     text = Reader(page).text
     assert "7 of 8 files examined; 6 flagged." in text
     assert "1 file was not verified." in text
-    assert "The original images are not part of this page." in text
+    assert "This page holds no original image." in text
 
 
-def test_a_filter_is_offered_only_for_what_there_is():
+def test_a_filter_appears_only_where_it_shows_a_record():
     ids = [a.get("id") for a in Reader(html([(failed(), None)])).all("input")]
-    assert ids == ["show-all", "show-errors", "conceal"]
+    assert ids == ["show-all", "show-error", "conceal"]
 
 
-def test_every_filter_that_is_offered_hides_something(page):
+def test_every_filter_has_a_style_rule_and_a_card(page):
     reader = Reader(page)
     for field in reader.all("input"):
         if field["id"].startswith("show-") and field["id"] != "show-all":
@@ -248,48 +246,37 @@ def test_every_filter_that_is_offered_hides_something(page):
             assert f" in-{key}" in page
 
 
-def test_what_did_not_pass_is_concealed_until_asked_for():
-    page = html([(unverified(), shot())])
+def test_an_unverified_image_is_concealed_until_asked_for():
+    page = html([(unverified(), sample_view())])
     assert 'id="i1-reveal"' in page
     assert ".is-unverified .stage img{visibility:hidden}" in Reader(page).style
-    assert "i1-reveal" not in html([(record(), shot())])
+    assert "i1-reveal" not in html([(record(), sample_view())])
 
 
-def test_a_picture_says_what_it_shows():
-    alts = [image["alt"] for image in Reader(html([(record(), shot())])).all("img")]
-    assert alts[0] == "a.png with its unsafe regions veiled"
+def test_a_picture_has_an_alternative_text():
+    alts = [image["alt"] for image in Reader(html([(record(), sample_view())])).all("img")]
+    assert alts[0] == "a.png, with its unsafe regions veiled"
     assert all(alts) and len(set(alts)) == 4
 
 
-def test_a_long_report_leaves_pictures_out_and_says_so(tmp_path):
-    path = tmp_path / "report.html"
-    write(path, ((record(), shot()) for _ in range(5)), pictures=2)
-    reader = Reader(path.read_text("utf-8"))
+def test_a_long_report_leaves_pictures_out_and_says_so():
+    reader = Reader(html([(record(), sample_view())] * 5, pictures=2))
     assert len([i for i in reader.all("img") if i["class"] == "base"]) == 2
-    assert reader.text.count("Picture left out") == 3
+    assert reader.text.count("picture is left out") == 3
     assert "5 of 5 files examined" in reader.text
 
 
-def test_written_as_it_comes_it_is_the_same_page(tmp_path):
-    pairs = everything()
-    write(tmp_path / "r.html", iter(pairs), created="2026-01-31T12:00:00.000Z")
-    assert (tmp_path / "r.html").read_text("utf-8") == html(
-        pairs, created="2026-01-31T12:00:00.000Z"
-    )
-    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
-
-
-def test_a_report_that_broke_off_leaves_nothing(tmp_path):
+def test_an_interrupted_report_leaves_nothing(tmp_path):
     (tmp_path / "r.html").write_text("before")
     with pytest.raises(RuntimeError), Report(tmp_path / "r.html") as report:
-        report.add(record(), shot())
+        report.add(record(), sample_view())
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
     assert (tmp_path / "r.html").read_text() == "before"
 
 
-def test_no_record_at_all_is_said():
-    assert "Nothing here." in Reader(html([])).text
+def test_a_page_without_a_record_says_so():
+    assert "No record." in Reader(html([])).text
 
 
 def test_a_title_of_its_own(tmp_path):
@@ -321,26 +308,26 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_time_is_told_once():
-    """The total holds the stages."""
+def test_the_time_is_shown_once():
+    """The total includes the stages."""
     stages = {"search": 300.0, "release": 100.0}
-    for timing, told in ((stages | {"total": 450.0}, "450 ms"), (stages, "400 ms")):
+    for timing, shown in ((stages | {"total": 450.0}, "450 ms"), (stages, "400 ms")):
         page = html([(record(timing_ms=timing), None)])
-        assert f"profile custom, {told}" in Reader(page).text
+        assert f"profile custom, {shown}" in Reader(page).text
 
 
 def test_a_reasoner_is_named_without_its_address():
-    text = Reader(html([(silent(), None)])).text
+    text = Reader(html([(partly_answered(), None)])).text
     assert "Written by qwen." in text
     assert "vlm.internal" not in text
 
 
-def test_a_yes_that_was_not_asked_again_is_not_assessed():
-    rows = card(silent(), None, 1).answers
-    assert [(row.state, row.rests) for row in rows] == [("yes", "not assessed"), ("missed", "")]
-    clear = replace(silent(), categories=(quiet(),))
-    assert [row.rests for row in card(clear, None, 1).answers] == ["", ""]
+def test_answers_with_yes_come_first_then_those_not_assessed():
+    page = html([(with_rationale(), None)])
+    assert re.findall(r'<tr class="(yes|no|not_assessed)">', page) == [
+        *("yes", "yes", "not_assessed", "no")
+    ]
 
 
-def test_a_record_keeps_its_own_words():
+def test_a_name_in_a_record_stays_as_it_is():
     assert "faces" in Reader(html([(replace(record(), profile="faces"), None)])).text

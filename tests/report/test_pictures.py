@@ -1,4 +1,4 @@
-"""Pictures that show where, and nothing of what is hidden."""
+"""Pictures show where something is hidden, and nothing of what is hidden."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import pytest
 from PIL import Image as Pillow
 
 from counterveil.report import view
-from counterveil.report.pictures import CELLS, heat_png, mask_png, regions_png, thumbnail
+from counterveil.report.pictures import (
+    MAX_CELLS,
+    heatmap_png,
+    mask_png,
+    regions_png,
+    thumbnail,
+)
 from tests.report.samples import pictures
 
 
@@ -18,8 +24,8 @@ def decode(data: bytes, mode: str = "RGBA") -> np.ndarray:
         return np.asarray(image.convert(mode))
 
 
-def test_a_thumbnail_is_small_and_holds_pixels_alone():
-    picture = thumbnail(np.full((900, 1800, 3), 77, np.uint8), longest=640)
+def test_a_thumbnail_is_small_and_holds_only_pixels():
+    picture = thumbnail(np.full((900, 1800, 3), 77, np.uint8))
     assert decode(picture, "RGB").shape == (320, 640, 3)
     assert np.abs(decode(picture, "RGB").astype(int) - 77).max() <= 2
     with Pillow.open(io.BytesIO(picture)) as image:
@@ -35,14 +41,14 @@ def test_a_map_is_too_coarse_to_draw_what_is_hidden():
     # within its cell: the overlay cannot tell what was there.
     edge, moved = np.zeros((160, 160), np.float32), np.zeros((160, 160), np.float32)
     edge[:, 42], moved[:, 47] = 1, 1
-    assert heat_png([edge]) == heat_png([moved])
-    assert max(decode(heat_png([np.ones((33, 300), np.float32)])).shape) == CELLS
+    assert heatmap_png([edge]) == heatmap_png([moved])
+    assert max(decode(heatmap_png([np.ones((33, 300), np.float32)])).shape) == MAX_CELLS
 
 
 def test_a_map_is_strongest_where_the_classifier_looked():
     attribution_map = np.zeros((64, 64), np.float32)
     attribution_map[8:16, 40:48] = 5
-    alpha = decode(heat_png([attribution_map]))[..., 3]
+    alpha = decode(heatmap_png([attribution_map]))[..., 3]
     assert np.unravel_index(alpha.argmax(), alpha.shape) in {(2, 10), (2, 11), (3, 10), (3, 11)}
     assert alpha[10:].max() == 0
 
@@ -50,12 +56,12 @@ def test_a_map_is_strongest_where_the_classifier_looked():
 def test_maps_of_several_categories_are_shown_at_equal_strength():
     left, right = np.zeros((16, 16), np.float32), np.zeros((16, 16), np.float32)
     left[:, 0], right[:, 15] = 1, 1000
-    alpha = decode(heat_png([left, right]))[..., 3]
+    alpha = decode(heatmap_png([left, right]))[..., 3]
     assert alpha[0, 0] == alpha[0, 15] == 220
 
 
 def test_an_empty_map_is_clear():
-    assert decode(heat_png([np.zeros((20, 20), np.float32)]))[..., 3].max() == 0
+    assert decode(heatmap_png([np.zeros((20, 20), np.float32)]))[..., 3].max() == 0
 
 
 def test_no_boundary_is_drawn_inside_the_veil():
@@ -71,7 +77,7 @@ def test_regions_of_a_smaller_search_fit_the_picture():
     assert drawn.shape == (60, 80, 4)
 
 
-def test_the_mask_is_where_it_was():
+def test_the_mask_overlay_equals_the_mask():
     mask = pictures()["mask"]
     assert np.array_equal(decode(mask_png(mask))[..., 3] > 0, mask)
 

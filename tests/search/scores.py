@@ -1,4 +1,4 @@
-"""Score functions with a known truth, to hold searches against."""
+"""Score functions whose minimal sets are known, for tests of searches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from counterveil.types import Images, Labels, Scores
 
-SAFE = 200  # the value of every pixel of a test image; a veil is black
+VISIBLE = 200  # value of every pixel of a test image; masked pixels are black
 
 
 def grid(rows: int, columns: int, side: int = 4) -> Labels:
@@ -18,7 +18,7 @@ def grid(rows: int, columns: int, side: int = 4) -> Labels:
 
 
 def picture(labels: Labels) -> np.ndarray:
-    return np.full((*labels.shape, 3), SAFE, np.uint8)
+    return np.full((*labels.shape, 3), VISIBLE, np.uint8)
 
 
 def veiled_regions(images: Images, labels: Labels) -> np.ndarray:
@@ -32,7 +32,7 @@ def veiled_regions(images: Images, labels: Labels) -> np.ndarray:
 def needs_all(
     labels: Labels, regions: Collection[int], low: float = 0.0
 ) -> Callable[[Images], Scores]:
-    """Unsafe as much as the worst of some regions is in sight."""
+    """The largest visible share of any of some regions."""
 
     def score(images: Images) -> Scores:
         visible = 1 - veiled_regions(images, labels)[:, list(regions)]
@@ -42,7 +42,7 @@ def needs_all(
 
 
 def needs_any(labels: Labels, sets: Collection[Collection[int]]) -> Callable[[Images], Scores]:
-    """Safe as soon as one of several sets of regions is veiled whole."""
+    """0 as soon as all regions of one of several sets are veiled."""
 
     def score(images: Images) -> Scores:
         visible = 1 - veiled_regions(images, labels)
@@ -51,14 +51,14 @@ def needs_any(labels: Labels, sets: Collection[Collection[int]]) -> Callable[[Im
     return score
 
 
-def strips(widths: Collection[int]) -> Labels:
-    """A partition into upright strips of unequal areas."""
+def bands(widths: Collection[int]) -> Labels:
+    """A partition into vertical bands of the given widths."""
     row = np.repeat(np.arange(len(widths), dtype=np.int32), list(widths))
     return np.repeat(row[None], 2, axis=0)
 
 
 def table(labels: Labels, values: np.ndarray) -> Callable[[Images], Scores]:
-    """Any score at all: ``values[code]``, bit r of the code telling whether r is veiled whole."""
+    """Any score function: ``values[code]``; bit r of the code is set where region r is veiled."""
     powers = 2 ** np.arange(int(labels.max()) + 1)
 
     def score(images: Images) -> Scores:
@@ -68,7 +68,7 @@ def table(labels: Labels, values: np.ndarray) -> Callable[[Images], Scores]:
 
 
 class Counting:
-    """A score function that counts what it is asked."""
+    """A score function that counts its calls and images."""
 
     def __init__(self, score: Callable[[Images], Scores]) -> None:
         self._score = score

@@ -11,35 +11,32 @@ from hypothesis import strategies as st
 
 from counterveil.errors import UsageError
 from counterveil.fills import fill
-from counterveil.search import SEARCHES, Goal, make
+from counterveil.search import SEARCHES, MaskEvaluator, SearchProblem, make
 from counterveil.search.minimal import close_gaps
-from counterveil.search.trial import Remembered, Trial
-from counterveil.types import Budget
 from tests.search.scores import (
-    SAFE,
+    VISIBLE,
     Counting,
     grid,
     needs_all,
     needs_any,
     picture,
-    strips,
     veiled_regions,
 )
 
 BLACK = fill("black")
-BUDGET = Budget()
-GOAL = Goal(threshold=0.5, target=0.2)
+THRESHOLD, TARGET = 0.5, 0.2
 
 
-def run(name, labels, score, importance, *, goal=GOAL, budget=BUDGET, **more):
-    return make(name)(
-        picture(labels), score, labels, np.asarray(importance, float),
-        fill=BLACK, goal=goal, budget=budget, **more,
-    )  # fmt: skip
+def run(name, labels, score, importance, *, target=TARGET, max_evaluations=512, **options):
+    problem = SearchProblem(
+        labels, np.asarray(importance, float), threshold=THRESHOLD, target=target, **options
+    )
+    evaluator = MaskEvaluator(picture(labels), score, BLACK, max_evaluations=max_evaluations)
+    return make(name)(problem, evaluator)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_safe_image_needs_nothing(name):
+def test_safe_image_needs_no_mask(name):
     labels = grid(3, 3)
     result = run(name, labels, lambda images: np.full(len(images), 0.3), np.arange(9))
     assert result.outcome == "not_needed"
@@ -60,7 +57,7 @@ def test_finds_the_one_region_that_matters(name):
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_what_cannot_be_hidden_is_not_found(name):
+def test_without_any_flip_the_outcome_is_not_found(name):
     labels = grid(3, 3)
     result = run(name, labels, lambda images: np.full(len(images), 0.9), np.arange(9))
     assert result.outcome == "not_found"
@@ -76,22 +73,22 @@ def test_what_cannot_be_hidden_is_not_found(name):
     most=st.integers(1, 10),
 )
 @settings(max_examples=60, deadline=None)
-def test_promises(name, regions, seed, evaluations, most):
+def test_result_agrees_with_its_mask_and_keeps_the_limits(name, regions, seed, evaluations, most):
     labels = grid(4, 4)
     importance = np.random.default_rng(seed).random(16)
     counting = Counting(needs_all(labels, regions))
-    result = run(name, labels, counting, importance, budget=Budget(most, evaluations))
+    result = run(name, labels, counting, importance, max_regions=most, max_evaluations=evaluations)
     assert result.evaluations == counting.images <= evaluations + 2
     assert len(result.regions) <= most
     assert result.regions_total == 16
-    veiled = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
+    veiled = np.where(result.mask[..., None], 0, VISIBLE).astype(np.uint8)
     if result.outcome == "found":
         again = float(counting(veiled[None])[0])
         assert again == pytest.approx(result.score_after)
-        assert result.score_after < GOAL.threshold
+        assert result.score_after < THRESHOLD
     else:
         assert result.outcome == "not_found"
-        assert result.score_after >= GOAL.target
+        assert result.score_after >= TARGET
 
 
 def test_greedy_is_the_first_prefix_that_flips():
@@ -112,7 +109,7 @@ def test_greedy_does_not_assume_that_more_veil_is_safer():
     assert (result.outcome, result.depth) == ("found", 2)
 
 
-def test_minimal_gives_back_what_greedy_wastes():
+def test_minimal_removes_regions_that_greedy_wastes():
     labels = grid(3, 3)
     result = run("minimal", labels, needs_all(labels, [2, 7]), [0, 0, 3, 9, 0, 0, 0, 2, 8])
     assert set(result.regions) == {2, 7}
@@ -136,7 +133,7 @@ def test_minimal_recovers_when_regions_only_help_together():
         share = needs_all(labels, [0])(images) + needs_all(labels, [3])(images)
         return np.clip(0.05 + 0.45 * share, 0, 1)
 
-    result = run("minimal", labels, score, np.arange(25.0), budget=Budget(3, 400))
+    result = run("minimal", labels, score, np.arange(25.0), max_regions=3, max_evaluations=400)
     assert result.outcome == "found"
     assert set(result.regions) == {0, 3}
 
@@ -146,7 +143,7 @@ def test_minimal_recovers_when_regions_only_help_together():
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=60, deadline=None)
-def test_irreducible_means_no_region_can_be_given_back(sets, seed):
+def test_irreducible_means_that_no_region_can_be_removed(sets, seed):
     labels = grid(3, 3)
     score = needs_any(labels, sets)
     result = run("minimal", labels, score, np.random.default_rng(seed).random(9))
@@ -154,11 +151,11 @@ def test_irreducible_means_no_region_can_be_given_back(sets, seed):
     assert result.irreducible
     for region in result.regions:
         less = result.mask & (labels != region)
-        image = np.where(less[..., None], 0, SAFE).astype(np.uint8)
-        assert score(image[None])[0] >= GOAL.target
+        image = np.where(less[..., None], 0, VISIBLE).astype(np.uint8)
+        assert score(image[None])[0] >= TARGET
 
 
-def test_minimal_gives_back_at_finer_granularity():
+def test_minimal_removes_cells_of_the_refinement_labels():
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     object_cells = [0, 1, 8]
     score = needs_all(fine, object_cells)
@@ -170,65 +167,60 @@ def test_minimal_gives_back_at_finer_granularity():
 
 @given(seed=st.integers(0, 1000), evaluations=st.integers(3, 80))
 @settings(max_examples=60, deadline=None)
-def test_whatever_the_budget_what_is_told_of_a_veil_of_pieces_is_so(seed, evaluations):
+def test_result_of_a_refined_mask_is_true_under_any_budget(seed, evaluations):
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     rng = np.random.default_rng(seed)
     counting = Counting(needs_all(fine, rng.choice(64, 6, replace=False)))
     attribution_map = rng.random(fine.shape).astype(np.float32)
-    more = {"budget": Budget(10, evaluations), "finer": fine, "heat": attribution_map}
-    result = run("minimal", coarse, counting, rng.random(4), **more)
+    result = run(
+        "minimal", coarse, counting, rng.random(4), max_evaluations=evaluations,
+        refinement_labels=fine, attribution_map=attribution_map,
+    )  # fmt: skip
     assert result.evaluations == counting.images <= evaluations
-    image = np.where(result.mask[..., None], 0, SAFE).astype(np.uint8)
+    image = np.where(result.mask[..., None], 0, VISIBLE).astype(np.uint8)
     assert float(counting(image[None])[0]) == pytest.approx(result.score_after)
     if result.outcome == "found":
         assert result.score_after < result.target
         assert set(result.regions) == set(np.unique(coarse[result.mask]))
     if result.irreducible:
         for piece in np.unique(fine[result.mask]):
-            less = np.where((result.mask & (fine != piece))[..., None], 0, SAFE).astype(np.uint8)
+            less = np.where((result.mask & (fine != piece))[..., None], 0, VISIBLE).astype(np.uint8)
             assert counting(less[None])[0] >= result.target
 
 
 @pytest.mark.parametrize("evaluations", range(3, 20))
-def test_gaps_are_closed_when_giving_back_took_the_budget(evaluations):
+def test_gaps_are_closed_when_the_removals_used_up_the_budget(evaluations):
     """A square is needed but for its middle, which is given back first."""
     fine = grid(3, 3, side=3)
     fine[4, 4] = 9
     attribution_map = np.where(fine == 9, 0, 1).astype(np.float32)
-    coarse, budget = np.zeros_like(fine), Budget(10, evaluations)
-    score = needs_all(fine, [4])
     result = run(
-        "minimal",
-        coarse,
-        score,
-        [1.0],
-        budget=budget,
-        refinement_labels=fine,
-        attribution_map=attribution_map,
-    )
+        "minimal", np.zeros_like(fine), needs_all(fine, [4]), [1.0], max_evaluations=evaluations,
+        refinement_labels=fine, attribution_map=attribution_map,
+    )  # fmt: skip
     assert result.mask[4, 4]
     assert result.evaluations <= evaluations
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_the_hottest_pieces_take_the_place_of_a_larger_veil_that_cannot_shrink(told):
+def test_cells_with_the_highest_attribution_replace_a_larger_mask(told):
     fine = grid(2, 4)
     beside = np.isin(fine, [3, 7])  # hides the decision as well as piece 0 does, and costs more
     coarse = np.where(beside, 0, 1).astype(np.int32)
     attribution_map = np.where(fine == 0, 1, 0.5 * beside).astype(np.float32)
     score = needs_any(fine, [[3, 7], [0]])
-    more = {"finer": fine, "heat": attribution_map if told else None}
-    result = run("minimal", coarse, score, [0.5, 0.2], **more)
+    options = {"refinement_labels": fine, "attribution_map": attribution_map if told else None}
+    result = run("minimal", coarse, score, [0.5, 0.2], **options)
     assert (result.mask == (fine == 0 if told else beside)).all()
     assert result.regions == ((1,) if told else (0,))
     assert result.irreducible
 
 
-def test_minimal_settles_for_the_threshold_and_says_so():
+def test_minimal_falls_back_to_the_threshold_and_reports_it():
     labels = grid(3, 3)
     result = run("minimal", labels, needs_all(labels, [4], low=0.4), np.eye(9)[4])
     assert result.outcome == "found"
-    assert result.target == GOAL.threshold
+    assert result.target == THRESHOLD
     assert result.score_after == pytest.approx(0.4)
 
 
@@ -244,17 +236,17 @@ def test_minimal_is_no_larger_than_greedy_on_every_small_case():
             assert set(minimal.regions) == set(regions)
 
 
-def test_a_goal_that_asks_less_than_a_flip_is_refused():
+def test_target_above_the_threshold_is_rejected():
     with pytest.raises(UsageError, match="target <= threshold"):
-        Goal(threshold=0.5, target=0.6)
+        SearchProblem(grid(1, 1), np.ones(1), threshold=0.5, target=0.6)
 
 
-def test_an_unknown_search_names_the_known_ones():
+def test_unknown_search_lists_the_known_ones():
     with pytest.raises(UsageError, match="greedy, minimal"):
         make("magic")
 
 
-def test_what_still_lowers_the_score_is_not_given_back():
+def test_cells_that_lower_the_score_further_are_kept():
     coarse, fine = grid(2, 2, side=8), grid(8, 8, side=2)
     part = [0, 1, 8, 9]
 
@@ -262,23 +254,15 @@ def test_what_still_lowers_the_score_is_not_given_back():
         visible = 1 - veiled_regions(images, fine)[:, part]
         return 0.9 * visible.mean(axis=1)
 
-    generous = run(
-        "minimal", coarse, score, [1, 0, 0, 0], refinement_labels=fine, goal=Goal(0.5, 0.3)
-    )
-    strict = run(
-        "minimal",
-        coarse,
-        score,
-        [1, 0, 0, 0],
-        refinement_labels=fine,
-        goal=Goal(0.5, 0.3, slack=0.01),
-    )
+    options = {"refinement_labels": fine, "target": 0.3}
+    generous = run("minimal", coarse, score, [1, 0, 0, 0], **options)
+    strict = run("minimal", coarse, score, [1, 0, 0, 0], max_score_increase=0.01, **options)
     assert generous.mask.sum() < strict.mask.sum()
     assert (strict.mask == np.isin(fine, part)).all()
     assert strict.irreducible
 
 
-def test_gaps_smaller_than_a_piece_are_closed():
+def test_gaps_smaller_than_a_cell_are_closed():
     refinement_labels = grid(4, 4, side=4)
     mask = np.zeros(refinement_labels.shape, bool)
     mask[2:14, 2:14] = True
@@ -288,24 +272,3 @@ def test_gaps_smaller_than_a_piece_are_closed():
     assert closed[5:7, 5:7].all()
     assert not closed[8:13, 8:13].any()
     assert (closed >= mask).all()
-
-
-def test_a_set_is_scored_once():
-    labels = strips([2, 2, 2])
-    seen = []
-
-    def score(images):
-        seen.append(len(images))
-        return np.linspace(0.1, 0.2, len(images)) if (images == 0).any() else np.array([0.9])
-
-    trial = Trial(picture(labels), score, fill("black"), evaluations=4)
-    assert trial.unveiled() == 0.9
-    scores = Remembered(trial, labels)
-    sets = np.array([[True, False, False], [False, False, False], [True, False, False]])
-    assert scores(sets).tolist() == [0.1, 0.9, 0.1]
-    assert sum(seen) == 2
-    assert scores.known(sets[0]) == 0.1
-    # Of four that are new, the budget has two: what is told ends before the third.
-    more = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]], bool)
-    assert scores(more).tolist() == [0.1, 0.1, 0.2]
-    assert sum(seen) == trial.evaluations == 4

@@ -1,4 +1,4 @@
-"""What a partition must be, checked without the code under test."""
+"""Checks of a partition that do not use the code under test, and images for the tests."""
 
 import numpy as np
 from scipy import ndimage
@@ -13,7 +13,7 @@ def assert_partition(labels, shape):
     assert labels.shape == shape
     assert labels.dtype == np.int32
     names = np.unique(labels)
-    assert np.array_equal(names, np.arange(len(names))), "labels leave gaps"
+    assert np.array_equal(names, np.arange(len(names))), "the labels have gaps"
     for name in names:
         _, pieces = ndimage.label(labels == name, structure=CROSS)
         assert pieces == 1, f"region {name} is in {pieces} pieces"

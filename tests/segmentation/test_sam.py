@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from counterveil.errors import ModelError
-from counterveil.segmentation import make
-from counterveil.segmentation.sam import Sam, boxes, distinct, partition
+from counterveil.segmentation import LoadsWeights, make
+from counterveil.segmentation.sam import Sam, non_maximum_suppression, stack_masks
 from tests.segmentation.checking import assert_partition, noise
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A SAM with random weights and an input of 64 px."""
-    from counterveil.classifiers._torchvision import import_torchvision
+    from counterveil.classifiers.architectures import import_torchvision
 
     import_torchvision()
     import torch
@@ -28,7 +28,7 @@ def checkpoint(tmp_path_factory):
     )
     for name, weight in model.named_parameters():
         if "hypernet" in name or "upscale" in name:
-            weight.data.mul_(30)  # or every mask would be undecided
+            weight.data.mul_(30)  # otherwise all logits would be close to 0
     folder = tmp_path_factory.mktemp("sam")
     model.save_pretrained(folder)
     processor = SamImageProcessor(
@@ -42,46 +42,57 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (40, 90), (17, 16), (130, 33)])
-def test_masks_become_connected_dense_regions_the_same_each_time(checkpoint, shape):
-    sam = Sam(model=checkpoint, points=4, quality=-1.0, stability=0.0)
+def test_masks_become_connected_regions_the_same_each_time(checkpoint, shape):
+    sam = Sam(model=checkpoint, points_per_side=4, pred_iou_thresh=-1.0, stability_score_thresh=0.0)
     labels = sam(noise(*shape))
     assert_partition(labels, shape)
-    assert sam._masks(noise(*shape)), "the checkpoint found nothing, so nothing was tested"
+    assert sam._generate_masks(noise(*shape)), (
+        "the checkpoint found no masks, so nothing was tested"
+    )
     assert np.array_equal(labels, sam(noise(*shape)))
 
 
-def test_where_no_mask_is_good_enough_the_image_is_one_region(checkpoint):
-    assert Sam(model=checkpoint, points=4, quality=9.0)(noise(30, 50)).max() == 0
+def test_without_a_reliable_mask_the_image_is_one_region(checkpoint):
+    assert Sam(model=checkpoint, points_per_side=4, pred_iou_thresh=9.0)(noise(30, 50)).max() == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (5, 300)])
-def test_an_image_too_thin_for_it_is_one_region_and_needs_no_model(shape):
+def test_a_very_narrow_image_is_one_region_and_needs_no_model(shape):
     assert_partition(make("sam", model="no/such")(noise(*shape)), shape)
 
 
-def test_a_checkpoint_that_is_not_there_is_a_model_error(tmp_path):
-    with pytest.raises(ModelError, match="cannot be loaded as a SAM checkpoint"):
-        Sam(model=str(tmp_path))(noise(40, 40))
+def test_a_missing_checkpoint_is_a_model_error(tmp_path):
+    sam = Sam(model=str(tmp_path))
+    for use in (sam.load, lambda: sam(noise(40, 40))):
+        with pytest.raises(ModelError, match="cannot be loaded as a SAM checkpoint"):
+            use()
 
 
-def test_smaller_masks_lie_on_top_and_specks_are_absorbed():
+def test_only_a_segmentation_with_weights_can_be_loaded_early(checkpoint):
+    sam = make("sam", model=checkpoint)
+    assert isinstance(sam, LoadsWeights)
+    sam.load()
+    assert not isinstance(make("slic"), LoadsWeights)
+
+
+def test_smaller_masks_lie_on_top():
     whole, part = np.zeros((2, 20, 20), dtype=bool)
     whole[2:18, 2:18] = True
     part[4:8, 4:8] = True
-    labels = partition([part, whole], 20, 20)
+    labels = stack_masks([part, whole], 20, 20)
     assert labels[0, 0] == 0
     assert labels[5, 5] == 2
     assert labels[10, 10] == 1
 
 
-def test_boxes_hold_their_masks():
-    masks = np.zeros((2, 6, 9), dtype=bool)
-    masks[0, 1:4, 2:7] = True
-    masks[1, 5, 8] = True
-    assert boxes(masks).tolist() == [[2, 1, 7, 4], [8, 5, 9, 6]]
+def test_of_masks_with_the_same_box_the_best_is_kept():
+    import torch
 
-
-def test_of_masks_that_coincide_the_best_is_kept():
-    found = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [20, 20, 30, 30], [0, 0, 10, 2]], float)
-    assert distinct(found, np.array([0.9, 0.95, 0.5, 0.7])) == [1, 3, 2]
-    assert distinct(np.zeros((0, 4)), np.zeros(0)) == []
+    masks = torch.zeros(4, 30, 30, dtype=torch.bool)
+    for mask, (top, left, bottom, right) in zip(
+        masks, [(0, 0, 10, 10), (0, 0, 9, 10), (20, 20, 30, 30), (0, 0, 2, 10)], strict=True
+    ):
+        mask[top:bottom, left:right] = True
+    quality = torch.tensor([0.9, 0.95, 0.5, 0.7])
+    assert non_maximum_suppression(masks, quality) == [1, 3, 2]
+    assert non_maximum_suppression(masks[:0], quality[:0]) == []

@@ -1,8 +1,4 @@
-"""Where a classifier looks: maps of how much each pixel argues for *unsafe*.
-
-Gradient methods open a torch classifier; occlusion serves any black box. Importing this
-package loads no torch: the constructors in ``ATTRIBUTIONS`` do, when called.
-"""
+"""Attribution maps: how strongly each pixel argues for *unsafe*. Importing loads no torch."""
 
 from __future__ import annotations
 
@@ -10,24 +6,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from counterveil import _lazy
-from counterveil._lazy import lazily
-from counterveil.types import AttributionMap, Classifier, Image, Images, Labels, Masks
+from counterveil.fills import Fill
+from counterveil.registry import lazy_callable, make_component
+from counterveil.types import AttributionMap, Classifier, Image, Labels
 
-__all__ = ["ATTRIBUTIONS", "Attribution", "Filler", "make"]
-
-Filler = Callable[[Image, Masks], Images]
-"""Veils one image ``(H, W, 3)`` under each of B masks ``(B, H, W)``: ``(B, H, W, 3)``."""
+__all__ = ["ATTRIBUTIONS", "Attribution", "make"]
 
 
 class Attribution(Protocol):
-    """Maps an image to how much each of its pixels argues for *unsafe*.
+    """Computes the attribution map of an image.
 
     Attributes:
-        needs_regions: whether ``labels`` must be given.
+        needs_regions: ``labels`` must be given.
+        needs_gradients: the classifier must be a ``GradientClassifier``.
     """
 
     needs_regions: bool
+    needs_gradients: bool
 
     def __call__(
         self,
@@ -35,39 +30,36 @@ class Attribution(Protocol):
         image: Image,
         *,
         labels: Labels | None = None,
-        fill: Filler | None = None,
+        fill: Fill | None = None,
     ) -> AttributionMap:
-        """The map, ``(H, W)`` of the image, finite and never negative; its unit is its own.
+        """The map ``(H, W)``: finite, never negative, in a unit of the method's own.
 
         Args:
-            classifier: whose decision is explained.
+            classifier: the classifier to explain.
             image: ``(H, W, 3)``.
-            labels: regions of the image, for methods that look region by region.
-            fill: how a region is hidden, for methods that hide.
+            labels: regions of the image, for methods with ``needs_regions``.
+            fill: what hidden pixels become, for methods that hide regions.
 
         Raises:
-            UnsupportedModelError: the method cannot serve this classifier.
-            UsageError: an argument that the method needs is missing or wrong.
+            UnsupportedModelError: the method cannot explain this classifier.
+            ModelError: its gradients or activations are not finite.
+            UsageError: a required argument is missing or wrong.
         """
         ...
 
 
 ATTRIBUTIONS: Mapping[str, Callable[..., Attribution]] = MappingProxyType(
     {
-        "fullgrad": lazily("counterveil.attribution.fullgrad", "FullGrad"),
-        "gradcam": lazily("counterveil.attribution.gradcam", "GradCam"),
-        "gradcam++": lazily("counterveil.attribution.gradcam_plusplus", "GradCamPlusPlus"),
-        "xgradcam": lazily("counterveil.attribution.xgradcam", "XGradCam"),
-        "ablationcam": lazily("counterveil.attribution.ablationcam", "AblationCam"),
-        "occlusion": lazily("counterveil.attribution.occlusion", "Occlusion"),
+        "fullgrad": lazy_callable("counterveil.attribution.fullgrad", "FullGrad"),
+        "gradcam": lazy_callable("counterveil.attribution.cams", "GradCam"),
+        "gradcam++": lazy_callable("counterveil.attribution.cams", "GradCamPlusPlus"),
+        "xgradcam": lazy_callable("counterveil.attribution.cams", "XGradCam"),
+        "ablationcam": lazy_callable("counterveil.attribution.cams", "AblationCam"),
+        "occlusion": lazy_callable("counterveil.attribution.occlusion", "Occlusion"),
     }
 )
 
 
 def make(name: str, **options: Any) -> Attribution:
-    """The attribution of that name, its constructor given ``options``.
-
-    Raises:
-        UsageError: no attribution has that name, or it takes no such option.
-    """
-    return _lazy.make("attribution", ATTRIBUTIONS, name, options)
+    """Construct an attribution method; an unknown name or option is a ``UsageError``."""
+    return make_component("attribution", ATTRIBUTIONS, name, options)

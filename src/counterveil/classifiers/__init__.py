@@ -1,47 +1,45 @@
-"""Classifiers by spec, ``scheme:argument``; importing this loads no torch.
+"""Classifiers by spec, ``scheme:argument``. Importing this package does not import torch.
 
-| spec | what |
+| spec | classifier |
 |---|---|
-| ``proxy:KEY`` | shipped, for proxy scenes only |
+| ``pictograms:KEY`` | shipped, for drawn scenes only |
 | ``resnet50:PATH`` | trained by ``counterveil train classifier``, or a torchvision ResNet-50 |
 | ``hub:REPO#LABEL+LABEL`` | any Hugging Face image classifier |
 | ``zeroshot:REPO#unsafe prompt|...||safe prompt|...`` | CLIP, SigLIP |
 | ``nudenet:LABEL+LABEL`` | ONNX detector, extra ``nudenet`` |
-| ``python:module:factory`` | anything that scores |
+| ``python:module:factory`` | a user's own classifier or function |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import MappingProxyType
 
-from counterveil import _lazy
+from counterveil.classifiers.checked import checked
+from counterveil.registry import lazy_callable, load_spec
 from counterveil.types import Classifier
 
 __all__ = ["LOADERS", "load"]
 
-
 LOADERS: Mapping[str, Callable[..., Classifier]] = MappingProxyType(
     {
-        "proxy": _lazy.scheme("counterveil.classifiers.proxy"),
-        "resnet50": _lazy.scheme("counterveil.classifiers.resnet"),
-        "hub": _lazy.scheme("counterveil.classifiers.hub"),
-        "zeroshot": _lazy.scheme("counterveil.classifiers.zeroshot"),
-        "nudenet": _lazy.scheme("counterveil.classifiers.nudenet"),
-        "python": _lazy.scheme("counterveil.classifiers.external"),
+        "pictograms": lazy_callable("counterveil.classifiers.pictograms", "load"),
+        "resnet50": lazy_callable("counterveil.classifiers.checkpoints", "load"),
+        "hub": lazy_callable("counterveil.classifiers.hub", "load"),
+        "zeroshot": lazy_callable("counterveil.classifiers.zeroshot", "load"),
+        "nudenet": lazy_callable("counterveil.classifiers.nudenet", "load"),
+        "python": lazy_callable("counterveil.classifiers.external", "load"),
     }
 )
 
 
 def load(spec: str, *, device: str = "cpu") -> Classifier:
-    """The classifier of a spec; every score it gives is checked.
+    """Load the classifier of a spec; all its scores are validated.
 
     Raises:
-        UsageError: the spec's scheme is unknown.
+        UsageError: the scheme is unknown, or the argument names no label, prompt or function.
         ModelError: the model cannot be found, loaded or run.
-        MissingExtraError: it needs an extra that is not installed.
+        UnsupportedModelError: the model is of a kind that the scheme does not support.
+        MissingExtraError: an optional dependency is not installed.
     """
-    classifier = _lazy.load("classifier", LOADERS, spec, device=device)
-    checked: Classifier = import_module("counterveil.classifiers.checked").checked(classifier)
-    return checked
+    return checked(load_spec("classifier", LOADERS, spec, device=device))

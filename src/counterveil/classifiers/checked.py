@@ -1,4 +1,4 @@
-"""Holds a classifier to its word: every score a finite probability, one an image."""
+"""Validates a classifier's scores: one finite probability per image."""
 
 from __future__ import annotations
 
@@ -6,45 +6,86 @@ from typing import Any
 
 import numpy as np
 
-from counterveil.classifiers.wrapped import Wrapped
 from counterveil.errors import ModelError
-from counterveil.types import Classifier, Image, Images, MaskScoreFunction, Scores
+from counterveil.types import (
+    Classifier,
+    GradientClassifier,
+    Image,
+    Images,
+    MaskScoreFunction,
+    MaskScoringClassifier,
+    ModelInfo,
+    Scores,
+)
 
 
-class Checked(Wrapped):
+class CheckedClassifier:
     """A classifier whose scores are validated."""
 
-    def score(self, images: Images) -> Scores:
-        """P(unsafe) of each image, float64 ``(B,)``.
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
 
-        Raises:
-            ModelError: not one score an image, or one that is no probability.
-        """
-        return self._valid(self._classifier.score(images), len(images))
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and weights hash of the model."""
+        return self._classifier.info
+
+    def score(self, images: Images) -> Scores:
+        """P(unsafe) of each image, float64 ``(B,)``; a ``ModelError`` for invalid scores."""
+        return self._validated(self._classifier.score(images), len(images))
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
-        """Likewise validated."""
-        veiled = super().score_masked(image, paint)
-        if veiled is None:
+        """As ``MaskScoringClassifier.score_masked``; ``None`` where the classifier is not one."""
+        if not isinstance(self._classifier, MaskScoringClassifier):
             return None
-        return lambda masks: self._valid(veiled(masks), len(masks))
+        score = self._classifier.score_masked(image, paint)
+        if score is None:  # compositing on the CPU is faster
+            return None
+        return lambda masks: self._validated(score(masks), len(masks))
 
-    def _valid(self, scores: Any, count: int) -> Scores:
+    def _validated(self, scores: Any, count: int) -> Scores:
         try:
             values = np.asarray(scores, np.float64)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise self._broken(f"gave {type(scores).__name__}, not numbers: {error}") from error
+            raise self._error(f"gave {type(scores).__name__}, not numbers: {error}") from error
         if values.shape != (count,):
-            raise self._broken(f"gave shape {values.shape} for {count} images")
-        wrong = values[~((values >= 0) & (values <= 1))]  # NaN fails both comparisons
-        if len(wrong):
-            raise self._broken(f"gave {wrong[0]}, which is no probability in [0, 1]")
+            raise self._error(f"gave shape {values.shape} for {count} images")
+        invalid = values[~((values >= 0) & (values <= 1))]  # NaN fails both comparisons
+        if len(invalid):
+            raise self._error(f"gave {invalid[0]}; scores must be probabilities in [0, 1]")
         return values
 
-    def _broken(self, what: str) -> ModelError:
-        return ModelError(f"classifier {self.info.name!r} {what}")
+    def _error(self, problem: str) -> ModelError:
+        return ModelError(f"classifier {self.info.name!r} {problem}")
 
 
-def checked(classifier: Classifier) -> Classifier:
-    """The classifier, its scores validated; itself when it already is."""
-    return classifier if isinstance(classifier, Checked) else Checked(classifier)
+class GradientAccess:
+    """Mixin that passes on the module and methods of the ``GradientClassifier`` it wraps."""
+
+    _classifier: Any
+
+    @property
+    def module(self) -> Any:
+        """The wrapped classifier's ``torch.nn.Module``."""
+        return self._classifier.module
+
+    def to_input(self, images: Images) -> Any:
+        """The module's input ``(B, 3, h, w)``."""
+        return self._classifier.to_input(images)
+
+    def target(self, logits: Any) -> Any:
+        """The scalar that a gradient attribution explains, ``(B,)``, of logits ``(B, C)``."""
+        return self._classifier.target(logits)
+
+
+class CheckedGradientClassifier(GradientAccess, CheckedClassifier):
+    """A ``GradientClassifier`` whose scores are validated."""
+
+
+def checked(classifier: Classifier) -> CheckedClassifier:
+    """The classifier with validated scores; itself if it is checked already."""
+    if isinstance(classifier, CheckedClassifier):
+        return classifier
+    if isinstance(classifier, GradientClassifier):
+        return CheckedGradientClassifier(classifier)
+    return CheckedClassifier(classifier)

@@ -1,17 +1,61 @@
-"""The command line: one file a command, each loaded only when it is called."""
+"""The command line: one file for each command, imported only when the command is used."""
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from counterveil.cli import bench, instruct, reasoner, run, scenes, train
 from counterveil.errors import CounterveilError
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "app", "main"]
+
+COMMANDS = {
+    "run": ("run:run", "Veil the unsafe regions of images and record what was done."),
+    "config": ("config:app", "Show and check configurations."),
+    "scenes": ("scenes:scenes", "Draw scenes: abstract pictograms with masks and answers."),
+    "train": ("train:app", "Train a classifier or a reasoner."),
+    "instruct": ("instruct:app", "Make training data for a reasoner."),
+    "reasoner": ("reasoner:app", "Serve a reasoner; show the memory that one needs."),
+    "bench": ("bench:bench", "Measure Counterveil on scenes or on your own images."),
+    "annotate": ("annotate:annotate", "Judge descriptions and answers in the terminal."),
+}
+"""Where each command is, and its summary: ``--help`` prints it without importing the command."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command when it is called, so that ``--help`` is fast."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the help page."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, or ``None`` if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found = getattr(import_module(f"counterveil.cli.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
+            single.command()(found)
+            found = single
+        command = get_command(found)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The summaries, without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
 
 app = typer.Typer(
+    cls=LazyGroup,
     name="counterveil",
     help="Makes unsafe images safe to look at.",
     no_args_is_help=True,
@@ -19,12 +63,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("run")(run.run)
-app.command("scenes")(scenes.scenes)
-app.add_typer(train.app, name="train")
-app.add_typer(instruct.app, name="instruct")
-app.add_typer(reasoner.app, name="reasoner")
-app.command("bench")(bench.bench)
 
 
 def _version(asked: bool) -> None:
@@ -45,7 +83,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; what was expected to go wrong ends without a traceback."""
+    """Run the command line; an expected error ends it with one line and no traceback."""
     try:
         app()
     except (CounterveilError, OSError) as error:  # OSError: a full disk, a folder that went away

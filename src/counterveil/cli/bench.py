@@ -1,218 +1,186 @@
-"""``counterveil bench``: measure, and write the figures."""
+"""``counterveil bench``: run a benchmark and write its results."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from counterveil.lab.benchmarks.resume import Saved
-    from counterveil.lab.benchmarks.subjects import Folder
-
-BENCHES = {
-    "cse": "classifiers, counterfactuals, rivals and released files on the proxy scenes",
-    "attribution": "maps on the proxy scenes: pointing games, insertion and deletion, ROAD",
-    "reasoning": "descriptions and answers on the proxy scenes, under right and wrong codes",
+BENCHMARKS = {
+    "cse": "classifiers, counterfactuals, rivals and released files on scenes",
+    "attribution": "attribution maps on scenes: pointing games, insertion and deletion, ROAD",
+    "reasoning": "descriptions and answers about scenes, with right and wrong control codes",
 }
 
-Pages = Mapping[str, str | bytes]
-"""The page and the pictures beside it, by suffix."""
+Files = Mapping[str, bytes]
+"""The page (".md") and the pictures beside it, by suffix."""
 
 
 def bench(
-    name: Annotated[str, typer.Argument(help="Which; see --list.", show_default=False)] = "",
-    out: Annotated[Path | None, typer.Option(help="JSON file for the figures.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer scenes, wider intervals.")] = False,
-    list_them: Annotated[bool, typer.Option("--list", help="List the benches.")] = False,
+    name: Annotated[
+        str, typer.Argument(help="Name of the benchmark; see --list.", show_default=False)
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Use fewer scenes; the intervals are wider.")
+    ] = False,
+    list_names: Annotated[bool, typer.Option("--list", help="List the benchmarks.")] = False,
     markdown: Annotated[
-        Path | None, typer.Option(help="Also write the figures as a Markdown page.")
+        Path | None, typer.Option(help="Also write the results as a Markdown page.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Where the models run.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where the models run: cpu, cuda, mps.")] = "cpu",
     scenes: Annotated[
         int | None,
-        typer.Option(min=1, help="Scenes a category, or images, for the tables of bench cse."),
+        typer.Option(min=1, help="Scenes per category, or images, in the tables of cse."),
     ] = None,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="Only this part of bench cse, as released; can be given again."),
+        typer.Option(help="Only this part of cse, such as released. May be repeated."),
     ] = None,
     data: Annotated[
-        Path | None,
-        typer.Option(help="Folder of images to run bench cse on instead of the scenes."),
+        Path | None, typer.Option(help="Folder of images that cse uses instead of scenes.")
     ] = None,
     classifier: Annotated[
-        str, typer.Option(help="Whose flags count in that folder, as hub:REPO#LABEL.")
+        str, typer.Option(help="Classifier for that folder, such as hub:REPO#LABEL.")
     ] = "",
     sam: Annotated[
-        str, typer.Option(help="Checkpoint of Segment Anything, for a row of bench cse.")
+        str, typer.Option(help="Checkpoint of Segment Anything, for a row of its own in cse.")
     ] = "",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Take up where bench cse or attribution was cut off.")
+        bool, typer.Option("--resume", help="Resume an interrupted cse or attribution.")
     ] = False,
     reasoner: Annotated[
-        str, typer.Option(help="Who is measured by the bench reasoning, as blip:REPO.")
-    ] = "proxy:scenes",
-    annotate: Annotated[
-        str | None,
-        typer.Option(help="Judge --samples in the terminal under this name, into --out as JSONL."),
-    ] = None,
-    samples: Annotated[
-        Path | None,
-        typer.Option(help="What is judged: JSON of bench reasoning, or records.jsonl of a run."),
-    ] = None,
-    originals: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the original pictures, to judge by those, not the veiled."),
-    ] = None,
+        str, typer.Option(help="Reasoner that reasoning measures, such as blip:REPO.")
+    ] = "pictograms:scenes",
 ) -> None:
-    """Measure Counterveil against the truth of its scenes."""
+    """Measure Counterveil on scenes or on your own images."""
+    from counterveil.atomic import write_atomic
     from counterveil.errors import UsageError
+    from counterveil.lab.benchmarks.pages import to_json
 
-    if list_them:
-        for known, what in BENCHES.items():
-            typer.echo(f"{known:12} {what}")
+    if list_names:
+        for known, description in BENCHMARKS.items():
+            typer.echo(f"{known:12} {description}")
         return
-    if name not in BENCHES:
-        raise UsageError(f"no bench is called {name!r}; choose one of {', '.join(BENCHES)}")
+    if name not in BENCHMARKS:
+        raise UsageError(f"no benchmark is called {name!r}; choose one of {', '.join(BENCHMARKS)}")
     if out is None:
-        raise UsageError("name a file for the figures: --out FILE.json")
-    if annotate is not None:
-        from counterveil.cli import _annotate
-
-        _annotate.annotate(annotate, samples, out, originals=originals, markdown=markdown)
-        return
-    if name == "reasoning":
-        diagram = (markdown or out).with_suffix(".svg").name
-        words = _reasoning(quick=quick, device=device, reasoner=reasoner, diagram=diagram)
-        _write(out, markdown, *words)
-        return
-    if name == "attribution":
-        partial = out.with_suffix(".partial.jsonl")
-        figures, pages, saved = _attribution(partial, quick=quick, device=device, resume=resume)
-        _write(out, markdown, figures, pages)
-        saved.remove()
-        return
+        raise UsageError("name a file for the results: --out FILE.json")
     if (data is None) != (not classifier):
-        raise UsageError("--data FOLDER and --classifier SPEC go together")
-    folder = None if data is None else _folder(data, classifier, device)
-    partial = out.with_suffix(".partial.jsonl")
-    figure = "" if markdown is None else markdown.stem
-    asked = _Asked(quick, scenes, tuple(part or ()), sam, device, resume, partial, figure)
-    figures, pages, saved = _cse(asked, folder)
-    _write(out, markdown, figures, pages)
-    saved.remove()
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What was asked of the bench cse."""
-
-    quick: bool
-    scenes: int | None
-    parts: tuple[str, ...]
-    sam: str
-    device: str
-    resume: bool
-    partial: Path
-    figure: str
-
-    def command(self, folder: Folder | None) -> str:
-        """As it is shown on the page."""
-        words = ["counterveil bench cse", *(["--quick"] if self.quick else [])]
-        words += [f"--scenes {self.scenes}"] if self.scenes else []
-        words += [f"--part {part}" for part in self.parts]
-        words += [f"--data {folder.name} --classifier '{folder.spec}'"] if folder else []
-        return " ".join(words)
-
-
-def _folder(data: Path, classifier: str, device: str) -> Folder:
-    from counterveil.lab.benchmarks.subjects import Folder
-
-    return Folder(data, classifier, device=device)
-
-
-def _cse(asked: _Asked, folder: Folder | None) -> tuple[Any, Pages, Saved]:
-    from counterveil.lab.benchmarks import bench_cse, results
-    from counterveil.lab.benchmarks.resume import Saved
-
-    size = bench_cse.QUICK if asked.quick else bench_cse.FULL
-    if asked.scenes is not None:
-        size = replace(size, tables=asked.scenes, searches=asked.scenes)
-    size = bench_cse.only(size, asked.parts)
-    heading = bench_cse.heading(size, sam=asked.sam, folder=folder)
-    saved = Saved(asked.partial, heading, resume=asked.resume)
-    with _bar(bench_cse.steps(size, sam=asked.sam, folder=folder)) as step:
-        figures = bench_cse.run(
-            size, device=asked.device, step=step, saved=saved, sam=asked.sam, folder=folder
+        raise UsageError("--data FOLDER and --classifier SPEC need each other; give both")
+    checkpoint = out.with_suffix(".partial.jsonl")
+    page = markdown or out.with_suffix(".md")
+    command = f"counterveil bench {name}{' --quick' if quick else ''}"
+    if name == "reasoning":
+        diagram = page.with_suffix(".svg").name
+        results, files = _reasoning(
+            command,
+            diagram,
+            quick=quick,
+            device=device,
+            reasoner=reasoner,
+            plot=markdown is not None,
         )
-    page = results.to_markdown(figures, command=asked.command(folder), figure=asked.figure)
-    pictures = _pictures(figures, asked.device) if asked.figure else {}
-    return figures, {".md": page, **pictures}, saved
+    elif name == "attribution":
+        results, files = _attribution(
+            command, checkpoint, quick=quick, device=device, resume=resume
+        )
+    else:
+        results, files = _cse(
+            command, checkpoint, markdown, quick=quick, scenes=scenes, parts=part or [], data=data,
+            classifier=classifier, sam=sam, device=device, resume=resume,
+        )  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(out, to_json(results).encode())
+    for suffix, content in files.items() if markdown is not None else ():
+        write_atomic(page.with_suffix(suffix), content)
+    typer.echo(files[".md"].decode())
+    checkpoint.unlink(missing_ok=True)
 
 
-def _pictures(figures: Any, device: str) -> dict[str, str | bytes]:
-    """What the page of the bench cse links."""
-    from counterveil import profiles
-    from counterveil.lab.benchmarks import bars, bench_cse, strips, subjects
+def _cse(
+    command: str,
+    path: Path,
+    markdown: Path | None,
+    *,
+    quick: bool,
+    scenes: int | None,
+    parts: list[str],
+    data: Path | None,
+    classifier: str,
+    sam: str,
+    device: str,
+    resume: bool,
+) -> tuple[Any, Files]:
+    from counterveil.lab.benchmarks import bench_cse
+    from counterveil.lab.benchmarks.checkpoint import Checkpoint
+    from counterveil.lab.benchmarks.datasets import ImageFolder
+    from counterveil.lab.benchmarks.pages import cse_page
+    from counterveil.progress import progress_bar
 
-    pictures: dict[str, str | bytes] = {}
-    if figures["counterfactuals"]:
-        pictures[".svg"] = bars.bars(figures)
-    if "released" in figures:
-        wordless = profiles.Overrides(reasoner="")
-        pipeline = profiles.from_profile("proxy", overrides=wordless, device=device)
-        pictures[".png"] = strips.strips(pipeline, subjects.Scenes(bench_cse.SEED))
+    folder = None if data is None else ImageFolder(data, classifier, device=device)
+    size = bench_cse.QUICK if quick else bench_cse.FULL
+    if scenes is not None:
+        size = replace(size, tables=scenes, searches=scenes)
+        command += f" --scenes {scenes}"
+    size = bench_cse.select_parts(size, parts)
+    command += "".join(f" --part {part}" for part in parts)
+    if folder is not None:
+        command += f" --data {folder.name} --classifier '{folder.spec}'"
+    settings = bench_cse.settings(size, sam=sam, folder=folder)
+    with progress_bar(bench_cse.step_count(size, sam=sam, folder=folder)) as step:
+        checkpoint = Checkpoint(path, settings, resume=resume, step=step)
+        results = bench_cse.run(size, device=device, checkpoint=checkpoint, sam=sam, folder=folder)
+    figure = "" if markdown is None else markdown.stem
+    page = cse_page(results, command=command, figure=figure).encode()
+    return results, {".md": page, **(_cse_pictures(results, device) if figure else {})}
+
+
+def _cse_pictures(results: Any, device: str) -> dict[str, bytes]:
+    """The pictures that the page of ``cse`` links."""
+    from counterveil.lab.benchmarks import bench_cse, datasets, example_panels, plots
+
+    pictures = {}
+    if results["counterfactuals"]:
+        pictures[".svg"] = plots.bar_charts(results)
+    if "released" in results:
+        scenes = datasets.SceneDataset(bench_cse.SEED)
+        pipeline = datasets.load_pictograms(device)
+        pictures[".png"] = example_panels.example_panels(pipeline, scenes)
     return pictures
 
 
 def _attribution(
-    partial: Path, *, quick: bool, device: str, resume: bool
-) -> tuple[Any, Pages, Saved]:
-    from counterveil.lab.benchmarks import bench_attribution, results_attribution
-    from counterveil.lab.benchmarks.resume import Saved
+    command: str, path: Path, *, quick: bool, device: str, resume: bool
+) -> tuple[Any, Files]:
+    from counterveil.lab.benchmarks import bench_attribution
+    from counterveil.lab.benchmarks.checkpoint import Checkpoint
+    from counterveil.lab.benchmarks.pages import attribution_page
+    from counterveil.progress import progress_bar
 
     size = bench_attribution.QUICK if quick else bench_attribution.FULL
-    saved = Saved(partial, bench_attribution.heading(size), resume=resume)
-    with _bar(bench_attribution.steps(size)) as step:
-        figures = bench_attribution.run(size, device=device, step=step, saved=saved)
-    return figures, {".md": results_attribution.to_markdown(figures, quick=quick)}, saved
+    with progress_bar(bench_attribution.step_count(size)) as step:
+        settings = bench_attribution.settings(size)
+        checkpoint = Checkpoint(path, settings, resume=resume, step=step)
+        results = bench_attribution.run(size, device=device, checkpoint=checkpoint)
+    return results, {".md": attribution_page(results, command=command).encode()}
 
 
-def _reasoning(*, quick: bool, device: str, reasoner: str, diagram: str) -> tuple[Any, Pages]:
-    from counterveil.lab.benchmarks import bench_reasoning, results_reasoning
+def _reasoning(
+    command: str, diagram: str, *, quick: bool, device: str, reasoner: str, plot: bool
+) -> tuple[Any, Files]:
+    from counterveil.lab.benchmarks import bench_reasoning
+    from counterveil.lab.benchmarks.pages import reasoning_page
+    from counterveil.lab.benchmarks.plots import reliability_diagram
+    from counterveil.progress import progress_bar
 
     size = bench_reasoning.QUICK if quick else bench_reasoning.FULL
-    with _bar(bench_reasoning.steps(size)) as step:
-        figures = bench_reasoning.run(size, reasoner=reasoner, device=device, step=step)
-    drawn = results_reasoning.reliability(figures["calibration"]["bins"])
-    page = results_reasoning.to_markdown(figures, quick=quick, diagram=diagram)
-    return figures, {".md": page, ".svg": drawn}
-
-
-def _write(out: Path, markdown: Path | None, figures: Any, pages: Pages) -> None:
-    from counterveil.images import write_atomic
-    from counterveil.lab.benchmarks import results
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(out, results.to_json(figures).encode())
-    if markdown is not None:
-        for suffix, page in pages.items():
-            data = page.encode() if isinstance(page, str) else page
-            write_atomic(markdown.with_suffix(suffix), data)
-    typer.echo(pages[".md"])
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[], None]]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring", total=total)
-        yield lambda: bar.advance(task)
+    with progress_bar(bench_reasoning.step_count(size)) as step:
+        results = bench_reasoning.run(size, reasoner=reasoner, device=device, step=step)
+    page = reasoning_page(results, command=command, diagram=diagram).encode()
+    # Plots need an extra; without a page, none is drawn.
+    plots = {".svg": reliability_diagram(results["calibration"]["bins"])} if plot else {}
+    return results, {".md": page, **plots}

@@ -1,190 +1,196 @@
-"""``counterveil train``: train what Counterveil runs on."""
+"""``counterveil train``: train a classifier or a reasoner."""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 app = typer.Typer(
-    help="Train a classifier or a reasoner.", no_args_is_help=True, rich_markup_mode=None
+    help="Train a classifier or a reasoner.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
+
+Epochs = Annotated[int, typer.Option(min=1)]
+LearningRate = Annotated[float, typer.Option(help="Peak learning rate.")]
+BackgroundAugmentation = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of the scenes with a replaced background.")
+]
+Seed = Annotated[int, typer.Option(min=0)]
+Precision = Annotated[str, typer.Option(help="auto, bfloat16 or float32.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the checkpoint.")]
 
 
 @app.command()
 def classifier(
-    data: Annotated[Path, typer.Argument(help="Scenes, or a folder with a folder a class.")],
+    context: typer.Context,
+    data: Annotated[
+        Path, typer.Argument(help="Folder of scenes, or with one folder for each class.")
+    ],
     out: Annotated[Path, typer.Option(help="Weights to write, FILE.safetensors.")],
     category: Annotated[
-        str | None, typer.Option(help="Which category of the scenes; any = all.")
+        str | None, typer.Option(help="Category of the scenes to train; any = all of them.")
     ] = None,
     unsafe: Annotated[
-        str | None, typer.Option(help="Which class of a folder is unsafe; 'unsafe' if none.")
+        str | None, typer.Option(help="Unsafe class of the folder; 'unsafe' if omitted.")
     ] = None,
     arch: Annotated[str, typer.Option(help="resnet50 (the paper's), resnet18, slim.")] = "resnet50",
     start: Annotated[
-        str, typer.Option(help="imagenet, none, or weights of the same architecture.")
+        str, typer.Option(help="Initial weights: imagenet, none, or a file.")
     ] = "imagenet",
-    epochs: Annotated[int, typer.Option(min=1)] = 50,
-    batch: Annotated[int, typer.Option(min=2)] = 64,
-    rate: Annotated[float, typer.Option(help="Largest learning rate.")] = 1e-3,
-    veils: Annotated[
-        bool, typer.Option(help="Train under veils, so that masked images are nothing strange.")
+    epochs: Epochs = 50,
+    batch_size: Annotated[int, typer.Option(min=2)] = 64,
+    learning_rate: LearningRate = 1e-3,
+    mask_augmentation: Annotated[
+        bool, typer.Option(help="Veil random regions of the training images.")
     ] = True,
-    grounds: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the scenes that get another ground.")
-    ] = 0.0,
-    naming: Annotated[
-        int, typer.Option(min=0, help="First learn to name the scenes' things, this many passes.")
+    background_augmentation: BackgroundAugmentation = 0.0,
+    object_pretraining_epochs: Annotated[
+        int, typer.Option(min=0, help="Epochs of classifying the scenes' objects first.")
     ] = 0,
-    misses: Annotated[
-        float, typer.Option(min=0.1, help="What a miss weighs, over a false alarm, at the end.")
+    false_negative_cost: Annotated[
+        float, typer.Option(min=0.1, help="Cost of a miss over a false alarm, in calibration.")
     ] = 1.0,
     size: Annotated[int, typer.Option(min=32, help="Input side, pixels.")] = 224,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
+    seed: Seed = 0,
+    precision: Precision = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, mps.")] = "cpu",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    resume: Resume = False,
 ) -> None:
     """Train a classifier; writes weights, metrics and a model card."""
     from counterveil.errors import UsageError
-    from counterveil.lab.training.classifier import Recipe
-    from counterveil.lab.training.run import train
+    from counterveil.lab.training.classifier import TrainConfig
+    from counterveil.lab.training.run import train_classifier
 
     if out.suffix != ".safetensors":
-        raise UsageError(f"weights are written as safetensors; name {out.stem}.safetensors")
-    recipe = Recipe(
+        raise UsageError(
+            f"weights are written as safetensors; pass --out {out.with_suffix('.safetensors')}"
+        )
+    config = TrainConfig(
         architecture=arch,
-        start=start,
-        epochs=epochs,
-        batch=batch,
-        rate=rate,
-        veils=veils,
-        grounds=grounds,
-        naming=naming,
-        misses=misses,
-        seed=seed,
-        precision=_precision(precision, device),
-        device=device,
+        **{**_fields(context, TrainConfig), "precision": _precision(precision, device)},
     )
-    train(
-        data,
-        out,
-        recipe,
-        category=category,
-        unsafe=unsafe,
-        size=size,
-        resume=resume,
-        report=lambda line: typer.echo(line, err=True),
-    )
+    show_training_log()
+    train_classifier(data, out, config, category=category, unsafe=unsafe, size=size, resume=resume)
 
 
 @app.command()
 def reasoner(
-    data: Annotated[Path, typer.Argument(help="Scenes, or questions and answers as FILE.jsonl.")],
+    context: typer.Context,
+    data: Annotated[Path, typer.Argument(help="Folder of scenes, or answers as FILE.jsonl.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     start: Annotated[
-        str, typer.Option(help="An InstructBLIP (folder or hub), or small: for the scenes.")
+        str, typer.Option(help="Initial InstructBLIP (folder or hub), or small: for the scenes.")
     ],
     profile: Annotated[
-        str | None,
-        typer.Option(help="Whose categories to condition on; a profile or FILE.toml."),
+        str | None, typer.Option(help="Profile or FILE.toml with the categories to condition on.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images that FILE.jsonl speaks of.")
+        Path | None, typer.Option(help="Folder of the images that FILE.jsonl names.")
     ] = None,
     unreviewed: Annotated[
-        bool, typer.Option("--unreviewed", help="Learn answers that nobody has reviewed, too.")
+        bool, typer.Option("--unreviewed", help="Also train on answers without a review.")
     ] = False,
-    epochs: Annotated[int, typer.Option(min=1)] = 2,
-    steps: Annotated[int, typer.Option(min=0, help="End after so many steps; 0 = do not.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Images a step and device.")] = 16,
-    rate: Annotated[float, typer.Option(help="Largest learning rate.")] = 5e-5,
-    questions: Annotated[
-        int, typer.Option(min=1, help="Asked of an image each time that it is seen.")
+    epochs: Epochs = 2,
+    max_steps: Annotated[int, typer.Option(min=0, help="Limit of the steps; 0 = none.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of one step and device.")] = 16,
+    learning_rate: LearningRate = 5e-5,
+    questions_per_image: Annotated[
+        int, typer.Option(min=1, help="Questions asked each time an image is used.")
     ] = 4,
-    opening: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Share of the images first asked an open question."),
+    open_question_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the images with an open question first.")
     ] = 0.0,
-    grounds: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the scenes that get another ground.")
+    background_augmentation: BackgroundAugmentation = 0.0,
+    colour_jitter: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest relative change of a colour channel.")
     ] = 0.0,
-    gain: Annotated[
-        float, typer.Option(min=0, max=1, help="Most that a colour channel is darkened or lit by.")
-    ] = 0.0,
-    naming: Annotated[
-        int, typer.Option(min=0, help="small: passes in which the vision tower learns to name.")
+    object_pretraining_epochs: Annotated[
+        int, typer.Option(min=0, help="small: epochs of object pretraining (vision encoder).")
     ] = 3,
-    seeing: Annotated[
-        int,
-        typer.Option(min=0, help="A trained small one: passes in which its tower names further."),
+    vision_epochs: Annotated[
+        int, typer.Option(min=0, help="A trained small model: further vision encoder epochs.")
     ] = 0,
-    language: Annotated[
-        int, typer.Option(min=0, help="small: steps in which the language model learns to speak.")
+    language_pretraining_steps: Annotated[
+        int, typer.Option(min=1, help="small: pretraining steps of the language model.")
     ] = 1500,
-    queries: Annotated[
-        int, typer.Option(min=0, help="small: steps in which the Q-Former learns to name.")
+    qformer_pretraining_steps: Annotated[
+        int, typer.Option(min=1, help="small: pretraining steps of the Q-Former.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    precision: Annotated[str, typer.Option(help="auto, bfloat16 or float32.")] = "auto",
+    seed: Seed = 0,
+    precision: Precision = "auto",
     deepspeed: Annotated[
-        Path | None, typer.Option(help="A DeepSpeed configuration, for several GPUs.")
+        Path | None, typer.Option(help="DeepSpeed configuration, for several GPUs.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    resume: Resume = False,
 ) -> None:
-    """Train a reasoner; writes model, metrics and a card.
+    """Train a reasoner; writes model, metrics and a model card.
 
     A stock checkpoint is conditioned on the categories of the profile, or on the paper's three;
-    one that Counterveil trained keeps its own. For several GPUs see examples/deepspeed.
+    a checkpoint that Counterveil trained keeps its own. For several GPUs see examples/deepspeed.
     """
     import torch
 
-    from counterveil.lab.training.reasoner.lessons import Mix
-    from counterveil.lab.training.reasoner.recipe import ReasonerRecipe
-    from counterveil.lab.training.reasoner.run import train
-    from counterveil.profiles import profile as find
+    from counterveil.lab.training.reasoner.dataset import SamplingConfig
+    from counterveil.lab.training.reasoner.finetuning import ReasonerTrainConfig
+    from counterveil.lab.training.reasoner.run import train_reasoner
+    from counterveil.profiles import find_profile
 
-    recipe = ReasonerRecipe(
-        start=start,
-        epochs=epochs,
-        steps=steps,
-        batch=batch,
-        rate=rate,
-        mix=Mix(questions=questions, opening=opening, grounds=grounds),
-        naming=naming,
-        seeing=seeing,
-        language=language,
-        queries=queries,
-        gain=gain,
-        seed=seed,
-        precision=_precision(precision, "cuda" if torch.cuda.is_available() else "cpu"),
-        deepspeed=str(deepspeed or ""),
+    options = _fields(context, ReasonerTrainConfig)
+    options["precision"] = _precision(precision, "cuda" if torch.cuda.is_available() else "cpu")
+    options["deepspeed"] = str(deepspeed or "")
+    config = ReasonerTrainConfig(
+        sampling=SamplingConfig(**_fields(context, SamplingConfig)), **options
     )
-    train(
+    show_training_log()
+    train_reasoner(
         data,
         out,
-        recipe,
-        categories=find(profile).categories if profile else None,
+        config,
+        categories=find_profile(profile).categories if profile else None,
         images=images,
         unreviewed=unreviewed,
         resume=resume,
-        report=lambda line: typer.echo(line, err=True),
     )
 
 
-def _precision(asked: str, device: str) -> str:
-    """bfloat16 where the hardware computes in it."""
+def _fields(context: typer.Context, config: type) -> dict[str, Any]:
+    """The options whose names are fields of a configuration."""
+    names = {field.name for field in fields(config)}
+    return {name: value for name, value in context.params.items() if name in names}
+
+
+class _EchoHandler(logging.Handler):
+    """Prints log messages on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
+
+
+def show_training_log() -> None:
+    """Print what training logs."""
+    logger = logging.getLogger("counterveil.lab.training")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        logger.addHandler(_EchoHandler())
+
+
+def _precision(name: str, device: str) -> str:
+    """``auto``: bfloat16 where the hardware supports it, else float32."""
     import torch
 
     from counterveil.errors import UsageError
 
-    if asked in ("bfloat16", "float32"):
-        return asked
-    if asked != "auto":
-        raise UsageError(f"no precision is called {asked!r}; choose auto, bfloat16 or float32")
+    if name in ("bfloat16", "float32"):
+        return name
+    if name != "auto":
+        raise UsageError(f"unknown precision {name!r}; choose auto, bfloat16 or float32")
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    fast = device == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bfloat16" if fast else "float32"
+    supported = device == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bfloat16" if supported else "float32"

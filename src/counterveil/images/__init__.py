@@ -1,7 +1,7 @@
-"""Untrusted bytes in, RGB photos out; clean bytes back. The only room that touches a codec."""
+"""Decodes untrusted image files and encodes clean ones. No other room uses a codec for files."""
 
-from counterveil.images.encode import decode_clean, encode_mask, encode_png, write_atomic
+from counterveil.images.decode import load
+from counterveil.images.encode import decode_clean, encode_mask, encode_png
 from counterveil.images.limits import Limits
-from counterveil.images.load import load
 
-__all__ = ["Limits", "decode_clean", "encode_mask", "encode_png", "load", "write_atomic"]
+__all__ = ["Limits", "decode_clean", "encode_mask", "encode_png", "load"]

@@ -1,4 +1,4 @@
-"""The one seam at which what a codec throws becomes an error of this library."""
+"""Translates the exceptions and warnings of image codecs; no other module does."""
 
 from __future__ import annotations
 
@@ -14,82 +14,84 @@ from PIL import UnidentifiedImageError
 
 from counterveil.errors import ImageBrokenError, ImageError, ImageTooLargeError
 
-_DAMAGED = "damaged ({error}); ask for an intact copy"
-
-FOREIGN: tuple[tuple[type[Exception], type[ImageError], str], ...] = (
+CODEC_ERRORS: tuple[tuple[type[Exception], type[ImageError], str], ...] = (
     (
         Pillow.DecompressionBombError,
         ImageTooLargeError,
         "over Pillow's own limit ({error}); send a smaller file, or raise limits.pixels and "
-        "PIL.Image.MAX_IMAGE_PIXELS if you trust this one",
+        "PIL.Image.MAX_IMAGE_PIXELS if you trust this file",
     ),
-    (MemoryError, ImageTooLargeError, "needs more memory than there is; lower limits.pixels"),
+    (MemoryError, ImageTooLargeError, "needs more memory than is free; lower limits.pixels"),
     (
         UnidentifiedImageError,
         ImageBrokenError,
-        "its header is damaged, or of a kind that this library does not read; "
+        "its header is damaged, or its format is not supported; "
         "ask for an intact copy, or convert it to PNG",
     ),
-    (EOFError, ImageBrokenError, "ends before its pixels do ({error}); ask for an intact copy"),
+    (EOFError, ImageBrokenError, "ends before its last pixel ({error}); ask for an intact copy"),
     (struct.error, ImageBrokenError, "ends inside a header ({error}); ask for an intact copy"),
-    (zlib.error, ImageBrokenError, "its compressed data are damaged ({error}); ask for a new copy"),
+    (zlib.error, ImageBrokenError, "its data are damaged ({error}); ask for an intact copy"),
     (OSError, ImageBrokenError, "cannot be decoded ({error}); ask for an intact copy"),
-    (SyntaxError, ImageBrokenError, _DAMAGED),
-    (ValueError, ImageBrokenError, _DAMAGED),
-    (TypeError, ImageBrokenError, _DAMAGED),
-    (LookupError, ImageBrokenError, _DAMAGED),
-    (ArithmeticError, ImageBrokenError, _DAMAGED),
-    (AttributeError, ImageBrokenError, _DAMAGED),
-    (AssertionError, ImageBrokenError, _DAMAGED),
-    (RuntimeError, ImageBrokenError, _DAMAGED),
-)
-"""Foreign exception, ours, message; the first that fits is taken. Hostile bytes make a codec
-throw nearly anything, hence the long tail."""
+    *(
+        (error, ImageBrokenError, "damaged ({error}); ask for an intact copy")
+        for error in (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError,
+                      AttributeError, AssertionError, RuntimeError)
+    ),
+)  # fmt: skip
+"""Exception of a codec, error of this library, message; the first match counts. The table is long
+because damaged bytes make a codec raise almost any exception."""
 
-FOREIGN_TYPES = tuple(foreign for foreign, _, _ in FOREIGN)
+CODEC_ERROR_TYPES = tuple(source for source, _, _ in CODEC_ERRORS)
 
-_FILTERS = threading.Lock()
+_WARNING_FILTERS = threading.Lock()
+
+
+def damaged(problem: str) -> ImageBrokenError:
+    """The error for a damaged file; the message says what to do next."""
+    return ImageBrokenError(f"{problem}; ask for an intact copy")
 
 
 @contextmanager
-def translated(about: str) -> Iterator[None]:
-    """Turn what codecs throw into an ``ImageError`` whose message starts with ``about``.
+def translate_codec_errors(context: str) -> Iterator[None]:
+    """Raise an ``ImageError`` in place of a codec's exception.
+
+    Args:
+        context: start of the message, such as the file's name.
 
     Raises:
-        ImageError: in place of any exception of ``FOREIGN``, or of an ``ImageError`` from within.
+        ImageError: an exception of ``CODEC_ERRORS`` or an ``ImageError`` was raised inside.
     """
     try:
         yield
     except ImageError as error:
-        raise type(error)(_printable(f"{about}: {error}")) from error.__cause__
-    except FOREIGN_TYPES as error:
-        ours, message = next((o, m) for foreign, o, m in FOREIGN if isinstance(error, foreign))
+        raise type(error)(_printable(f"{context}: {error}")) from error.__cause__
+    except CODEC_ERROR_TYPES as error:
+        target, message = next((t, m) for s, t, m in CODEC_ERRORS if isinstance(error, s))
         text = " ".join(str(error).split()) or type(error).__name__
-        raise ours(_printable(f"{about}: {message.format(error=text)}")) from error
+        raise target(_printable(f"{context}: {message.format(error=text)}")) from error
 
 
 def _printable(text: str) -> str:
-    """Names and remarks come from the file's sender: nothing in them may steer a terminal."""
+    """Replace control characters: file names and codec messages come from an untrusted sender."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 @contextmanager
-def quiet() -> Iterator[list[str]]:
-    """Collect the warnings of codecs, in words, rather than print or raise them.
+def collect_warnings() -> Iterator[list[str]]:
+    """Collect the warnings of codecs in a list, in place of printing or raising them.
 
-    Sizes are checked against ``Limits``, so Pillow's warning of a decompression bomb says nothing
-    new and is left out. Python's filters belong to the whole process, so that threads decode one
-    at a time; processes do not wait for each other.
+    Pillow's warning of a decompression bomb is left out, because ``Limits`` already checks sizes.
     """
-    said: list[str] = []
-    with _FILTERS, warnings.catch_warnings(record=True) as caught:
+    messages: list[str] = []
+    # Python's warning filters belong to the whole process, so only one thread decodes at a time.
+    with _WARNING_FILTERS, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            yield said
+            yield messages
         finally:
             texts = [
                 " ".join(str(w.message).split())
                 for w in caught
                 if not issubclass(w.category, Pillow.DecompressionBombWarning)
             ]
-            said.extend(dict.fromkeys(texts))
+            messages.extend(dict.fromkeys(texts))

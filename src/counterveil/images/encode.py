@@ -1,65 +1,60 @@
-"""RGB and masks -> clean bytes -> files."""
+"""Encodes RGB images and masks as PNG files that hold nothing but pixels."""
 
 from __future__ import annotations
 
 import io
-import os
-import secrets
-from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
 
 from counterveil.errors import UsageError, VerificationError
-from counterveil.images.codec_errors import quiet, translated
+from counterveil.images.codec_errors import collect_warnings, translate_codec_errors
 from counterveil.images.structure.png import chunks
 from counterveil.types import Image, Mask
 
-_CLEAN = (b"IHDR", b"IDAT", b"IEND")
-_LEVEL = 4
-"""Of compression: 0 % to 4 % larger than Pillow's 6 on photographs, in half the time."""
+_PIXEL_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND"})
 
 
-def encode_png(image: Image, *, level: int = 6) -> bytes:
-    """An RGB image as a PNG of pixels alone: IHDR, IDAT, IEND, and nothing behind them.
+def encode_png(image: Image, *, compress_level: int = 6) -> bytes:
+    """Encode an RGB image as a PNG with the chunks IHDR, IDAT and IEND, and no metadata.
 
     Args:
         image: RGB.
-        level: effort of the compression, 0 to 9.
+        compress_level: zlib level, 0 to 9.
 
     Raises:
-        UsageError: not an RGB image of 8 bits with at least one pixel.
+        UsageError: not an 8-bit RGB image of at least one pixel.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise UsageError(
             f"an image is uint8 (height, width, 3), got {image.dtype} {image.shape}; convert it"
         )
-    return _png(image, level)
+    return _encode(image, compress_level)
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """A mask as an 8-bit grey PNG of pixels alone, 255 = veiled, 0 = as it was.
+    """Encode a mask as an 8-bit grey PNG without metadata: 255 = veiled, 0 = not veiled.
 
     Raises:
-        UsageError: not a mask with at least one pixel.
+        UsageError: not a mask of at least one pixel.
     """
     if mask.dtype != np.bool_ or mask.ndim != 2 or not mask.size:
         raise UsageError(
             f"a mask is bool (height, width), True = veiled; got {mask.dtype} {mask.shape}"
         )
-    return _png(mask.astype(np.uint8) * np.uint8(255))
+    return _encode(mask.astype(np.uint8) * np.uint8(255))
 
 
 def decode_clean(data: bytes) -> Image:
-    """Decode what ``encode_png`` wrote, and check that it holds pixels and nothing else.
+    """Decode what ``encode_png`` wrote, and check that it holds nothing but pixels.
 
     Raises:
-        VerificationError: it is no RGB PNG, or holds anything beside its pixels.
-        ImageBrokenError: it is damaged.
+        VerificationError: not an RGB PNG, or one with metadata or trailing bytes.
+        ImageBrokenError: the file is damaged.
     """
-    with translated("the written file"), quiet():
+    with translate_codec_errors("the written file"), collect_warnings():
         blocks = list(chunks(data))
-        extra = {name for name, _, _ in blocks} - set(_CLEAN)
+        extra = {name for name, _, _ in blocks} - _PIXEL_CHUNKS
         if extra or blocks[-1][2] != len(data):
             raise VerificationError(f"the written file holds more than pixels: {sorted(extra)}")
         with Pillow.open(io.BytesIO(data), formats=("PNG",)) as image:
@@ -68,41 +63,8 @@ def decode_clean(data: bytes) -> Image:
             return np.array(image)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
-
-    A new file is made in the same folder, brought to disk and renamed: no byte of what was at
-    ``path`` survives behind the new end, and a link there is replaced rather than followed.
-
-    Raises:
-        OSError: the folder is missing, full or may not be written; nothing is left behind.
-    """
-    path = Path(path)
-    draft = path.with_name(f".counterveil-{secrets.token_hex(8)}.tmp")
-    try:
-        with draft.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _png(pixels: np.ndarray, level: int = 6) -> bytes:
+def _encode(pixels: np.ndarray, compress_level: int = 6) -> bytes:
     buffer = io.BytesIO()
-    Pillow.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=level)
+    picture = Pillow.fromarray(np.ascontiguousarray(pixels))
+    picture.save(buffer, "PNG", compress_level=compress_level)
     return buffer.getvalue()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the rename itself to disk, where the system lets a folder be opened."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""What an untrusted file may cost."""
+"""Limits on the cost of an untrusted file."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from counterveil.errors import ImageTooLargeError, UsageError
 
 @dataclass(frozen=True)
 class Limits:
-    """What an untrusted file may cost; checked from its header, before pixels are allocated.
+    """Limits on the cost of an untrusted file; checked before pixels are allocated.
 
     Attributes:
-        bytes: of the file.
-        pixels: of one frame. Above ``2 * PIL.Image.MAX_IMAGE_PIXELS`` Pillow's own limit, which
-            is the process's and not ours to change, comes first.
-        frames: most frames that are assessed; with two or more, the first and the last always are.
-        frames_held: most frames a file may hold: to count and to skip them costs time too.
-        total_pixels: decoded for one file. Codecs of animations decode every frame on the way to
-            the last one, so there each frame that the file holds counts.
-        scans: of one JPEG picture. A progressive one is sent in some ten passes over all its
-            pixels, and a pass of no content takes a hundred bytes of file.
-        scan_pixels: pixels times scans of one JPEG picture: what decoding it costs. The default
-            gives the largest picture 15 scans.
+        bytes: size of the file.
+        pixels: pixels of one frame. Above ``2 * PIL.Image.MAX_IMAGE_PIXELS``, a setting of the
+            process that this library does not change, Pillow's own limit comes first.
+        frames: most frames to assess; with two or more, the first and the last are among them.
+        frames_held: most frames in the file: to count and to skip them takes time too.
+        total_pixels: pixels decoded for one file. The last frame of an animation needs all
+            frames before it, so there every frame of the file counts.
+        scans: passes over the pixels of one JPEG picture. A progressive JPEG has about ten; an
+            empty pass takes 100 bytes of file.
+        scan_pixels: pixels times scans of one JPEG picture, which is the cost of decoding it. The
+            default allows the largest picture 15 scans.
 
     Raises:
         UsageError: a limit is not a positive whole number.
@@ -42,13 +42,13 @@ class Limits:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"limits.{field.name} must be a whole number >= 1, got {value!r}")
 
-    def check(self, name: str, value: int, what: str) -> None:
-        """Refuse a value over the limit ``name``.
+    def check(self, name: str, value: int, description: str) -> None:
+        """Refuse a value over a limit.
 
         Args:
-            name: of the limit, an attribute of this class.
-            value: to compare.
-            what: the value in words, such as ``"9 x 9 = 81 pixels"``.
+            name: name of the limit, an attribute of this class.
+            value: the value to compare.
+            description: the value for the message, such as ``"9 x 9 = 81 pixels"``.
 
         Raises:
             ImageTooLargeError: the value is over the limit.
@@ -56,14 +56,10 @@ class Limits:
         limit = getattr(self, name)
         if value > limit:
             raise ImageTooLargeError(
-                f"{what}: over the limit of {limit} (limits.{name}); "
+                f"{description}: over the limit of {limit} (limits.{name}); "
                 "send a smaller file, or raise the limit if you trust this one"
             )
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a frame of too many pixels.
-
-        Raises:
-            ImageTooLargeError: it is over ``pixels``.
-        """
+        """Refuse a frame with more pixels than ``pixels``; raises as ``check``."""
         self.check("pixels", width * height, f"{width} x {height} = {width * height} pixels")

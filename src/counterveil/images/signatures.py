@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes and never by its name."""
+"""Detects a file's format from its first bytes, never from its name."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SUFFIXES = MappingProxyType(
         "AVIF": (".avif", ".avifs"),
     }
 )
-"""The formats that are read, and the endings that go with them. Codecs of rare formats are an
-attack surface that no user of this library misses."""
+"""Supported formats and their file suffixes. Rare formats are left out on purpose, because each
+codec is an attack surface."""
 
-_OURS = (
+_SUPPORTED = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
     (b"GIF87a", "GIF"),
@@ -35,7 +35,7 @@ _OURS = (
     (b"BM", "BMP"),
 )
 
-_OTHERS = (
+_UNSUPPORTED = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a zip archive (or an office document)"),
     (b"PK\x05\x06", "an empty zip archive"),
@@ -60,64 +60,63 @@ _OTHERS = (
 )
 
 
-def kind(data: bytes) -> str:
-    """The format's name, a key of ``SUFFIXES``.
+def detect_format(data: bytes) -> str:
+    """Name of the format, a key of ``SUFFIXES``.
 
     Raises:
-        ImageBrokenError: none that is read; the message says what it is where that is plain.
+        ImageBrokenError: the format is not supported; the message names it where it is known.
     """
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
-        return _boxed(data[8:12])
-    for magic, name in _OURS:
+        return _detect_iso_media(data[8:12])
+    for magic, name in _SUPPORTED:
         if data.startswith(magic):
             return name
     raise ImageBrokenError(
-        f"{_otherwise(data)}, not an image that this library reads; convert it to PNG"
+        f"{_name_unsupported(data)}, not a supported image format; convert it to PNG"
     )
 
 
-def misnamed(name: str, format: str) -> tuple[str, ...]:
-    """A note where a file's name promises another format than its bytes hold."""
+def suffix_notes(name: str, format: str) -> tuple[str, ...]:
+    """A note where the file's suffix belongs to another format than its bytes."""
     suffix = PurePath(name).suffix.lower()
-    known = any(suffix in endings for endings in SUFFIXES.values())
+    known = any(suffix in suffixes for suffixes in SUFFIXES.values())
     if known and suffix not in SUFFIXES[format]:
         return (f"named {suffix} but holds {format}; read as {format}",)
     return ()
 
 
-def _boxed(brand: bytes) -> str:
+def _detect_iso_media(brand: bytes) -> str:
     if brand in (b"avif", b"avis", b"mif1", b"msf1"):
         if features.check("avif"):
             return "AVIF"
-        raise ImageBrokenError("an AVIF image, which this build of Pillow does not read")
+        raise ImageBrokenError("an AVIF image: this build of Pillow reads none; convert it to PNG")
     heic = brand in (b"heic", b"heix", b"hevc", b"heim", b"heis")
-    what = "a HEIC image" if heic else "an MP4-like file (a video?)"
-    raise ImageBrokenError(f"{what}, not an image that this library reads; convert it to PNG")
+    name = "a HEIC image" if heic else "an MP4-like file (a video?)"
+    raise ImageBrokenError(f"{name}, not a supported image format; convert it to PNG")
 
 
-def _otherwise(data: bytes) -> str:
-    for magic, words in _OTHERS:
+def _name_unsupported(data: bytes) -> str:
+    for magic, name in _UNSUPPORTED:
         if data.startswith(magic):
-            return words
+            return name
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if b"<svg" in data[:4096].lower():
-        return "an SVG drawing, which is a program rather than pixels"
+        return "an SVG drawing"
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "an HTML page (an error page of a download?)"
+        return "an HTML page (the error page of a download?)"
     if not data[:1024].strip(b"\x00"):
         return "nothing but zeros (an interrupted download?)"
-    if all(byte in b"\t\n\r\x0c\x1b" or 32 <= byte != 127 for byte in data[:1024]) and _is_text(
-        data
-    ):
-        return "a text file"
-    return "bytes of no known format"
+    return "a text file" if _is_text(data[:1024]) else "bytes of no known format"
 
 
-def _is_text(data: bytes) -> bool:
+def _is_text(start: bytes) -> bool:
+    """Whether a file's first 1024 bytes are UTF-8 without control characters."""
+    if not all(byte in b"\t\n\r\x0c\x1b" or 32 <= byte != 127 for byte in start):
+        return False
     try:
-        data[:1024].decode("utf-8")
+        start.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.start > 1020  # a character cut in two by the slice
+        return error.start > 1020  # the slice may cut a character in two
     return True

@@ -1,1 +1,1 @@
-"""What is veiled beyond one search: whole objects, and one mask for several categories."""
+"""Masks beyond one search: whole objects, and one mask for several categories."""

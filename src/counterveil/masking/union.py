@@ -1,4 +1,4 @@
-"""The veils of several categories, united and made irreducible again."""
+"""Masks of several categories, united and made irreducible again."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from counterveil.fills import Fill
-from counterveil.search.minimal import cut
+from counterveil.search import MaskEvaluator
+from counterveil.search.evaluator import RegionSets, region_masks
+from counterveil.search.minimal import cells_inside
 from counterveil.search.reduce import reduce
-from counterveil.search.trial import Remembered, Sets, Trial, cover
-from counterveil.types import Image, Labels, Mask, ScoreFunction
+from counterveil.types import Labels, Mask
 
 
 @dataclass(frozen=True)
 class ScoreConstraint:
-    """One category's say in a shared veil.
+    """The score of one classifier under a mask must stay below a limit.
 
     Attributes:
-        score: P(unsafe) of images.
-        limit: the veiled image must score below it.
+        evaluator: scores the image with that classifier, within its budget.
+        limit: in ``(0, 1]``.
     """
 
-    score: ScoreFunction
+    evaluator: MaskEvaluator
     limit: float
 
 
 @dataclass(frozen=True, eq=False)
-class Combined:
-    """A veil that satisfies every demand.
+class UnitedMask:
+    """A mask for several categories.
 
     Attributes:
         mask: ``True`` = veiled.
-        irreducible: proven that no single cell can be given back.
-        evaluations: images scored, all demands together.
+        irreducible: each cell was tried, and none can be removed alone.
+        evaluations: images scored by all constraints together.
     """
 
     mask: Mask
@@ -42,46 +42,36 @@ class Combined:
     evaluations: int
 
 
-def combine(
-    image: Image,
-    masks: Sequence[Mask],
-    demands: Sequence[ScoreConstraint],
-    partition: Labels,
-    *,
-    fill: Fill,
-    evaluations: int,
-) -> Combined:
-    """Unite masks, then give back each cell that no demand needs, largest first.
+def unite_masks(
+    masks: Sequence[Mask], constraints: Sequence[ScoreConstraint], refinement_labels: Labels
+) -> UnitedMask:
+    """Unite masks, then remove the cells that no constraint needs, largest first.
 
-    One category's veil often hides what another's was for. A union that does not satisfy every
-    demand itself (a veil can provoke another category) is returned whole.
+    The mask of one category often hides what the mask of another was for. A union that violates
+    a constraint (a mask can raise the score of another category) is returned whole.
 
     Args:
-        image: the image.
-        masks: a category's veil each.
-        demands: what the united veil must satisfy.
-        partition: cells to give back by.
-        fill: what veiled pixels become.
-        evaluations: most images scored for each demand.
+        masks: one mask for each category, ``(H, W)``.
+        constraints: what the united mask must satisfy; their evaluators are new.
+        refinement_labels: partition by which cells are removed.
     """
     union = np.logical_or.reduce(masks)
-    cells = cut(union, partition)
-    trials = [Trial(image, demand.score, fill, evaluations=evaluations) for demand in demands]
-    scores = [Remembered(trial, cells) for trial in trials]
+    cells = cells_inside(union, refinement_labels)
+    scorers = [constraint.evaluator.regions(cells) for constraint in constraints]
 
-    def accept(sets: Sets) -> np.ndarray:
-        verdict = np.ones(len(sets), bool)
-        for score, demand in zip(scores, demands, strict=True):
-            asked = np.flatnonzero(verdict)  # what one demand refuses, the others are not asked
-            told = score(sets[asked])
-            verdict[asked[: len(told)]] = told < demand.limit
-            verdict = verdict[: asked[len(told)]] if len(told) < len(asked) else verdict
-        return verdict
+    def accept(sets: RegionSets) -> np.ndarray:
+        accepted = np.ones(len(sets), bool)
+        for scorer, constraint in zip(scorers, constraints, strict=True):
+            open_sets = np.flatnonzero(accepted)  # rejected sets are not scored again
+            scores = scorer.score_once(sets[open_sets])
+            accepted[open_sets[: len(scores)]] = scores < constraint.limit
+            if len(scores) < len(open_sets):  # the budget ended: no answer from here on
+                accepted = accepted[: open_sets[len(scores)]]
+        return accepted
 
-    everything = np.ones((1, int(cells.max()) + 1), bool)
-    kept, irreducible = everything[0], False
-    if accept(everything).all():
+    kept, irreducible = np.ones(int(cells.max()) + 1, bool), False
+    if accept(kept[None]).all():
         reduced = reduce(kept, -np.bincount(cells[union]).astype(float), accept)
         kept, irreducible = reduced.cells, reduced.irreducible
-    spent = sum(trial.evaluations for trial in trials)
-    return Combined(cover(cells, kept[None])[0], irreducible, spent)
+    evaluations = sum(constraint.evaluator.evaluations for constraint in constraints)
+    return UnitedMask(region_masks(cells, kept[None])[0], irreducible, evaluations)

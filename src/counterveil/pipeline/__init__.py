@@ -1,6 +1,7 @@
-"""The one place where the stages meet: image in, veiled image and record out."""
+"""From one file to one record: assess, explain, mask, release, rationale, record."""
 
-from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
-from counterveil.pipeline.examine import Examination, Pipeline
+from counterveil.pipeline.components import CategoryClassifier, Components, NamedMethod
+from counterveil.pipeline.examination import Examination
+from counterveil.pipeline.pipeline import Pipeline
 
-__all__ = ["CategoryClassifier", "Components", "Examination", "Named", "Pipeline", "Settings"]
+__all__ = ["CategoryClassifier", "Components", "Examination", "NamedMethod", "Pipeline"]

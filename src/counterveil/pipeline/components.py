@@ -1,34 +1,34 @@
-"""What a pipeline is made of; all of it is handed in."""
+"""Parts of a pipeline. They are handed in; the pipeline looks no name up."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from counterveil.attribution import Attribution
-from counterveil.categories import Category, ControlCode
-from counterveil.errors import UsageError
+from counterveil.categories import Category
+from counterveil.config import Config
 from counterveil.fills import Fill
-from counterveil.images import Limits
+from counterveil.pipeline.timing import Stopwatch
 from counterveil.search import Search
+from counterveil.search.evaluator import MaskEvaluator
 from counterveil.segmentation import Segmentation
-from counterveil.types import Budget, Classifier
+from counterveil.types import Classifier, Image, MaskScoringClassifier
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class CategoryClassifier:
-    """A category, and the classifier that watches for it."""
+    """A category and the classifier that scores it."""
 
     category: Category
     classifier: Classifier
 
 
 @dataclass(frozen=True)
-class Named(Generic[T]):
-    """A method, and the name that the record knows it by."""
+class NamedMethod(Generic[T]):
+    """A method and its name in records."""
 
     name: str
     method: T
@@ -36,65 +36,48 @@ class Named(Generic[T]):
 
 @dataclass(frozen=True)
 class Components:
-    """How a counterfactual is found.
+    """Methods of the counterfactual search.
 
     Attributes:
-        attribution: for classifiers that can be looked into.
-        black_box: attribution for those that only score.
-        segmentation: the regions that are ranked and veiled.
-        refinement_labels: the partition that the veil is given back by; ``None`` keeps whole regions.
-        search: which regions.
-        fill: what veiled pixels become, in the search and in the file alike.
+        attribution: attribution map; used for every classifier that it supports.
+        black_box_attribution: attribution map for classifiers that give no gradients.
+        segmentation: regions that are ranked and veiled.
+        refinement: segmentation into small cells, by which a veil is reduced; ``None`` keeps
+            whole regions.
+        search: the counterfactual search.
+        fill: what veiled pixels become, in the search and in the released file.
     """
 
-    attribution: Named[Attribution]
-    black_box: Named[Attribution]
-    segmentation: Named[Segmentation]
-    refinement_labels: Segmentation | None
-    search: Named[Search]
+    attribution: NamedMethod[Attribution]
+    black_box_attribution: NamedMethod[Attribution]
+    segmentation: NamedMethod[Segmentation]
+    refinement: Segmentation | None
+    search: NamedMethod[Search]
     fill: Fill
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How far a pipeline goes.
+class Context:
+    """What every step of one examination needs.
 
     Attributes:
-        target: the search stays below this score where it can; the threshold of a category
-            where that is lower.
-        slack: by how much giving back pieces finer than a region may raise the score.
-        budget: most regions, most images scored, a category.
-        side: longest side, in pixels, at which the search works; masks are brought back to
-            full resolution, and what ships is verified there.
-        guided: whether the attribution guides the partition (finer where it is hot); one that
-            ranks by occlusion needs the regions first, and cannot.
-        objects: whether the veil is completed to whole objects by their looks, so that what the
-            classifier does not need is not left in sight; only where ``Components.refinement_labels`` is given.
-        limits: of untrusted files.
-        answers: whether more is veiled where the reasoner still answers yes under the veil.
-        questions: whose questions the reasoner is asked: those of all categories, so that it can
-            disagree with the classifiers, or of the flagged ones.
-        guidance: of each category, in ``[0, 1]``, that the reasoner is conditioned on, 0 for one
-            that is not named; ``None``: the classifiers' own.
-
-    Raises:
-        UsageError: a number is out of range.
+        components: the methods.
+        config: targets and limits.
+        stopwatch: measures the steps; no result depends on it.
     """
 
-    target: float = 0.3
-    slack: float = 0.05
-    budget: Budget = field(default_factory=Budget)
-    side: int = 512
-    guided: bool = False
-    objects: bool = True
-    limits: Limits = field(default_factory=Limits)
-    answers: bool = False
-    questions: Literal["all", "flagged"] = "all"
-    guidance: Mapping[str, float] | None = None
+    components: Components
+    config: Config
+    stopwatch: Stopwatch
 
-    def __post_init__(self) -> None:
-        if not 0 < self.target <= 1:  # NaN is not
-            raise UsageError(f"target must be above 0 and at most 1, got {self.target}")
-        if min(self.side, self.budget.regions, self.budget.evaluations) < 1:
-            raise UsageError("side, and the budget's regions and forwards, must be at least 1")
-        ControlCode(self.guidance or {})
+
+def mask_evaluator(
+    classifier: Classifier, image: Image, fill: Fill, *, max_evaluations: int
+) -> MaskEvaluator:
+    """Scores one image under masks, on the classifier's device where it can."""
+    score_masked = None
+    if isinstance(classifier, MaskScoringClassifier):
+        score_masked = classifier.score_masked(image, fill.painted(image))
+    return MaskEvaluator(
+        image, classifier.score, fill, max_evaluations=max_evaluations, score_masked=score_masked
+    )

@@ -1,23 +1,28 @@
-"""One category's counterfactual on one image."""
+"""Step 2: find, for each flagged category, the smallest mask that flips its classifier."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from counterveil.attribution import Attribution
-from counterveil.classifiers.wrapped import Wrapped
-from counterveil.pipeline.components import CategoryClassifier, Components, Named, Settings
-from counterveil.pipeline.timing import Stopwatch
-from counterveil.search import Goal
+from counterveil.pipeline.components import (
+    CategoryClassifier,
+    Context,
+    NamedMethod,
+    mask_evaluator,
+)
+from counterveil.search.problem import SearchProblem
 from counterveil.segmentation import region_scores
 from counterveil.types import (
     AttributionMap,
     Classifier,
+    GradientClassifier,
     Image,
     Images,
     Labels,
-    Masks,
-    MaskScoreFunction,
+    ModelInfo,
     Scores,
     SearchResult,
 )
@@ -25,19 +30,19 @@ from counterveil.types import (
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """How one category's veil came about.
+    """Counterfactual of one category on one image.
 
     Attributes:
-        counterfactual: what the search found.
-        attribution_map: the attribution map.
-        labels: the regions.
-        refinement_labels: the partition the veil was given back by; the regions where there is none.
-        attribution: name of the method that made the map.
-        evaluations: images scored, the attribution's included.
-        warnings: what the reader should know.
+        result: what the search found.
+        attribution_map: ``(H, W)``.
+        labels: the regions, ``(H, W)``.
+        refinement_labels: cells by which the mask was reduced; the regions if there are none.
+        attribution: name of the attribution method.
+        evaluations: images scored by the search and by an attribution that scores.
+        warnings: sentences for the record.
     """
 
-    counterfactual: SearchResult
+    result: SearchResult
     attribution_map: AttributionMap
     labels: Labels
     refinement_labels: Labels
@@ -46,118 +51,135 @@ class Explanation:
     warnings: tuple[str, ...] = ()
 
 
-class Counted(Wrapped):
-    """A classifier that counts the images it scored; a search may call it as a score."""
+def explain(
+    image: Image, flagged: Sequence[CategoryClassifier], context: Context
+) -> dict[str, Explanation]:
+    """Explain each flagged category.
+
+    Args:
+        image: ``(H, W, 3)``, at the resolution of the search.
+        flagged: the categories to explain.
+        context: methods, and the target and limits of the search.
+
+    Returns:
+        By category key, in the order of ``flagged``.
+
+    References:
+        Bethany et al., AAAI 2024, "Counterfactual Subobject Explanations for Obfuscation":
+        attribution, segmentation, region scores (Definition 1), search.
+    """
+    explainer = _Explainer(image, context)
+    return {each.category.key: explainer.explain(each) for each in flagged}
+
+
+class _Explainer:
+    """Explains one image; categories share the unguided regions and the refinement cells."""
+
+    def __init__(self, image: Image, context: Context) -> None:
+        self._image, self._context = image, context
+        self._components, self._config = context.components, context.config
+
+    def explain(self, each: CategoryClassifier) -> Explanation:
+        """The counterfactual of one category."""
+        components, config = self._components, self._config
+        chosen, warnings = self._choose_attribution(each)
+        counter = CountingClassifier(each.classifier)
+        attribution_map, labels = self._attribute(chosen, each.classifier, counter)
+        threshold = each.category.threshold
+        # A category with a low threshold must not be left above it by a higher target.
+        problem = SearchProblem(
+            labels,
+            region_scores(attribution_map, labels),
+            threshold=threshold,
+            target=min(threshold, config.target),
+            max_regions=config.max_regions,
+            max_score_increase=config.max_score_increase,
+            refinement_labels=self._refinement_labels,
+            attribution_map=attribution_map,
+        )
+        evaluator = mask_evaluator(
+            each.classifier, self._image, components.fill, max_evaluations=config.max_evaluations
+        )
+        with self._context.stopwatch("search"):
+            result = components.search.method(problem, evaluator)
+        return Explanation(
+            result,
+            attribution_map,
+            labels,
+            # Later steps cut along these cells, whether or not the search did.
+            labels if self._refinement_labels is None else self._refinement_labels,
+            chosen.name,
+            counter.images + evaluator.evaluations,
+            warnings,
+        )
+
+    def _choose_attribution(
+        self, each: CategoryClassifier
+    ) -> tuple[NamedMethod[Attribution], tuple[str, ...]]:
+        """The attribution method, and warnings if it is not the configured one."""
+        key, chosen, warnings = each.category.key, self._components.attribution, []
+        if chosen.method.needs_gradients and not isinstance(each.classifier, GradientClassifier):
+            chosen = self._components.black_box_attribution
+            warnings.append(
+                f"{key}: the classifier gives no gradients, so {chosen.name} ranked the regions "
+                f"instead of {self._components.attribution.name}"
+            )
+        if self._config.guided_segmentation and chosen.method.needs_regions:
+            warnings.append(
+                f"{key}: {chosen.name} needs the regions first, so it did not guide the "
+                "segmentation"
+            )
+        return chosen, tuple(warnings)
+
+    def _attribute(
+        self, chosen: NamedMethod[Attribution], classifier: Classifier, counter: CountingClassifier
+    ) -> tuple[AttributionMap, Labels]:
+        """Attribution map and regions. Which comes first depends on the attribution method."""
+        method, stopwatch = chosen.method, self._context.stopwatch
+        # Only scored images are counted; the gradient methods need the classifier itself.
+        source = classifier if method.needs_gradients else counter
+        if method.needs_regions:
+            labels = self._unguided_labels
+            with stopwatch("attribution"):
+                return method(
+                    source, self._image, labels=labels, fill=self._components.fill
+                ), labels
+        with stopwatch("attribution"):
+            attribution_map = method(source, self._image)
+        if not self._config.guided_segmentation:
+            return attribution_map, self._unguided_labels
+        return attribution_map, self._segment(attribution_map)
+
+    def _segment(self, guidance: AttributionMap | None) -> Labels:
+        with self._context.stopwatch("regions"):
+            return self._components.segmentation.method(self._image, guidance=guidance)
+
+    @cached_property
+    def _unguided_labels(self) -> Labels:
+        return self._segment(None)
+
+    @cached_property
+    def _refinement_labels(self) -> Labels | None:
+        """Small cells; ``None`` if the search keeps whole regions."""
+        if self._components.refinement is None:
+            return None
+        with self._context.stopwatch("regions"):
+            return self._components.refinement(self._image)
+
+
+class CountingClassifier:
+    """Counts the images that an attribution scores."""
 
     def __init__(self, classifier: Classifier) -> None:
-        super().__init__(classifier)
+        self._classifier = classifier
         self.images = 0
+
+    @property
+    def info(self) -> ModelInfo:
+        """As the classifier's."""
+        return self._classifier.info
 
     def score(self, images: Images) -> Scores:
         """As the classifier scores."""
         self.images += len(images)
-        return super().score(images)
-
-    __call__ = score
-
-    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
-        """Likewise counted."""
-        veiled = super().score_masked(image, paint)
-        if veiled is None:
-            return None
-
-        def counted(masks: Masks) -> Scores:
-            self.images += len(masks)
-            return veiled(masks)
-
-        return counted
-
-
-class Explainer:
-    """Explains one image; what categories share (the partition) is made once."""
-
-    def __init__(
-        self, image: Image, methods: Components, settings: Settings, stopwatch: Stopwatch
-    ) -> None:
-        self._image = image
-        self._methods = methods
-        self._settings = settings
-        self._stopwatch = stopwatch
-        self._labels: Labels | None = None
-        self._finer: Labels | None = None
-
-    def explain(self, watch: CategoryClassifier) -> Explanation:
-        """Find what to veil for one category."""
-        counted = Counted(watch.classifier)
-        chosen, warnings = self._choose(watch)
-        attribution_map, labels = self._heat_and_labels(chosen, counted)
-        refinement_labels = self._finer_labels()
-        threshold = watch.category.threshold
-        with self._stopwatch("search"):
-            counterfactual = self._methods.search.method(
-                self._image,
-                counted,
-                labels,
-                region_scores(attribution_map, labels),
-                fill=self._methods.fill,
-                goal=Goal(threshold, min(threshold, self._settings.target), self._settings.slack),
-                budget=self._settings.budget,
-                refinement_labels=refinement_labels,
-                attribution_map=attribution_map,
-            )
-        return Explanation(
-            counterfactual,
-            attribution_map,
-            labels,
-            labels if refinement_labels is None else refinement_labels,
-            chosen.name,
-            counted.images,
-            warnings,
-        )
-
-    def _choose(self, watch: CategoryClassifier) -> tuple[Named[Attribution], tuple[str, ...]]:
-        """A black box gets the attribution that asks for scores only, and the record says so."""
-        chosen, said = self._methods.attribution, []
-        if not (chosen.method.needs_regions or hasattr(watch.classifier, "module")):
-            chosen = self._methods.black_box
-            said.append(
-                f"{watch.category.key}: the classifier only scores, so its regions were ranked by "
-                f"{chosen.name} instead of {self._methods.attribution.name}"
-            )
-        if self._settings.guided and chosen.method.needs_regions:
-            said.append(
-                f"{watch.category.key}: {chosen.name} needs the regions first, so it did not guide "
-                "them"
-            )
-        return chosen, tuple(said)
-
-    def _heat_and_labels(
-        self, chosen: Named[Attribution], counted: Counted
-    ) -> tuple[AttributionMap, Labels]:
-        if chosen.method.needs_regions:
-            labels = self._partition(None)
-            with self._stopwatch("attribution"):
-                return (
-                    chosen.method(counted, self._image, labels=labels, fill=self._methods.fill),
-                    labels,
-                )
-        with self._stopwatch("attribution"):
-            attribution_map = chosen.method(counted, self._image)
-        return attribution_map, self._partition(attribution_map if self._settings.guided else None)
-
-    def _partition(self, guidance: AttributionMap | None) -> Labels:
-        if guidance is None and self._labels is not None:
-            return self._labels
-        with self._stopwatch("regions"):
-            labels = self._methods.segmentation.method(self._image, guidance=guidance)
-        if guidance is None:
-            self._labels = labels
-        return labels
-
-    def _finer_labels(self) -> Labels | None:
-        if self._methods.refinement_labels is None:
-            return None
-        if self._finer is None:
-            with self._stopwatch("regions"):
-                self._finer = self._methods.refinement_labels(self._image)
-        return self._finer
+        return self._classifier.score(images)

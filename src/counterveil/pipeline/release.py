@@ -1,9 +1,9 @@
-"""What ships is what was verified: veil, encode, decode again, score."""
+"""Step 4: encode the veiled image and verify the very bytes that are written."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,8 @@ from counterveil.types import Image, Mask
 
 
 @dataclass(frozen=True, eq=False)
-class File:
-    """Bytes to be written, and their hash."""
+class EncodedFile:
+    """Bytes to write, and their SHA-256."""
 
     data: bytes
     sha256: str
@@ -25,42 +25,48 @@ class File:
 
 @dataclass(frozen=True, eq=False)
 class Release:
-    """A veiled image as it will be written, scored from those very bytes.
+    """A veiled image as it will be written, scored from those bytes.
 
     Attributes:
-        pixels: of the veiled image.
-        veiled: its file, PNG.
-        mask: the mask's file, 8-bit PNG, 255 = veiled.
-        scores: P(unsafe) of each category on the decoded file.
-        safe: every category scores below its threshold.
+        pixels: of the veiled image, decoded from its file.
+        veiled: PNG file.
+        mask: 8-bit PNG file, 255 = veiled.
+        scores: P(unsafe) of the decoded file, by category key.
+        safe: every score is below its threshold.
     """
 
     pixels: Image
-    veiled: File
-    mask: File
-    scores: dict[str, float]
+    veiled: EncodedFile
+    mask: EncodedFile
+    scores: Mapping[str, float]
     safe: bool
 
 
 def release(
-    pixels: Image, mask: Mask, fill: Fill, watches: Sequence[CategoryClassifier]
+    pixels: Image, mask: Mask, fill: Fill, classifiers: Sequence[CategoryClassifier]
 ) -> Release:
-    """Make the files and check them.
+    """Veil, encode, decode again, and score what was decoded.
 
     Raises:
-        VerificationError: the file does not decode to what was encoded, or a safe pixel changed.
+        VerificationError: the file does not decode to the veiled image, or a safe pixel changed.
     """
     veiled = fill(pixels, mask[None])[0]
+    # From here on, everything is read back from these bytes: they are what will be written.
     data = encode_png(veiled)
     decoded = decode_clean(data)
     if not np.array_equal(decoded, veiled):
-        raise VerificationError("the encoded file does not decode to the veiled image; report this")
+        raise VerificationError(
+            "the encoded file does not decode to the veiled image; please report it"
+        )
     if not np.array_equal(decoded[~mask], pixels[~mask]):
         raise VerificationError("a pixel outside the mask changed; the fill is at fault")
-    scores = {w.category.key: float(w.classifier.score(decoded[None])[0]) for w in watches}
-    safe = all(scores[w.category.key] < w.category.threshold for w in watches)
-    return Release(decoded, _file(data), _file(encode_mask(mask)), scores, safe)
+    # Every category is scored, not only the flagged ones: a veil can raise another score.
+    scores = {
+        each.category.key: float(each.classifier.score(decoded[None])[0]) for each in classifiers
+    }
+    safe = all(scores[each.category.key] < each.category.threshold for each in classifiers)
+    return Release(decoded, _encoded(data), _encoded(encode_mask(mask)), scores, safe)
 
 
-def _file(data: bytes) -> File:
-    return File(data, hashlib.sha256(data).hexdigest())
+def _encoded(data: bytes) -> EncodedFile:
+    return EncodedFile(data, hashlib.sha256(data).hexdigest())

@@ -1,72 +1,148 @@
-"""What each category said of a file, and how the released frame was veiled for it."""
+"""Step 6: what the record says about each category."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from counterveil.pipeline.components import CategoryClassifier, Components, Settings
-from counterveil.pipeline.frames import Frames
-from counterveil.pipeline.job import Job
-from counterveil.record import CategoryResult, CounterfactualResult
+from counterveil.pipeline.assess import Assessment
+from counterveil.pipeline.components import CategoryClassifier, Context
+from counterveil.pipeline.veil import VeiledFrame
+from counterveil.record import (
+    CategoryResult,
+    CounterfactualResult,
+    Output,
+    Outputs,
+    Rationale,
+    Record,
+    VeiledOutput,
+    utc_now,
+)
+from counterveil.types import ModelInfo
 
 
-def results(
-    frames: Frames, job: Job, methods: Components, settings: Settings
+def category_results(
+    assessment: Assessment, veiled: VeiledFrame, context: Context
 ) -> tuple[CategoryResult, ...]:
-    """One result a category: the score of its worst frame, the veil of the released one.
-
-    Args:
-        frames: of the file, scored.
-        job: has veiled the released frame.
-        methods: how.
-        settings: how far.
-    """
-    made = []
-    for number, watch in enumerate(frames.watches):
-        category = watch.category
-        score, frame = frames.worst_of(number)
-        before = float(frames.scores[frames.worst, number])
-        made.append(
+    """One result for each category: the score of its worst frame, the veil of the released one."""
+    results = []
+    for index, each in enumerate(assessment.classifiers):
+        category = each.category
+        score, frame = assessment.highest_score(index)
+        results.append(
             CategoryResult(
                 key=category.key,
                 score=score,
                 threshold=category.threshold,
                 flagged=score >= category.threshold,
-                counterfactual=_counterfactual(job, watch, before, methods, settings),
+                counterfactual=_counterfactual(
+                    each, float(assessment.frame_scores[index]), veiled, context
+                ),
                 title=category.title,
-                classifier=watch.classifier.info.name,
+                classifier=each.classifier.info.name,
                 frame=frame,
             )
         )
-    return tuple(made)
+    return tuple(results)
+
+
+def make_record(
+    assessment: Assessment,
+    veiled: VeiledFrame,
+    rationale: Rationale | None,
+    context: Context,
+    *,
+    name: str,
+    output_name: str,
+    complete: bool,
+    models: tuple[ModelInfo, ...],
+    timing_ms: dict[str, float],
+    warnings: tuple[str, ...],
+) -> Record:
+    """The record of one examined file.
+
+    Args:
+        assessment: scores of the file.
+        veiled: what is released.
+        rationale: ``None`` without a reasoner, or if it failed.
+        context: names of the profile and of the methods.
+        name: name of the file.
+        output_name: start of the names of the output files.
+        complete: every frame and every question was assessed.
+        models: the models that were used.
+        timing_ms: milliseconds of each step.
+        warnings: sentences for the reader.
+    """
+    release, fill = veiled.release, veiled.fill
+    return Record(
+        status="ok" if complete else "partial",
+        profile=context.config.name,
+        source=assessment.source(name),
+        created=utc_now(),
+        categories=category_results(assessment, veiled, context),
+        rationale=rationale,
+        outputs=Outputs(
+            VeiledOutput(
+                f"{output_name}.veiled.png", release.veiled.sha256, fill.name, fill.reversible_risk
+            ),
+            Output(f"{output_name}.mask.png", release.mask.sha256),
+        ),
+        whole_image_veiled=veiled.whole_image,
+        models=models,
+        timing_ms=timing_ms,
+        warnings=warnings,
+    )
+
+
+def frame_warnings(assessment: Assessment) -> list[str]:
+    """Sentences on frames that are not released, and on categories that flagged one of them."""
+    released = assessment.frame
+    if released.frames == 1:
+        return []
+    warnings = [
+        f"the file holds {released.frames} frames, counted from 0; {len(assessment.frames)} were "
+        f"assessed, and only frame {released.frame}, which scored worst, is released"
+    ]
+    for index, each in enumerate(assessment.classifiers):
+        score, frame = assessment.highest_score(index)
+        if score >= each.category.threshold and frame != released.frame:
+            warnings.append(
+                f"{each.category.key} flagged frame {frame} at {score:.3f}; that frame is "
+                "not released"
+            )
+    return warnings
 
 
 def _counterfactual(
-    job: Job, watch: CategoryClassifier, before: float, methods: Components, settings: Settings
+    each: CategoryClassifier,
+    score_before: float,
+    veiled: VeiledFrame,
+    context: Context,
 ) -> CounterfactualResult:
-    key, threshold = watch.category.key, watch.category.threshold
-    after = job.released.scores[key]
-    explanation = job.explanations.get(key)
+    key, threshold = each.category.key, each.category.threshold
+    score_after = veiled.release.scores[key]
+    explanation = veiled.explanations.get(key)
     if explanation is None:
-        target = min(threshold, settings.target)
-        result = CounterfactualResult.not_needed(before, target=target)
-        return replace(result, score_after=after, verified=after < threshold)
-    result = CounterfactualResult.of(
-        explanation.counterfactual,
-        score_after=after,
-        verified=after < threshold,
-        attribution=explanation.attribution,
-        segmentation=methods.segmentation.name,
-        search=methods.search.name,
-        fill=job.fill.name,
-    )
-    return replace(
-        result,
-        outcome="not_found" if job.whole else result.outcome,
-        area_fraction=float(job.mask.mean()),
-        completed_fraction=job.completed,
-        answered_fraction=job.answered,
-        score_before=before,
-        irreducible=job.irreducible and not job.whole,
+        target = min(threshold, context.config.target)
+        result = CounterfactualResult.not_needed(score_before, target=target)
+        return replace(result, score_after=score_after, verified=score_after < threshold)
+    found = explanation.result
+    return CounterfactualResult(
+        # Veiling everything is no counterfactual, whatever the search found before.
+        outcome="not_found" if veiled.whole_image else found.outcome,
+        score_before=score_before,
+        score_after=score_after,
+        target=float(found.target),
+        depth=int(found.depth),
+        regions_total=int(found.regions_total),
+        regions_veiled=len(found.regions),
+        area_fraction=float(veiled.mask.mean()),
+        completed_fraction=veiled.completed_fraction,
+        answered_fraction=veiled.answered_fraction,
+        verified=score_after < threshold,
+        irreducible=veiled.irreducible,
         evaluations=explanation.evaluations,
+        attribution=explanation.attribution,
+        segmentation=context.components.segmentation.name,
+        search=context.components.search.name,
+        fill=veiled.fill.name,
     )

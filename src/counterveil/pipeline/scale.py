@@ -1,4 +1,4 @@
-"""Between full resolution and the resolution at which the search works."""
+"""Change between full resolution and the resolution of the search."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from PIL import Image as Pillow
 from counterveil.types import Image, Mask
 
 
-def shrink(image: Image, side: int) -> UInt8[np.ndarray, "h w 3"]:
-    """The image with its longest side at most ``side`` pixels; itself when it is already."""
+def shrink_image(image: Image, size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The image with its longest side at most ``size`` pixels; unchanged if it is already."""
     height, width = image.shape[:2]
-    if max(height, width) <= side:
+    if max(height, width) <= size:
         return image
-    factor = side / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BOX))
+    factor = size / max(height, width)
+    shape = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(Pillow.fromarray(image).resize(shape, Pillow.Resampling.BOX))
 
 
-def enlarge(mask: Mask, height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    """A mask brought to full resolution; every pixel takes the value it shrank into."""
+def enlarge_mask(mask: Mask, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    """The mask at full resolution; each pixel takes the value of the pixel it shrank into."""
     if mask.shape == (height, width):
         return mask
     rows = np.arange(height) * mask.shape[0] // height

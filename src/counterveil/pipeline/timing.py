@@ -1,4 +1,4 @@
-"""How long each stage of one image took."""
+"""Milliseconds that each stage of one examination took."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Adds up milliseconds a stage: ``with stopwatch("search"): ...``."""
+    """Adds up the milliseconds of each stage: ``with stopwatch("search"): ...``."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -16,7 +16,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Time what happens inside, under the stage's name."""
+        """Time the block and add it to the stage."""
         start = time.perf_counter()
         try:
             yield
@@ -25,6 +25,6 @@ class Stopwatch:
             self._spent[stage] = self._spent.get(stage, 0.0) + spent
 
     def milliseconds(self) -> dict[str, float]:
-        """Of each stage, and of the whole since the stopwatch was made."""
+        """Milliseconds of each stage, and in total since the stopwatch was made."""
         total = (time.perf_counter() - self._start) * 1000
         return {stage: round(spent, 2) for stage, spent in [*self._spent.items(), ("total", total)]}

@@ -1,82 +1,81 @@
-"""Reasoners by spec; importing this loads no torch.
+"""Reasoners by spec; importing this package loads no torch.
 
-| spec | what |
+| spec | reasoner |
 |---|---|
-| ``proxy:scenes`` | shipped, for proxy scenes only |
-| ``blip:REPO_OR_FOLDER`` | an InstructBLIP checkpoint, or one of ours |
-| ``hf:REPO_OR_FOLDER`` | any Hugging Face image-text-to-text model, told of the code in words |
+| ``pictograms:scenes`` | shipped, for drawn pictogram scenes only |
+| ``blip:REPO_OR_FOLDER`` | InstructBLIP, stock or conditioned on a control code |
+| ``hf:REPO_OR_FOLDER`` | any Hugging Face image-text-to-text model, control code in the prompt |
 | ``chat:URL#MODEL`` | any OpenAI-compatible server, extra ``chat`` |
-| ``worker:COMMAND`` | a peer in an environment of its own, asked by lines of JSON |
-| ``python:module:factory`` | anything that answers |
+| ``worker:COMMAND`` | a program that answers lines of JSON, in its own environment |
+| ``python:module:factory`` | your own :class:`Reasoner` |
 
 ``blip`` and ``hf`` take options after a ``?``: ``dtype=bfloat16``, ``quantise=8`` or ``4`` (extra
-``quantise``), ``device_map=auto``, ``generation=NAME``; ``hf`` takes ``batch``, too. ``chat`` takes
+``quantise``), ``device_map=auto``, ``generation=NAME``; ``hf`` also ``batch``. ``chat`` takes
 ``side``, ``timeout``, ``retries``, ``concurrency``, ``tokens``, ``failures`` and ``rest``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
-from counterveil import _lazy
-from counterveil.reasoning.base import Answered, Considered, Grounded, Reasoner, consider
-
-if TYPE_CHECKING:
-    from counterveil.reasoning.ciit import ConditionalInstructBlip
-    from counterveil.reasoning.conditional import ConditionalBlip
-    from counterveil.reasoning.generation import Generation
-    from counterveil.reasoning.prior import ControlSpec
+from counterveil.errors import ModelError
+from counterveil.reasoning.interfaces import (
+    GroundedAnswer,
+    QuestionAnswer,
+    Reasoner,
+    ReasonerResponse,
+    ask_with_grounding,
+)
+from counterveil.registry import lazy_callable, load_spec
 
 __all__ = [
     "LOADERS",
-    "Answered",
-    "ConditionalBlip",
-    "ConditionalInstructBlip",
-    "Considered",
-    "ControlSpec",
-    "Generation",
-    "Grounded",
+    "GroundedAnswer",
+    "QuestionAnswer",
     "Reasoner",
-    "consider",
+    "ReasonerResponse",
+    "ask_with_grounding",
     "load",
 ]
 
-_HOMES = {
-    "ConditionalBlip": "conditional",
-    "Generation": "generation",
-    "ConditionalInstructBlip": "ciit",
-    "ControlSpec": "prior",
-}
+
+def _load_external(argument: str, *, device: str = "cpu") -> Reasoner:
+    """Call ``factory()`` of ``module:factory``; it may take a keyword ``device``.
+
+    Raises:
+        UsageError: the spec is malformed, or module or factory do not exist.
+        ModelError: importing or calling failed, or the result is not a reasoner.
+    """
+    from counterveil.classifiers.external import call_factory
+
+    reasoner = call_factory(argument, device=device)
+    if not isinstance(reasoner, Reasoner):
+        raise ModelError(
+            f"python:{argument} returned {type(reasoner).__name__}; return a reasoner with info, "
+            "supported_categories and answer"
+        )
+    return reasoner
 
 
 LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
     {
-        "proxy": _lazy.scheme("counterveil.reasoning.proxy"),
-        "blip": _lazy.scheme("counterveil.reasoning.conditional"),
-        "hf": _lazy.scheme("counterveil.reasoning.hub"),
-        "chat": _lazy.scheme("counterveil.reasoning.chat"),
-        "worker": _lazy.scheme("counterveil.reasoning.worker"),
-        "python": _lazy.scheme("counterveil.reasoning.external"),
+        "pictograms": lazy_callable("counterveil.reasoning.pictograms", "load"),
+        "blip": lazy_callable("counterveil.reasoning.conditional", "load"),
+        "hf": lazy_callable("counterveil.reasoning.hub", "load"),
+        "chat": lazy_callable("counterveil.reasoning.openai_api", "load"),
+        "worker": lazy_callable("counterveil.reasoning.worker_process", "load"),
+        "python": _load_external,
     }
 )
 
 
 def load(spec: str, *, device: str = "cpu") -> Reasoner:
-    """The reasoner of a spec.
+    """Load the reasoner of a spec.
 
     Raises:
-        UsageError: the spec's scheme is unknown.
+        UsageError: the scheme is unknown, or the rest of the spec is malformed.
         ModelError: the model cannot be found, loaded or run.
-        MissingExtraError: it needs an extra that is not installed.
+        MissingExtraError: an extra is needed and not installed.
     """
-    return _lazy.load("reasoner", LOADERS, spec, device=device)
-
-
-def __getattr__(name: str) -> Any:
-    """Opened when asked for: transformers is slow to import."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return load_spec("reasoner", LOADERS, spec, device=device)

@@ -1,9 +1,9 @@
-"""``ConditionalBlip``: descriptions and answers, conditioned on what the classifiers flagged."""
+"""``ConditionalBlip``: descriptions and answers, conditioned on the flagged categories."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +11,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from counterveil.categories import CATEGORIES, PAPER, Category, ControlCode
-from counterveil.classifiers._checkpoint import Checkpoint
+from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category, ControlCode
+from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.errors import ModelError, UsageError
-from counterveil.reasoning.base import DESCRIBE, Answered
-from counterveil.reasoning.ciit import ConditionalInstructBlip
-from counterveil.reasoning.generation import PAPER_GENERATION, Generation, preset
-from counterveil.reasoning.options import split, typed
-from counterveil.reasoning.precision import Precision, placed
-from counterveil.reasoning.prior import ControlSpec
-from counterveil.reasoning.prompts import TEMPLATE
-from counterveil.reasoning.yesno import YesNo
+from counterveil.reasoning.instructblip import ConditionalInstructBlip
+from counterveil.reasoning.interfaces import QuestionAnswer
+from counterveil.reasoning.modules import ControlConfig
+from counterveil.reasoning.options import (
+    PAPER_GENERATION,
+    GenerationSettings,
+    ModelOptions,
+    generation_preset,
+    parse_options,
+    set_device_map,
+    split_options,
+)
+from counterveil.reasoning.prompts import QUESTION_TEMPLATE, YesNoTokens
 from counterveil.types import Image, ModelInfo
 
 
-@dataclass(frozen=True)
-class Options(Precision):
-    """Of the spec ``blip:REPO_OR_FOLDER?dtype=bfloat16&quantise=4&generation=greedy``.
-
-    Attributes:
-        generation: name of the settings in :data:`counterveil.reasoning.generation.PRESETS`.
-    """
-
-    generation: str = "paper"
-
-
 class ConditionalBlip:
-    """A conditioned InstructBLIP with its processor.
+    """A :class:`ConditionalInstructBlip` with its processor.
 
     Args:
         model: the network.
         processor: an ``InstructBlipProcessor``.
-        info: which model this is, for records.
-        generation: how text is generated.
+        info: name, version and weights hash for records.
+        generation: settings of text generation.
 
     Raises:
-        ModelError: the model has no control code; see :meth:`from_pretrained`.
+        ModelError: the model has no control prior; :meth:`from_pretrained` adds one.
     """
 
     def __init__(
@@ -55,16 +49,16 @@ class ConditionalBlip:
         processor: Any,
         *,
         info: ModelInfo,
-        generation: Generation = PAPER_GENERATION,
+        generation: GenerationSettings = PAPER_GENERATION,
     ) -> None:
-        if model.spec is None:
-            raise ModelError(f"{info.name}: no control code; load it with from_pretrained")
+        if model.control_config is None:
+            raise ModelError(f"{info.name}: no control prior; load it with from_pretrained")
         self.model = model.eval()
         self.processor = processor
         self.info = info
         self.generation = generation
-        self.spec: ControlSpec = model.spec
-        self._yes_no = YesNo(processor.tokenizer, info.name)
+        self.control_config: ControlConfig = model.control_config
+        self._yes_no = YesNoTokens(processor.tokenizer, info.name)
 
     @classmethod
     def from_pretrained(
@@ -74,77 +68,56 @@ class ConditionalBlip:
         categories: Sequence[Category] | None = None,
         tokens: int = 4,
         device: str = "cpu",
-        generation: Generation = PAPER_GENERATION,
+        generation: GenerationSettings = PAPER_GENERATION,
         **options: Any,
     ) -> ConditionalBlip:
-        """A stock InstructBLIP checkpoint, or one of ours.
+        """Load a stock InstructBLIP checkpoint or a conditioned one.
 
         Args:
             source: folder or ``REPO[@REVISION]``.
-            categories: that a stock checkpoint is to be conditioned on; the paper's where
-                ``None``. One of ours has its own.
-            tokens: control tokens a category, for a stock checkpoint.
-            device: where it runs, unless ``options`` hold a ``device_map``.
-            generation: how text is generated.
-            options: as ``from_pretrained`` of transformers takes them: ``dtype``,
-                ``device_map``, ``quantization_config``.
+            categories: categories of the control prior added to a stock checkpoint; ``None`` for
+                the paper's three.
+            tokens: control tokens per category, for a stock checkpoint.
+            device: torch device, unless ``options`` hold a ``device_map``.
+            generation: settings of text generation.
+            options: for ``from_pretrained`` of transformers: ``dtype``, ``device_map``,
+                ``quantization_config``.
 
         Raises:
             ModelError: the checkpoint cannot be found or read.
         """
-        checkpoint = Checkpoint.of("blip", str(source))
+        checkpoint = Checkpoint.resolve("blip", str(source))
         from transformers import InstructBlipProcessor
 
         options.setdefault("dtype", torch.float32)
-        put = placed(options, device)
+        placed = set_device_map(options, device)
         model = checkpoint.load(ConditionalInstructBlip, use_safetensors=True, **options)
         processor = checkpoint.load(InstructBlipProcessor)
         if processor.num_query_tokens is None:
             processor.num_query_tokens = model.config.num_query_tokens
-        if model.spec is None:
-            chosen = [CATEGORIES[key] for key in PAPER] if categories is None else categories
-            condition(model, processor, chosen, tokens=tokens)
-        if not put:
+        if model.control_config is None:
+            chosen = (
+                [CATEGORIES[key] for key in PAPER_CATEGORIES] if categories is None else categories
+            )
+            add_control_prior(model, processor, chosen, tokens=tokens)
+        if not placed:
             model = model.to(device)
         return cls(model, processor, info=checkpoint.info(), generation=generation)
 
     def save_pretrained(self, folder: str | Path, **options: Any) -> None:
-        """Write model and processor; options are those of transformers, as ``max_shard_size``."""
+        """Write model and processor; options as in transformers, such as ``max_shard_size``."""
         self.model.save_pretrained(folder, **options)
         self.processor.save_pretrained(folder)
 
     def push_to_hub(self, repository: str, **options: Any) -> None:
-        """Upload model and processor to a repository on the hub.
-
-        Args:
-            repository: ``OWNER/NAME``; made where there is none.
-            options: those of transformers: ``private``, ``token``, ``revision``,
-                ``max_shard_size``, ...
-        """
+        """Upload to ``OWNER/NAME`` on the hub; options as in transformers, such as ``private``."""
         self.model.push_to_hub(repository, **options)
         self.processor.push_to_hub(repository, **options)
 
     def calibrate(self, scale: float, shift: float) -> None:
-        """Set the calibration of P(yes): ``sigmoid(scale * logit + shift)``; it is saved too."""
-        self.spec = replace(self.spec, scale=scale, shift=shift)
-        self.model.spec = self.spec
-
-    def describe(
-        self,
-        images: Sequence[Image],
-        codes: Sequence[ControlCode],
-        *,
-        instruction: str = DESCRIBE,
-    ) -> list[str]:
-        """A description of each image.
-
-        Args:
-            images: RGB ``(H, W, 3)`` uint8, of any sizes.
-            codes: of each image.
-            instruction: what is asked for.
-        """
-        asked = [[instruction]] * len(images)
-        return [one[0].text for one in self.answer(images, asked, codes)]
+        """Set the saved calibration: P(yes) is ``sigmoid(scale * logit + shift)``."""
+        self.control_config = replace(self.control_config, scale=scale, shift=shift)
+        self.model.control_config = self.control_config
 
     def answer(
         self,
@@ -153,36 +126,31 @@ class ConditionalBlip:
         codes: Sequence[ControlCode],
         *,
         text: bool = True,
-    ) -> list[list[Answered]]:
-        """Answers to the questions of each image; each image passes the vision tower once.
-
-        Args:
-            images: RGB ``(H, W, 3)`` uint8, of any sizes; one given twice, to be asked about
-                under another code, passes once, too.
-            questions: of each image.
-            codes: of each image.
-            text: write the answers out; without, only P(yes) is computed.
+    ) -> list[list[QuestionAnswer]]:
+        """Answer the questions of each image; each image is encoded once.
 
         Raises:
-            UsageError: not as many questions or codes as images.
+            UsageError: the numbers of images, questions and codes differ.
         """
         if not len(images) == len(questions) == len(codes):
-            raise UsageError(
-                f"{len(images)} images, {len(questions)} lists of questions, {len(codes)} codes: "
-                "give one of each for every image"
+            counts = (
+                f"{len(images)} images, {len(questions)} lists of questions, {len(codes)} codes"
             )
-        flat = [question for asked in questions for question in asked]
+            raise UsageError(f"{counts}: give one of each for every image")
+        flat = [question for row in questions for question in row]
         if not flat:
             return [[] for _ in images]
-        owners = torch.tensor([i for i, asked in enumerate(questions) for _ in asked])
-        # The caller's references keep the images, and so their ids, while this runs.
+        row_of = torch.tensor([i for i, row in enumerate(questions) for _ in row])
+        # An image given several times (under several codes) is encoded once. Ids are safe as
+        # keys: the caller's references keep the images alive.
         distinct = {id(image): image for image in images}
-        place = {key: at for at, key in enumerate(distinct)}
-        seen = torch.tensor([place[id(image)] for image in images])[owners]
-        inputs = self.inputs(flat)
+        position = {key: i for i, key in enumerate(distinct)}
+        image_of = torch.tensor([position[id(image)] for image in images])[row_of]
+        inputs = self.tokenize(flat)
         with torch.inference_mode():
-            patches = self.model.see(self.pixels([*distinct.values()]))[seen.to(self.device)]
-            guidance = self.spec.guidance(codes)[owners].to(self.device)
+            pixels = self.pixel_values([*distinct.values()])
+            patches = self.model.encode_image(pixels)[image_of.to(self.device)]
+            guidance = self.control_config.guidance(codes)[row_of].to(self.device)
             inputs = {**inputs, "patches": patches, "guidance": guidance}
             if text:
                 texts, first = self._generate(inputs)
@@ -190,46 +158,45 @@ class ConditionalBlip:
                 texts, first = [""] * len(flat), self.model(**inputs)["logits"][:, -1]
             p_yes = self._p_yes(first)
         answers = iter(zip(flat, texts, p_yes, strict=True))
-        return [[Answered(*next(answers)) for _ in asked] for asked in questions]
+        return [[QuestionAnswer(*next(answers)) for _ in row] for row in questions]
 
     @property
-    def knows(self) -> tuple[str, ...]:
-        """Keys of the categories that its codes can speak of."""
-        return self.spec.categories
+    def supported_categories(self) -> tuple[str, ...]:
+        """Keys of the categories that control codes may contain."""
+        return self.control_config.categories
 
     @property
     def device(self) -> torch.device:
-        """Where inputs go."""
+        """Device of the model's inputs."""
         device: torch.device = self.model.query_tokens.device
         return device
 
-    def inputs(self, questions: Sequence[str]) -> dict[str, Tensor]:
-        """Token ids of questions, for the Q-Former and for the language model.
-
-        Padding comes before the image's tokens, so that a question's answer does not depend on
-        the questions beside it; the stock processor puts it between image and text.
-        """
+    def tokenize(self, questions: Sequence[str]) -> dict[str, Tensor]:
+        """Token ids and attention masks of questions, for the Q-Former and the language model."""
         tokenizer, queries = self.processor.tokenizer, self.model.config.num_query_tokens
         image = [self.model.config.image_token_index] * queries
-        prompts = [image + tokenizer(TEMPLATE.format(question=q))["input_ids"] for q in questions]
+        prompts = [
+            image + tokenizer(QUESTION_TEMPLATE.format(question=q))["input_ids"] for q in questions
+        ]
+        # The stock processor pads between image and text, so that an answer depends on the other
+        # questions of the batch. Padding before the image tokens avoids this.
         text = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt")
         instruction = self.processor.qformer_tokenizer(
             list(questions), padding=True, truncation=True, return_tensors="pt"
         )
-        inputs = {
-            "input_ids": text["input_ids"],
-            "attention_mask": text["attention_mask"],
-            "qformer_input_ids": instruction["input_ids"],
-            "qformer_attention_mask": instruction["attention_mask"],
+        return {
+            "input_ids": text["input_ids"].to(self.device),
+            "attention_mask": text["attention_mask"].to(self.device),
+            "qformer_input_ids": instruction["input_ids"].to(self.device),
+            "qformer_attention_mask": instruction["attention_mask"].to(self.device),
         }
-        return {name: value.to(self.device) for name, value in inputs.items()}
 
-    def pixels(self, images: Sequence[Image]) -> Tensor:
-        """The vision tower's input ``(B, 3, h, w)``, on its device."""
-        return self.prepare(images).to(self.device, self.model.dtype)
+    def pixel_values(self, images: Sequence[Image]) -> Tensor:
+        """Preprocess images to ``(B, 3, h, w)`` in the model's dtype, on its device."""
+        return self.preprocess(images).to(self.device, self.model.dtype)
 
-    def prepare(self, images: Sequence[Image]) -> Tensor:
-        """The same as float32 in main memory, for a training that moves it itself."""
+    def preprocess(self, images: Sequence[Image]) -> Tensor:
+        """Preprocess images to float32 ``(B, 3, h, w)`` on the CPU."""
         pixels: Tensor = self.processor.image_processor(list(images), return_tensors="pt")[
             "pixel_values"
         ]
@@ -237,51 +204,44 @@ class ConditionalBlip:
 
     def _generate(self, inputs: Mapping[str, Tensor]) -> tuple[list[str], Tensor]:
         """Texts, and the logits of their first tokens ``(B, vocabulary)``."""
-        written = self.model.write(**inputs, **self.generation.options())
-        texts = self.processor.tokenizer.batch_decode(written.ids, skip_special_tokens=True)
-        return [text.strip() for text in texts], written.first[:: self.generation.beams]
+        out = self.model.generate_with_logits(inputs, self.generation.to_kwargs())
+        texts = self.processor.tokenizer.batch_decode(out.ids, skip_special_tokens=True)
+        # All beams of a row have the same first logits.
+        return [text.strip() for text in texts], out.first_logits[:: self.generation.num_beams]
 
     def _p_yes(self, logits: Tensor) -> list[float]:
-        """Of first tokens' logits ``(B, vocabulary)``, normalised over yes and no, calibrated."""
-        odds = self._yes_no.log_odds(logits)
-        p_yes: list[float] = torch.sigmoid(self.spec.scale * odds + self.spec.shift).tolist()
+        """Calibrated P(yes) from first-token logits ``(B, vocabulary)``."""
+        scale, shift = self.control_config.scale, self.control_config.shift
+        p_yes: list[float] = torch.sigmoid(scale * self._yes_no.log_odds(logits) + shift).tolist()
         return p_yes
 
 
 def load(argument: str, *, device: str = "cpu") -> ConditionalBlip:
-    """The reasoner of ``blip:REPO_OR_FOLDER`` or ``blip:REPO?dtype=bfloat16&quantise=4``.
-
-    Raises:
-        UsageError: an option is not one.
-        ModelError: it cannot be found or read.
-        MissingExtraError: quantising needs an extra that is not installed.
-    """
-    source, given = split(argument)
-    chosen = typed(Options, given)
+    """Load ``blip:REPO_OR_FOLDER`` or ``blip:REPO?dtype=bfloat16``; options: ModelOptions."""
+    source, given = split_options(argument)
+    options = parse_options(ModelOptions, given)
     blip = ConditionalBlip.from_pretrained(
-        source, device=device, generation=preset(chosen.generation), **chosen.options()
+        source,
+        device=device,
+        generation=generation_preset(options.generation or "paper"),
+        **options.from_pretrained_kwargs(),
     )
-    blip.info = replace(blip.info, name=f"blip:{argument}")  # precision is part of what spoke
+    # Precision changes the answers, so records name the options too.
+    blip.info = replace(blip.info, name=f"blip:{argument}")
     return blip
 
 
-def condition(
+def add_control_prior(
     model: ConditionalInstructBlip, processor: Any, categories: Sequence[Category], *, tokens: int
 ) -> None:
-    """Give an InstructBLIP a control code, started from the words of the categories' titles."""
-    spec = ControlSpec(tuple(category.key for category in categories), tokens)
-    model.add_control(spec, _words(processor.qformer_tokenizer, model, categories))
-
-
-def _words(
-    tokenizer: Any, model: ConditionalInstructBlip, categories: Sequence[Category]
-) -> list[Tensor]:
-    """Ids of each category's title, in the Q-Former's vocabulary."""
+    """Add a control prior to an InstructBLIP, initialised from the categories' titles."""
+    config = ControlConfig(tuple(category.key for category in categories), tokens)
     size = model.qformer.embeddings.word_embeddings.num_embeddings
-    words = []
+    title_ids = []
     for category in categories:
-        text = np.asarray(tokenizer(category.title, add_special_tokens=False)["input_ids"])
-        # The tokenizer may hold tokens, added later, that the Q-Former has no embedding of.
-        known = text[text < size]
-        words.append(torch.from_numpy(known if len(known) else np.zeros(1, int)))
-    return words
+        tokenized = processor.qformer_tokenizer(category.title, add_special_tokens=False)
+        ids = np.asarray(tokenized["input_ids"])
+        # The tokenizer may hold tokens, added later, for which the Q-Former has no embedding.
+        known = ids[ids < size]
+        title_ids.append(torch.from_numpy(known if len(known) else np.zeros(1, int)))
+    model.add_control_prior(config, title_ids)

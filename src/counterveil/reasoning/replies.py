@@ -1,4 +1,4 @@
-"""What a chat model wrote -> an answer; what is no answer stays none, with the reason."""
+"""Parse what a chat model writes; a reply that is no answer gives no P(yes), and the reason."""
 
 from __future__ import annotations
 
@@ -7,105 +7,118 @@ import math
 import re
 from typing import Any
 
-from counterveil.reasoning.base import Answered
+from counterveil.reasoning.interfaces import OPEN_QUESTIONS, QuestionAnswer
 
-_THOUGHT = re.compile(r"<think>.*?</think>", re.S)
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.S | re.I)
-_OBJECT = re.compile(r"\{[^{}]*\}", re.S)
-_SCRAP = re.compile(r'^\W*[\[{]|"\w+"\s*:')
-_BARE = re.compile(r"\W*(yes|no)\b\W*$|\W*(yes|no)\s*[.,:;!\n\u2013\u2014-]\s*(.*)$", re.S | re.I)
-_TURNED = re.compile(r"(?:^|[.!?;,]\s+)(yes|no)\s*(?:[.,;:!?]|$)", re.I)
-"""A second verdict, as a clause of its own; "no people" is none."""
-_VALUE = re.compile(r'"answer"\s*:\s*"?$')
-_SORRY = re.compile(
+_THINKING = re.compile(r"<think>.*?</think>", re.S)
+_CODE_FENCE = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.S | re.I)
+_JSON_OBJECT = re.compile(r"\{[^{}]*\}", re.S)
+_JSON_FRAGMENT = re.compile(r'^\W*[\[{]|"\w+"\s*:')
+_YES_NO_TEXT = re.compile(
+    r"\W*(yes|no)\b\W*$|\W*(yes|no)\s*[.,:;!\n\u2013\u2014-]\s*(.*)$", re.S | re.I
+)
+# A second yes or no as its own clause; "no people" is not one.
+_YES_NO_CLAUSE = re.compile(r"(?:^|[.!?;,]\s+)(yes|no)\s*(?:[.,;:!?]|$)", re.I)
+_ANSWER_KEY = re.compile(r'"answer"\s*:\s*"?$')
+_APOLOGY = re.compile(
     r"\W*(?:(?:i['’]?m|i am) (?:\w+ )?(?:sorry|afraid)|sorry|i apologi[sz]e)\b", re.I
 )
-_WILL_NOT = re.compile(
+_DECLINE = re.compile(
     r"\b(?:i|we)(?:['’]m| am|['’]re| are)?\s+(?:can['’]?t|can ?not|won['’]?t|will not|unable to|"
     r"not able to|not allowed to|not comfortable|must decline|decline to|have to decline)"
     r"(?:\s+\w+)?\s*(?:assist|help|compl[yi]|descri|provid|answer|respond|discuss|engag|fulfil|"
     r"analy|continu|process|do (?:that|this|so)|generat|comment|$|[.!])",
     re.I,
 )
-_HEAD = 200
-"""Characters in which a refusal comes; later, the words are about the image."""
+# Refusals come at the start of a reply; later words are about the image.
+_REFUSAL_LENGTH = 200
 
 
-def read(question: str, reply: Any, *, free: bool) -> Answered:
-    """A server's reply as an answer; anything unexpected is no answer.
+def parse_reply(question: str, reply: Any, *, open_question: bool) -> QuestionAnswer:
+    """Convert a chat completion to an answer.
 
     Args:
-        question: as asked.
-        reply: a chat completion.
-        free: a sentence was asked for, not yes or no.
+        question: the question.
+        reply: chat completion of the ``openai`` client.
+        open_question: expect a sentence, not yes or no.
     """
     choice = reply.choices[0] if reply.choices else None
-    said = _THOUGHT.sub("", choice.message.content or "").strip() if choice else ""
-    if choice is None or choice.finish_reason == "content_filter" or not said:
+    text = _THINKING.sub("", choice.message.content or "").strip() if choice else ""
+    if choice is None or choice.finish_reason == "content_filter" or not text:
         refusal = getattr(choice.message, "refusal", None) if choice else None
-        return Answered(question, "", None, refusal or "the server gave no answer")
-    if free:
-        return described(question, said)
-    found = verdict(said)
-    if isinstance(found, str):
-        return Answered(question, "", None, found)
-    yes, text = found
+        return QuestionAnswer(question, "", None, refusal or "the server gave no answer")
+    if open_question:
+        return parse_description(question, text)
+    parsed = _parse_yes_no(text)
+    if isinstance(parsed, str):
+        return QuestionAnswer(question, "", None, parsed)
+    yes, explanation = parsed
     p_yes = _p_yes(choice)
     word = "Yes" if yes else "No"
-    if not text.lower().startswith(word.lower()):
-        text = f"{word}. {text}".strip()
-    return Answered(question, text, float(yes) if p_yes is None else p_yes)
+    if not explanation.lower().startswith(word.lower()):
+        explanation = f"{word}. {explanation}".strip()
+    return QuestionAnswer(question, explanation, float(yes) if p_yes is None else p_yes)
 
 
-def described(question: str, said: str) -> Answered:
-    """A description in plain words; a refusal and a scrap of JSON are none."""
-    value = _json(said)
+def parse_text(question: str, text: str, p_yes: float) -> QuestionAnswer:
+    """Combine a model's text and P(yes); an open question or a refusal has no P(yes)."""
+    if question in OPEN_QUESTIONS:
+        return parse_description(question, text) if text else QuestionAnswer(question, "", None)
+    if refusal := find_refusal(text):
+        return QuestionAnswer(question, "", None, refusal)
+    return QuestionAnswer(question, text, p_yes)
+
+
+def parse_description(question: str, text: str) -> QuestionAnswer:
+    """Convert a description to an answer; a refusal or a JSON fragment is none."""
+    value = _parse_json(text)
     if isinstance(value, dict):
-        words = [word for word in value.values() if isinstance(word, str)]
-        said = words[0] if len(words) == len(value) == 1 else said
-    if refused := refusal(said):
-        return Answered(question, "", None, refused)
-    if _SCRAP.search(said) or not re.search(r"\w", said):
-        return Answered(question, "", None, "the reply holds data where words were asked for")
-    return Answered(question, said, None)
+        strings = [item for item in value.values() if isinstance(item, str)]
+        text = strings[0] if len(strings) == len(value) == 1 else text
+    if refusal := find_refusal(text):
+        return QuestionAnswer(question, "", None, refusal)
+    if _JSON_FRAGMENT.search(text) or not re.search(r"\w", text):
+        return QuestionAnswer(question, "", None, "the reply is not a sentence")
+    return QuestionAnswer(question, text, None)
 
 
-def refusal(said: str) -> str:
-    """The reason that words are a refusal and no answer; empty where they are an answer."""
-    head = said[:_HEAD]
-    if _SORRY.match(head) or _WILL_NOT.search(head):
+def find_refusal(text: str) -> str:
+    """Reason if the text refuses to answer; empty if it answers."""
+    head = text[:_REFUSAL_LENGTH]
+    if _APOLOGY.match(head) or _DECLINE.search(head):
         return f"the model refused: {' '.join(head.split())[:100]}"
     return ""
 
 
-def verdict(said: str) -> tuple[bool, str] | str:
-    """Yes or no with its explanation, or why it is neither."""
-    value = _json(said)
-    bare = _BARE.match(said)
+def _parse_yes_no(text: str) -> tuple[bool, str] | str:
+    """Yes or no with its explanation; or the reason why the text is neither."""
+    value = _parse_json(text)
+    plain_answer = _YES_NO_TEXT.match(text)
     if isinstance(value, dict) and "answer" in value:
-        word, text = value["answer"], value.get("explanation", "")
+        word, explanation = value["answer"], value.get("explanation", "")
         word = {True: "yes", False: "no"}[word] if isinstance(word, bool) else word
         if not isinstance(word, str) or word.lower().strip(" .") not in ("yes", "no"):
             return "the server's reply is neither yes nor no"
-        word, text = word.lower().strip(" ."), text if isinstance(text, str) else ""
-    elif value is None and bare and not _SCRAP.search(said):
-        word, text = (bare[1] or bare[2]).lower(), (bare[3] or "").strip()
-        if {turn.lower() for turn in _TURNED.findall(text)} - {word}:
+        word = word.lower().strip(" .")
+        explanation = explanation if isinstance(explanation, str) else ""
+    elif value is None and plain_answer and not _JSON_FRAGMENT.search(text):
+        word = (plain_answer[1] or plain_answer[2]).lower()
+        explanation = (plain_answer[3] or "").strip()
+        if {found.lower() for found in _YES_NO_CLAUSE.findall(explanation)} - {word}:
             return "the server's reply says both yes and no"
     else:
-        return refusal(said) or "the server's reply is not the JSON asked for"
-    return refusal(text) or (word == "yes", text)
+        return find_refusal(text) or "the server's reply is not the requested JSON"
+    return find_refusal(explanation) or (word == "yes", explanation)
 
 
-def _json(said: str) -> Any:
-    """The one JSON value of a reply, bare, fenced or among words; ``None`` without one."""
-    fenced = _FENCE.findall(said)
-    for text in (said, *(fenced if len(fenced) == 1 else ())):
+def _parse_json(text: str) -> Any:
+    """The only JSON value of a text, bare, fenced or within words; ``None`` if not unique."""
+    fenced = _CODE_FENCE.findall(text)
+    for candidate in (text, *(fenced if len(fenced) == 1 else ())):
         try:
-            return json.loads(text)
+            return json.loads(candidate)
         except ValueError:
             continue
-    objects = _OBJECT.findall(said)
+    objects = _JSON_OBJECT.findall(text)
     try:
         return json.loads(objects[0]) if len(objects) == 1 else None
     except ValueError:
@@ -113,23 +126,24 @@ def _json(said: str) -> Any:
 
 
 def _p_yes(choice: Any) -> float | None:
-    """From the alternatives at the token that says yes or no; ``None`` without them."""
+    """P(yes) from the log probabilities at the answer's token; ``None`` without them."""
     tokens = getattr(choice.logprobs, "content", None) if choice.logprobs else None
-    said = ""
+    text = ""
     for token in tokens or ():
-        first = _VALUE.search(said) or not re.search(r"\w", said)
-        if first and _starts(token.token):
+        # The answer follows the key "answer", or is the first word of a reply without JSON.
+        at_answer = _ANSWER_KEY.search(text) or not re.search(r"\w", text)
+        if at_answer and _possible_answers(token.token):
             weight = {"yes": 0.0, "no": 0.0}
-            for other in token.top_logprobs or [token]:
-                for word in _starts(other.token):
-                    weight[word] += math.exp(other.logprob)
+            for alternative in token.top_logprobs or [token]:
+                for word in _possible_answers(alternative.token):
+                    weight[word] += math.exp(alternative.logprob)
             total = sum(weight.values())
             return weight["yes"] / total if total else None
-        said += token.token
+        text += token.token
     return None
 
 
-def _starts(token: str) -> list[str]:
-    """The verdicts that a token may start."""
-    word = token.strip().strip('".,').lower()
-    return [verdict for verdict in ("yes", "no") if word and verdict.startswith(word)]
+def _possible_answers(token: str) -> list[str]:
+    """Which of yes and no start with this token."""
+    start = token.strip().strip('".,').lower()
+    return [word for word in ("yes", "no") if start and word.startswith(start)]

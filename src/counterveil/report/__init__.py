@@ -1,7 +1,6 @@
-"""Records in, one page out: self-contained, scriptless, safe to open; never the original."""
+"""Records to one self-contained HTML page without scripts, which never holds an original image."""
 
-from counterveil.report.page import Report, html, write
-from counterveil.report.pictures import view
-from counterveil.report.view import View
+from counterveil.report.page import Report
+from counterveil.report.pictures import View, view
 
-__all__ = ["Report", "View", "html", "view", "write"]
+__all__ = ["Report", "View", "view"]

@@ -1,61 +1,51 @@
-"""Cards -> one HTML file, written as they come.
+"""One HTML page about many records, written card by card.
 
-The page has no script and asks for nothing: its Content-Security-Policy allows embedded
-pictures and the one style sheet whose hash it names.
+The page has no script and loads nothing: its Content-Security-Policy allows embedded pictures and
+the one style sheet whose hash it names.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import secrets
+import shutil
 import tempfile
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
-from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from counterveil import __version__
-from counterveil.record import Record, utc_now
-from counterveil.report.card import card, filters, shown
-from counterveil.report.view import View
+from counterveil.atomic import atomic_file
+from counterveil.narrative import phrases, texts
+from counterveil.record import Answer, Output, Record, utc_now
+from counterveil.report.pictures import View
 
-PICTURES = 1000
-"""Most records with embedded pictures: a page of gigabytes opens nowhere."""
+MAX_PICTURES = 1000
+"""Most records with embedded pictures: a browser cannot open a page of gigabytes."""
 
-_FILTERS = (
-    ("flagged", "Flagged"),
-    ("veiled", "Veiled and verified"),
-    ("not_found", "Whole image veiled"),
-    ("unverified", "Not verified"),
-    ("clear", "Not flagged"),
-    ("partial", "In part"),
-    ("errors", "Errors"),
-)
-
-_PROFILES = {
-    "proxy": "Proxy profile: for drawn scenes only. Its classifiers know pictograms; their "
-    "scores say nothing about photographs.",
-}
+_FILTERS = (("flagged", "Flagged"), *texts.STATE_LABELS.items(), ("partial", "In part"))
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode categories of characters that do not show, or that change how others show."""
 
 
 class Report:
-    """Writes a report without holding it: cards go to a draft, the counts come before them.
+    """Writes a page without holding its cards in memory.
 
-    ``path`` appears when the report is closed without an error, whole.
+    ``path`` appears when the report is closed without an error.
 
     Args:
         path: the HTML file.
         title: of the page.
-        pictures: most records whose pictures are embedded; the rest link to their files.
-        created: when, as records write it; now where not given.
+        pictures: most records whose pictures are embedded; the others link to their files.
+        created: time as records write it; default: now.
     """
 
     def __init__(
@@ -63,14 +53,15 @@ class Report:
         path: Path,
         *,
         title: str = "Counterveil report",
-        pictures: int = PICTURES,
+        pictures: int = MAX_PICTURES,
         created: str | None = None,
     ) -> None:
         self.path = path
         self._page = _Page(title, pictures, created)
 
     def __enter__(self) -> Self:
-        self._cards: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", dir=self.path.parent)
+        # The head counts all cards, so the cards wait in a file of their own.
+        self._cards: IO[bytes] = tempfile.TemporaryFile(dir=self.path.parent)
         return self
 
     def __exit__(
@@ -81,61 +72,30 @@ class Report:
     ) -> None:
         with self._cards:
             if kind is None:
-                self._finish()
+                with atomic_file(self.path) as file:
+                    self._page.write(file, self._cards)
 
     def add(self, record: Record, view: View | None = None) -> None:
         """Append the card of one record."""
-        self._cards.write(self._page.card(record, view))
-
-    def _finish(self) -> None:
-        draft = self.path.with_name(f".counterveil-{secrets.token_hex(8)}.tmp")
-        try:
-            with draft.open("x", encoding="utf-8") as file:
-                file.write(self._page.head())
-                self._cards.seek(0)
-                while piece := self._cards.read(1 << 20):
-                    file.write(piece)
-                file.write(self._page.foot())
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+        self._cards.write(self._page.card(record, view).encode())
 
 
-def write(path: Path, pairs: Iterable[tuple[Record, View | None]], **options: Any) -> None:
-    """Write a report of records and their pictures, one pair in memory at a time.
+@dataclass(frozen=True)
+class _Picture:
+    """An embedded picture: data URI, CSS class, label and alternative text."""
 
-    Args:
-        path: the HTML file.
-        pairs: each record with its pictures, ``None`` where it has none.
-        options: of :class:`Report`.
-    """
-    with Report(path, **options) as report:
-        for record, view in pairs:
-            report.add(record, view)
-
-
-def html(pairs: Iterable[tuple[Record, View | None]], **options: Any) -> str:
-    """The report as a string; for a few records."""
-    page = _Page(
-        options.pop("title", "Counterveil report"),
-        options.pop("pictures", PICTURES),
-        options.pop("created", None),
-    )
-    cards = StringIO()
-    for record, view in pairs:
-        cards.write(page.card(record, view))
-    return page.head() + cards.getvalue() + page.foot()
+    uri: str
+    key: str
+    label: str
+    alt: str
 
 
 class _Page:
-    """Renders the parts of a page and counts what went into it."""
+    """Renders the parts of a page, and counts the records by filter."""
 
     def __init__(self, title: str, pictures: int, created: str | None) -> None:
         self._title = title
-        self._pictures = pictures
+        self._pictures_left = pictures
         self._created = created
         self._counts: Counter[str] = Counter()
         self._profiles: dict[str, None] = {}
@@ -144,31 +104,46 @@ class _Page:
 
     def card(self, record: Record, view: View | None) -> str:
         self._total += 1
-        self._counts.update(filters(record))
+        filters = _filters(record)
+        self._counts.update(filters)
         self._profiles.setdefault(record.profile)
         for model in record.models:
             self._models.setdefault((model.name, model.version, model.sha256))
         if view is not None:
-            self._pictures -= 1
-        shown_view = view if self._pictures >= 0 else None
-        return _render("card.html", card=card(record, shown_view, self._total))
+            self._pictures_left -= 1
+            view = view if self._pictures_left >= 0 else None
+        return _render(
+            "card.html",
+            number=self._total,
+            record=record,
+            filters=sorted(filters),
+            pictures=[] if view is None else _pictures(record, view),
+            answers=_sorted_answers(record),
+        )
 
-    def head(self) -> str:
+    def write(self, file: IO[bytes], cards: IO[bytes]) -> None:
+        """Write the head, all cards and the foot."""
+        file.write(self._head().encode())
+        cards.seek(0)
+        shutil.copyfileobj(cards, file)
+        file.write(self._foot().encode())
+
+    def _head(self) -> str:
         style = _source("style.css")
-        digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
         return _render(
             "head.html",
             title=self._title,
-            style=Markup(style),  # our own file, not a record's
+            style=Markup(style),  # safe: a file of this package, not of a record
             policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
             "base-uri 'none'; form-action 'none'",
             total=self._total,
             counts=self._counts,
             filters=_FILTERS,
-            warnings=[_PROFILES[name] for name in self._profiles if name in _PROFILES],
+            notices=[n for name, n in texts.PROFILE_NOTICES.items() if name in self._profiles],
         )
 
-    def foot(self) -> str:
+    def _foot(self) -> str:
         return _render(
             "foot.html",
             created=self._created or utc_now(),
@@ -178,21 +153,81 @@ class _Page:
         )
 
 
+def _filters(record: Record) -> set[str]:
+    """Keys of the filters that show a record, beside the one that shows all."""
+    filters: set[str] = {texts.state(record)}
+    filters |= {"flagged"} if record.flagged else set()
+    filters |= {"not_found"} if record.whole_image_veiled else set()
+    return filters | ({"partial"} if record.status == "partial" else set())
+
+
+def _pictures(record: Record, view: View) -> list[_Picture]:
+    """The veiled image, and the overlays that there are."""
+    alt = phrases.picture_texts(record)
+    pictures = (
+        ("veiled", "Veiled", view.veiled),
+        ("heat", "Heat map", view.attribution_map),
+        ("regions", "Regions", view.regions),
+        ("mask", "Mask", view.mask),
+    )
+    return [
+        _Picture(_data_uri(data), key, label, alt[key]) for key, label, data in pictures if data
+    ]
+
+
+def _data_uri(data: bytes) -> str:
+    format = "png" if data.startswith(b"\x89PNG") else "webp"
+    return f"data:image/{format};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _sorted_answers(record: Record) -> list[Answer]:
+    """Answers with yes first, then those that were not assessed."""
+    order = ("yes", "not_assessed", "no")
+    answers = record.rationale.answers if record.rationale else ()
+    return sorted(answers, key=lambda answer: order.index(phrases.answer_status(answer)))
+
+
+def _file_link(output: Output) -> str:
+    # "./" keeps a name such as "javascript:x.png" a name; quote keeps any byte of it one.
+    return "./" + quote(output.name.encode("utf-8", "surrogateescape"))
+
+
+def _milliseconds(record: Record) -> float:
+    """Total time; old records hold the times of the stages alone."""
+    times = record.timing_ms
+    return times["total"] if "total" in times else sum(times.values())
+
+
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("counterveil", "report/templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_visible,
+        finalize=_visible,  # applied to every printed value, before it is escaped
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["percent"] = phrases.percent
+    environment.globals |= {
+        "texts": texts,
+        "phrases": phrases,
+        "file_link": _file_link,
+        "milliseconds": _milliseconds,
+    }
+    return environment
 
 
 def _visible(value: Any) -> Any:
-    """Applied to everything a template prints, before it is escaped."""
-    return shown(value) if type(value) is str else value
+    """Escape invisible characters: a file name must not turn or hide the text behind it."""
+    if type(value) is not str or value.isprintable():
+        return value
+    return "".join(
+        letter.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(letter) in _INVISIBLE
+        else letter
+        for letter in value
+    )
 
 
 def _render(name: str, **values: Any) -> str:

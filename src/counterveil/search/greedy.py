@@ -1,62 +1,33 @@
-"""The paper's search: veil the top region, the top two, ... until the decision flips."""
+"""The paper's search: veil the most important region, the first two, ... until a flip."""
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Float64
-
-from counterveil.fills import Fill
-from counterveil.search.trial import Goal, Trial, cover, first_below, nothing, prefixes
-from counterveil.types import AttributionMap, Budget, Image, Labels, ScoreFunction, SearchResult
+from counterveil.search.evaluator import MaskEvaluator, first_below, prefixes
+from counterveil.search.problem import SearchProblem
+from counterveil.types import SearchResult
 
 
-def greedy(
-    image: Image,
-    score: ScoreFunction,
-    labels: Labels,
-    importance: Float64[np.ndarray, " regions"],
-    *,
-    fill: Fill,
-    goal: Goal,
-    budget: Budget,
-    refinement_labels: Labels | None = None,
-    attribution_map: AttributionMap | None = None,
-) -> SearchResult:
+class Greedy:
     """Informed greedy region search.
 
-    Prefixes need not be monotone in the score, so no bisection: all of them are scored, in one
-    batch, and the first below ``goal.target`` is the answer. ``refinement_labels`` and ``attribution_map`` are not
-    used.
+    The first prefix of the ranking below ``target`` is the answer. ``refinement_labels`` and
+    ``attribution_map`` are not used.
 
     References:
-        Bethany et al., AAAI 2024, "Counterfactual Generation Using Informed Subobject Region
-        Search".
+        Bethany et al., "Image Safeguarding: Reasoning with Conditional Vision Language Model
+        and Obfuscating Unsafe Content Counterfactually", AAAI 2024.
     """
-    trial = Trial(image, score, fill, evaluations=budget.evaluations)
-    before = trial.unveiled()
-    regions = len(importance)
-    if before < goal.threshold:
-        return SearchResult(
-            "not_needed", nothing(labels), (), 0, regions, before, before, True, 1, goal.target
-        )
-    order = np.argsort(-importance, kind="stable")[: budget.regions]
-    sets = prefixes(order, regions)
-    scores = trial.sets(labels, sets)
-    depth = first_below(scores, goal.target)
-    if depth is None and not len(scores):
-        return SearchResult(
-            "not_found", nothing(labels), (), 0, regions, before, before, False, 1, goal.target
-        )
-    best = int(scores.argmin()) if depth is None else depth
-    return SearchResult(
-        outcome="not_found" if depth is None else "found",
-        mask=cover(labels, sets[best : best + 1])[0],
-        regions=tuple(int(region) for region in order[: best + 1]),
-        depth=(len(scores) if depth is None else depth + 1),
-        regions_total=regions,
-        score_before=before,
-        score_after=float(scores[best]),
-        irreducible=depth == 0,
-        evaluations=trial.evaluations,
-        target=goal.target,
-    )
+
+    def __call__(self, problem: SearchProblem, evaluator: MaskEvaluator) -> SearchResult:
+        """Search."""
+        if evaluator.score_before < problem.threshold:
+            return problem.not_needed(evaluator)
+        scorer = evaluator.regions(problem.labels)
+        sets = prefixes(problem.ranking[: problem.max_regions], problem.regions_total)
+        # More regions do not always lower the score, so bisection could miss the first flip.
+        scores = scorer.score(sets)
+        first = first_below(scores, problem.target)
+        if first is not None:
+            return problem.found(scorer, sets[first], first + 1)
+        best = sets[int(scores.argmin())] if len(scores) else None
+        return problem.not_found(scorer, best, len(scores))

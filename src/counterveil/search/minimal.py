@@ -1,4 +1,4 @@
-"""Our search: find a flip, make it irreducible, then give back at finer granularity."""
+"""Our search: find a flip, make it irreducible, then reduce it along a finer partition."""
 
 from __future__ import annotations
 
@@ -10,36 +10,69 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.ndimage import binary_closing, binary_fill_holes, label
 
-from counterveil.fills import Fill
-from counterveil.search.exchange import exchange
-from counterveil.search.reduce import reduce
-from counterveil.search.trial import (
-    Goal,
-    Remembered,
-    Sets,
-    Trial,
-    cover,
+from counterveil.search.evaluator import (
+    MaskEvaluator,
+    RegionScorer,
+    RegionSet,
+    RegionSets,
     first_below,
-    nothing,
     prefixes,
 )
-from counterveil.types import (
-    AttributionMap,
-    Budget,
-    Image,
-    Labels,
-    Mask,
-    ScoreFunction,
-    SearchResult,
-)
+from counterveil.search.problem import SearchProblem
+from counterveil.search.reduce import Accept, exchange, reduce
+from counterveil.types import AttributionMap, Labels, Mask, SearchResult
 
-_HOTTEST = 12
-"""Veils of the hottest pieces among which one is looked for in the place of the regions' veil."""
+_PREFIX_SIZES = 12  # prefixes of the cells by attribution that may replace a mask
+
+
+class Minimal:
+    """Minimal, irreducible counterfactual.
+
+    1. Score the prefixes of the ranking, as the paper does, until one is below ``target``. If
+       none is, rank the regions again by their score when veiled alone (Definition 2), then by
+       what each adds to the best set so far.
+    2. Remove regions, largest first, until none can be removed. Without ``refinement_labels``,
+       a few rounds of exchanges for smaller regions follow.
+    3. Cut the mask along ``refinement_labels``. If the cells with the highest attribution in
+       the whole image do as well and cover less, they replace it. Remove cells, lowest
+       attribution first (largest first without ``attribution_map``); the score may rise by
+       ``max_score_increase``. Close gaps that are smaller than a cell.
+
+    Where only the threshold can be reached, the outcome is ``found`` and the result's
+    ``target`` is the threshold.
+    """
+
+    def __call__(self, problem: SearchProblem, evaluator: MaskEvaluator) -> SearchResult:
+        """Search."""
+        if evaluator.score_before < problem.threshold:
+            return problem.not_needed(evaluator)
+        scorer = evaluator.regions(problem.labels)
+        flips = _FlipSearch(problem, scorer)
+        limit = flips.run()
+        if limit is None:
+            mask = scorer.masks(flips.best[None])[0]
+            return problem.result(
+                "not_found", evaluator, mask, flips.best, flips.best_score, depth=flips.depth
+            )
+        accept = _below(scorer, limit)
+        reduced = reduce(flips.best, -problem.areas, accept)
+        if problem.refinement_labels is None:
+            reduced = exchange(reduced, problem.areas, problem.importance, accept)
+        mask, score = scorer.masks(reduced.cells[None])[0], scorer[reduced.cells]
+        veil = _ScoredMask(mask, score, limit, reduced.irreducible)
+        if problem.refinement_labels is not None:
+            veil = replace(veil, limit=min(limit, score + problem.max_score_increase))
+            labels, attribution_map = problem.refinement_labels, problem.attribution_map
+            veil = _Refinement(evaluator, labels, attribution_map).run(veil)
+        return problem.result(
+            "found", evaluator, veil.mask, _touched_regions(problem, veil.mask), veil.score,
+            depth=flips.depth, irreducible=veil.irreducible, target=veil.limit,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class _Veil:
-    """A veil, the score under it, and the limit that it stays below."""
+class _ScoredMask:
+    """A mask, the score under it, and the limit that the score stays below."""
 
     mask: Mask
     score: float
@@ -47,304 +80,180 @@ class _Veil:
     irreducible: bool
 
 
+def _below(scorer: RegionScorer, limit: float) -> Accept:
+    return lambda sets: scorer.score_once(sets) < limit
+
+
+def _touched_regions(problem: SearchProblem, mask: Mask) -> RegionSet:
+    labels = problem.labels[mask & (problem.labels >= 0)]
+    touched: RegionSet = np.bincount(labels, minlength=problem.regions_total) > 0
+    return touched
+
+
 @dataclass(frozen=True, eq=False)
-class _Flip:
-    """A set of regions that brings the score below a limit."""
+class _Refinement:
+    """Step 3: reduces a mask along a finer partition ``labels``."""
 
-    regions: np.ndarray  # (K,) bool
-    limit: float
+    evaluator: MaskEvaluator
+    labels: Labels
+    attribution_map: AttributionMap | None
 
+    def run(self, veil: _ScoredMask) -> _ScoredMask:
+        with self.evaluator.reserve(1):  # for the mask with closed gaps
+            if self.attribution_map is not None:
+                veil = self._smaller_prefix(veil, self.attribution_map)
+            veil = self._remove_cells(veil)
+        return self._close_gaps(veil)
 
-def minimal(
-    image: Image,
-    score: ScoreFunction,
-    labels: Labels,
-    importance: Float64[np.ndarray, " regions"],
-    *,
-    fill: Fill,
-    goal: Goal,
-    budget: Budget,
-    refinement_labels: Labels | None = None,
-    attribution_map: AttributionMap | None = None,
-) -> SearchResult:
-    """Minimal, irreducible counterfactual.
+    def _smaller_prefix(self, veil: _ScoredMask, attribution_map: AttributionMap) -> _ScoredMask:
+        """The cells with the highest attribution, if they stay below the limit and cover less.
 
-    1. The prefixes of the regions by importance, as the paper, until one goes below the target.
-       Where none does, the regions are ranked again by what veiling each alone does to the
-       score (Definition 2), and then by what each adds to the best veil so far.
-    2. Regions are given back, largest first, until none can be; without ``refinement_labels``, a few rounds
-       of exchanges for smaller regions follow.
-    3. The veil is cut along ``refinement_labels``; where the hottest pieces of the whole image do as much
-       and cover less, they take its place. Pieces are given back likewise, coolest first; the
-       score may rise by ``goal.slack`` at most. Gaps smaller than a piece are closed.
+        A large region beside an object can hide the decision, and the budget may not suffice to
+        reduce it. The object's own cells have a high attribution and hide it with less.
+        """
+        area = np.bincount(self.labels.ravel())
+        order = np.argsort(-_cell_means(attribution_map, self.labels), kind="stable")
+        most = int(np.searchsorted(np.cumsum(area[order]), veil.mask.sum()))
+        if not most:
+            return veil
+        # Bisection over few, geometrically spaced sizes: each step costs one evaluation.
+        sizes = np.unique(np.geomspace(1, most, _PREFIX_SIZES).round().astype(int))
+        sets = prefixes(order[:most], len(area))[sizes - 1]
+        scorer = self.evaluator.regions(self.labels)
 
-    Args:
-        image: the image.
-        score: P(unsafe) of images.
-        labels: the partition.
-        importance: a region, higher = veiled earlier.
-        fill: what veiled pixels become; the one that will ship.
-        goal: threshold of the decision, and the target to stay below.
-        budget: most regions at once, most images scored.
-        refinement_labels: a finer partition to give back by; ``None`` stops after step 2.
-        attribution_map: attribution, orders the finer pieces; where ``None``, their size orders those of
-            the veil, and no others are tried.
+        def is_below(index: int) -> bool:
+            return first_below(scorer.score_once(sets[index][None]), veil.limit) is not None
 
-    Returns:
-        The counterfactual. Where the target cannot be met but the threshold can, it is
-        ``found`` with ``target`` set to the threshold.
-    """
-    trial = Trial(image, score, fill, evaluations=budget.evaluations)
-    before = trial.unveiled()
-    result = SearchResult(
-        outcome="not_needed",
-        mask=nothing(labels),
-        regions=(),
-        depth=0,
-        regions_total=len(importance),
-        score_before=before,
-        score_after=before,
-        irreducible=True,
-        evaluations=1,
-        target=goal.target,
-    )
-    if before < goal.threshold:
-        return result
-    scores = Remembered(trial, labels)
-    finder = _Finder(trial, scores, importance, goal, budget)
-    flip = finder.find()
-    if flip is None:
-        mask = cover(labels, finder.best[None])[0]
-        return replace(
-            result,
-            outcome="not_found",
-            mask=mask,
-            regions=_touched(labels, mask, importance),
-            depth=finder.depth,
-            score_after=finder.best_score,
-            irreducible=False,
-            evaluations=trial.evaluations,
-        )
-    areas = np.bincount(labels.ravel(), minlength=len(importance))
-    accept = _Acceptance(scores, flip.limit)
-    kept = reduce(flip.regions, -areas, accept)
-    if refinement_labels is None:
-        kept = exchange(kept, areas, importance, accept)
-    mask, after = cover(labels, kept.cells[None])[0], scores.known(kept.cells)
-    veil = _Veil(mask, after, flip.limit, kept.irreducible)
-    if refinement_labels is not None:
-        veil = _refined(trial, veil, refinement_labels, attribution_map, goal.slack)
-    return replace(
-        result,
-        outcome="found",
-        mask=veil.mask,
-        regions=_touched(labels, veil.mask, importance),
-        depth=finder.depth,
-        score_after=veil.score,
-        irreducible=veil.irreducible,
-        evaluations=trial.evaluations,
-        target=veil.limit,
-    )
+        first = bisect_left(range(len(sets)), True, key=is_below)
+        if first == len(sets):
+            return veil
+        mask = scorer.masks(sets[first][None])[0]
+        return replace(veil, mask=mask, score=scorer[sets[first]])
+
+    def _remove_cells(self, veil: _ScoredMask) -> _ScoredMask:
+        """Cut a mask along the partition and remove the cells that it can do without."""
+        cells = cells_inside(veil.mask, self.labels)
+        area = np.bincount(cells[veil.mask])
+        attribution_map = self.attribution_map
+        priority = -area if attribution_map is None else _cell_means(attribution_map, cells)
+        scorer = self.evaluator.regions(cells, score_all_veiled=veil.score)
+        reduced = reduce(np.ones(len(area), bool), priority, _below(scorer, veil.limit))
+        mask, score = scorer.masks(reduced.cells[None])[0], scorer[reduced.cells]
+        return replace(veil, mask=mask, score=score, irreducible=reduced.irreducible)
+
+    def _close_gaps(self, veil: _ScoredMask) -> _ScoredMask:
+        """The mask with closed gaps, if its score can be computed and is below the limit."""
+        mask = close_gaps(veil.mask, self.labels)
+        if (mask == veil.mask).all():
+            return veil
+        scores = self.evaluator.score(mask[None])
+        if first_below(scores, veil.limit) is None:
+            return veil
+        return replace(veil, mask=mask, score=float(scores[0]))
 
 
-def _touched(
-    labels: Labels, mask: Mask, importance: Float64[np.ndarray, " regions"]
-) -> tuple[int, ...]:
-    """The regions that a veil touches, most important first."""
-    touched = np.unique(labels[mask])
-    return tuple(int(r) for r in touched[np.argsort(-importance[touched], kind="stable")])
-
-
-def _refined(
-    trial: Trial,
-    veil: _Veil,
-    refinement_labels: Labels,
-    attribution_map: AttributionMap | None,
-    slack: float,
-) -> _Veil:
-    """Give back pieces of a veil, and close the gaps that leaves."""
-    veil = replace(veil, limit=min(veil.limit, veil.score + slack))
-    trial.keep_back(1)
-    if attribution_map is not None:
-        veil = _hottest(trial, veil, refinement_labels, attribution_map)
-    veil = _give_back(trial, veil, refinement_labels, attribution_map)
-    trial.keep_back(0)
-    return _closed(trial, veil, refinement_labels)
-
-
-def _hottest(
-    trial: Trial, veil: _Veil, refinement_labels: Labels, attribution_map: AttributionMap
-) -> _Veil:
-    """A few of the hottest pieces that do what a veil does, where they cover less.
-
-    A large region beside an object can hide the decision, and shrink little within the budget; the
-    object's own pieces, which the heat points at, hide it with less. The fewest are looked for by
-    bisection, among a few numbers of pieces, each larger than the last by the same factor.
-    """
-    area = np.bincount(refinement_labels.ravel())
-    order = np.argsort(-_means(attribution_map, refinement_labels), kind="stable")
-    most = int(np.searchsorted(np.cumsum(area[order]), veil.mask.sum()))
-    if not most:
-        return veil
-    counts = np.unique(np.geomspace(1, most, _HOTTEST).round().astype(int))
-    sets = prefixes(order[:most], len(area))[counts - 1]
-    scores = Remembered(trial, refinement_labels)
-
-    def enough(at: int) -> bool:
-        return first_below(scores(sets[at][None]), veil.limit) is not None
-
-    first = bisect_left(range(len(sets)), True, key=enough)
-    if first == len(sets):
-        return veil
-    return replace(
-        veil, mask=cover(refinement_labels, sets[first][None])[0], score=scores.known(sets[first])
-    )
-
-
-def _give_back(
-    trial: Trial, veil: _Veil, refinement_labels: Labels, attribution_map: AttributionMap | None
-) -> _Veil:
-    """Cut a veil along a finer partition, and give back what pieces it can."""
-    cells = cut(veil.mask, refinement_labels)
-    size = np.bincount(cells[veil.mask])
-    warmth = -size if attribution_map is None else _means(attribution_map, cells)
-    scores = Remembered(trial, cells, everything=veil.score)
-    reduced = reduce(np.ones(len(size), bool), warmth, _Acceptance(scores, veil.limit))
-    return replace(
-        veil,
-        mask=cover(cells, reduced.cells[None])[0],
-        score=scores.known(reduced.cells),
-        irreducible=reduced.irreducible,
-    )
-
-
-def _means(attribution_map: AttributionMap, cells: Labels) -> Float64[np.ndarray, " cells"]:
-    """Mean heat of each cell; what is in none has a negative label."""
+def _cell_means(attribution_map: AttributionMap, cells: Labels) -> Float64[np.ndarray, " cells"]:
+    """Mean attribution of each cell; pixels with a negative label belong to none."""
     inside = cells >= 0
-    means: np.ndarray = np.bincount(cells[inside], attribution_map[inside]) / np.bincount(
-        cells[inside]
-    )
+    sums = np.bincount(cells[inside], attribution_map[inside])
+    means: np.ndarray = sums / np.bincount(cells[inside])
     return means
 
 
-def _closed(trial: Trial, veil: _Veil, refinement_labels: Labels) -> _Veil:
-    """A veil with its gaps closed, where that does no harm and can be scored."""
-    mask = close_gaps(veil.mask, refinement_labels)
-    if (mask == veil.mask).all():
-        return veil
-    scores = trial.masks(mask[None])
-    if first_below(scores, veil.limit) is None:
-        return veil
-    return replace(veil, mask=mask, score=float(scores[0]))
-
-
 def close_gaps(mask: Mask, refinement_labels: Labels) -> Mask:
-    """Veil the holes and slits of a veil that are smaller than a piece of the finer partition.
+    """Veil the holes and slits of a mask that are smaller than a mean cell.
 
-    They are what a partition's outline leaves over, and an eye looks through them.
+    They are left where outlines of the partition meet, and parts of the object show through.
     """
-    piece = refinement_labels.size / (int(refinement_labels.max()) + 1)
-    slit = round(np.sqrt(piece) / 6)
-    closed = binary_fill_holes(binary_closing(mask, iterations=slit) if slit else mask)
-    gaps, count = label(closed & ~mask)
-    small = np.bincount(gaps.ravel(), minlength=count + 1) < piece
-    small[0] = False
+    cell_area = refinement_labels.size / (int(refinement_labels.max()) + 1)
+    iterations = round(np.sqrt(cell_area) / 6)
+    closed = binary_closing(mask, iterations=iterations) if iterations else mask
+    gaps, count = label(binary_fill_holes(closed) & ~mask)
+    small = np.bincount(gaps.ravel(), minlength=count + 1) < cell_area
+    small[0] = False  # 0 is no gap
     filled: Mask = mask | small[gaps]
     return filled
 
 
-def cut(mask: Mask, refinement_labels: Labels) -> Labels:
-    """Number the pieces of a finer partition inside a mask from 0; -1 outside."""
+def cells_inside(mask: Mask, labels: Labels) -> Labels:
+    """Number the cells of a partition inside a mask from 0; -1 outside."""
     cells = np.full(mask.shape, -1, np.int32)
-    cells[mask] = np.unique(refinement_labels[mask], return_inverse=True)[1]
+    cells[mask] = np.unique(labels[mask], return_inverse=True)[1]
     return cells
 
 
-class _Acceptance:
-    """Sets of cells that keep the score below a limit."""
+class _FlipSearch:
+    """Looks for any set below the target; the cheapest orders of the regions come first.
 
-    def __init__(self, scores: Remembered, limit: float) -> None:
-        self._scores = scores
-        self._limit = limit
+    Attributes:
+        best: set of regions with the lowest score so far.
+        best_score: its score; infinite before any.
+        depth: length of the prefix with the first flip, or number of prefixes without one.
+    """
 
-    def __call__(self, sets: Sets) -> np.ndarray:
-        below: np.ndarray = self._scores(sets) < self._limit
-        return below
-
-
-class _Finder:
-    """Looks for any flip, in the order of what it costs."""
-
-    def __init__(
-        self,
-        trial: Trial,
-        scores: Remembered,
-        importance: Float64[np.ndarray, " regions"],
-        goal: Goal,
-        budget: Budget,
-    ) -> None:
-        self._trial = trial
-        self._scores = scores
-        self._importance = importance
-        self._goal = goal
-        self._most = min(budget.regions, len(importance))
-        self.best = np.zeros(len(importance), bool)
+    def __init__(self, problem: SearchProblem, scorer: RegionScorer) -> None:
+        self._problem, self._scorer = problem, scorer
+        self._max_regions = min(problem.max_regions, problem.regions_total)
+        self.best = np.zeros(problem.regions_total, bool)
         self.best_score = np.inf
         self.depth = 0
 
-    def find(self) -> _Flip | None:
-        """The first set below the target; else the lowest below the threshold."""
-        for order in self._orders():
-            if self._try(order):
-                return _Flip(self.best, self._goal.target)
-        if self.best_score < self._goal.target:
-            return _Flip(self.best, self._goal.target)
-        if self.best_score < self._goal.threshold:
-            return _Flip(self.best, self._goal.threshold)
-        return None
+    def run(self) -> float | None:
+        """The limit that ``best`` stays below: the target, else the threshold, else ``None``."""
+        if any(self._score_prefixes(order) for order in self._orders()):
+            return self._problem.target
+        limits = (self._problem.target, self._problem.threshold)
+        return next((limit for limit in limits if self.best_score < limit), None)
 
     def _orders(self) -> Iterator[Int[np.ndarray, " n"]]:
-        by_importance = np.argsort(-self._importance, kind="stable")[: self._most]
-        yield by_importance
-        singles = self._scores(np.eye(len(self._importance), dtype=bool))
-        yield np.argsort(singles, kind="stable")[: self._most]
-        yield from self._grown()
+        yield self._problem.ranking[: self._max_regions]
+        singles = self._scorer.score_once(np.eye(self._problem.regions_total, dtype=bool))
+        yield np.argsort(singles, kind="stable")[: self._max_regions]
+        yield from self._forward_selection()
 
-    def _grown(self) -> Iterator[Int[np.ndarray, " n"]]:
-        """Regions in the order in which each adds most to those before it."""
+    def _forward_selection(self) -> Iterator[Int[np.ndarray, " n"]]:
+        """The order in which each region lowers the score of those before it most."""
         order: list[int] = []
-        while len(order) < self._most and self._trial.left > 0:
-            rest = np.setdiff1d(np.arange(len(self._importance)), order)
-            sets = np.zeros((len(rest), len(self._importance)), bool)
+        regions = self._problem.regions_total
+        while len(order) < self._max_regions and self._scorer.evaluator.remaining:
+            rest = np.setdiff1d(np.arange(regions), order)
+            sets = np.zeros((len(rest), regions), bool)
             sets[:, order] = True
             sets[np.arange(len(rest)), rest] = True
-            scores = self._scores(sets)
+            scores = self._scorer.score_once(sets)
             if not len(scores):
                 return
-            order.append(int(rest[scores.argmin()]))
-            self._note(sets[int(scores.argmin())], float(scores.min()), len(order))
-            if scores.min() < self._goal.target:
+            lowest = int(scores.argmin())
+            order.append(int(rest[lowest]))
+            self._update_best(sets[lowest], float(scores[lowest]), len(order))
+            if scores[lowest] < self._problem.target:
                 return
         yield np.array(order, int)
 
-    def _try(self, order: Int[np.ndarray, " n"]) -> bool:
-        """Score the prefixes of an order; whether one is below the target."""
-        sets = prefixes(order, len(self._importance))
-        scores, met = np.zeros(0), None
-        while met is None and len(scores) < len(sets):
-            asked = sets[len(scores) : 2 * len(scores) + 1]  # most flips are among the first
-            some = self._scores(asked)
-            scores = np.concatenate([scores, some])
-            met = first_below(scores, self._goal.target)
-            if len(some) < len(asked):
-                break
+    def _score_prefixes(self, order: Int[np.ndarray, " n"]) -> bool:
+        """Score the prefixes of an order until one is below the target; whether one is."""
+        sets = prefixes(order, self._problem.regions_total)
+        scores, first = self._scores_until_flip(sets)
         if not len(scores):
             return False
-        flipped = first_below(scores, self._goal.threshold)
-        at = int(scores.argmin()) if met is None else met
-        self._note(sets[at], float(scores[at]), len(scores) if flipped is None else flipped + 1)
-        return met is not None
+        flip = first_below(scores, self._problem.threshold)
+        best = int(scores.argmin()) if first is None else first
+        depth = len(scores) if flip is None else flip + 1
+        self._update_best(sets[best], float(scores[best]), depth)
+        return first is not None
 
-    def _note(self, regions: np.ndarray, score: float, depth: int) -> None:
+    def _scores_until_flip(self, sets: RegionSets) -> tuple[np.ndarray, int | None]:
+        scores, first = np.zeros(0), None
+        while first is None and len(scores) < len(sets):
+            # Batches of 1, 2, 4, ... sets: most flips are among the first.
+            batch = sets[len(scores) : 2 * len(scores) + 1]
+            some = self._scorer.score_once(batch)
+            scores = np.concatenate([scores, some])
+            first = first_below(scores, self._problem.target)
+            if len(some) < len(batch):
+                break
+        return scores, first
+
+    def _update_best(self, regions: RegionSet, score: float, depth: int) -> None:
         if score < self.best_score:
             self.best, self.best_score, self.depth = regions.copy(), score, depth

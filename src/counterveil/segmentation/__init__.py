@@ -1,29 +1,29 @@
-"""Which pixels belong together: partitions of an image into connected regions.
+"""Segmentation of an image into connected regions.
 
-Every segmentation returns ``int32`` labels ``0 .. K-1``, each one 4-connected, for an image of
-any size and content. Importing this package loads neither numba nor torch: the constructors in
-``SEGMENTATIONS`` do, when called.
+Every segmentation returns ``int32`` labels ``0 .. K-1``, each one 4-connected, for an image of any
+size and content. Importing this package loads neither numba nor torch; the constructors in
+``SEGMENTATIONS`` load them when called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from counterveil import _lazy
-from counterveil._lazy import lazily
-from counterveil.segmentation.connectivity import connect
-from counterveil.segmentation.importance import rank, region_scores
+from counterveil.errors import UsageError
+from counterveil.registry import lazy_callable, make_component
+from counterveil.segmentation.regions import connected_regions, region_scores
 from counterveil.types import AttributionMap, Image, Labels
 
-__all__ = ["SEGMENTATIONS", "Segmentation", "connect", "make", "rank", "region_scores"]
+__all__ = ["SEGMENTATIONS", "LoadsWeights", "Segmentation", "connected_regions", "make",
+           "region_scores"]  # fmt: skip
 
 
 class Segmentation(Protocol):
-    """Maps an image to regions."""
+    """Divides an image into regions."""
 
     def __call__(
         self,
@@ -36,32 +36,63 @@ class Segmentation(Protocol):
 
         Args:
             image: ``(H, W, 3)``, any size.
-            guidance: how much each pixel matters, ``(H, W)``, at any scale, never negative;
-                a method that can makes its regions finer where it is high, others ignore it.
-            rng: for the methods that draw; the same state gives the same labels.
+            guidance: attribution map ``(H, W)``, any scale, non-negative. A method that supports
+                it makes regions finer where it is high; the other methods ignore it.
+            rng: for methods that draw random numbers; the same state gives the same labels.
 
         Raises:
-            UsageError: image and guidance do not fit together, or are malformed.
+            UsageError: image or guidance is malformed, or their sizes differ.
+        """
+        ...
+
+
+@runtime_checkable
+class LoadsWeights(Segmentation, Protocol):
+    """A segmentation with weights that can be loaded before the first image."""
+
+    def load(self) -> None:
+        """Loads the weights now instead of on the first call.
+
+        Raises:
+            ModelError: the weights cannot be found or loaded.
         """
         ...
 
 
 SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     {
-        "bass": lazily("counterveil.segmentation.bass", "Bass"),
-        "slic": lazily("counterveil.segmentation.slic", "Slic"),
-        "felzenszwalb": lazily("counterveil.segmentation.felzenszwalb", "Felzenszwalb"),
-        "watershed": lazily("counterveil.segmentation.watershed", "Watershed"),
-        "quickshift": lazily("counterveil.segmentation.quickshift", "Quickshift"),
-        "sam": lazily("counterveil.segmentation.sam", "Sam"),
+        "bass": lazy_callable("counterveil.segmentation.bass", "Bass"),
+        "slic": lazy_callable("counterveil.segmentation.skimage_methods", "Slic"),
+        "felzenszwalb": lazy_callable("counterveil.segmentation.skimage_methods", "Felzenszwalb"),
+        "watershed": lazy_callable("counterveil.segmentation.skimage_methods", "Watershed"),
+        "quickshift": lazy_callable("counterveil.segmentation.skimage_methods", "Quickshift"),
+        "sam": lazy_callable("counterveil.segmentation.sam", "Sam"),
     }
 )
 
 
 def make(name: str, **options: Any) -> Segmentation:
-    """The segmentation of that name, its constructor given ``options``.
+    """The segmentation with this name; ``options`` are passed to its constructor.
 
     Raises:
-        UsageError: no segmentation has that name, or it takes no such option.
+        UsageError: the name or an option is unknown.
     """
-    return _lazy.make("segmentation", SEGMENTATIONS, name, options)
+    return make_component("segmentation", SEGMENTATIONS, name, options)
+
+
+def check_inputs(image: Image, guidance: AttributionMap | None) -> None:
+    """Checks image and guidance.
+
+    Raises:
+        UsageError: image or guidance is malformed, or their sizes differ.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0 or image.dtype != np.uint8:
+        raise UsageError(f"expected a uint8 image (H, W, 3), got {image.dtype} {image.shape}")
+    if guidance is None:
+        return
+    if guidance.shape != image.shape[:2]:
+        raise UsageError(
+            f"guidance of shape {guidance.shape} does not fit an image of {image.shape[:2]}"
+        )
+    if not np.isfinite(guidance).all() or guidance.min() < 0:
+        raise UsageError("guidance must be finite and non-negative")

@@ -1,4 +1,4 @@
-"""Segment Anything's automatic masks, turned into a partition."""
+"""Segment Anything (SAM): automatic masks, turned into a partition."""
 
 from __future__ import annotations
 
@@ -8,47 +8,46 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float64
-from numpy import ndarray
 
 from counterveil.errors import ModelError
-from counterveil.segmentation._check import check
-from counterveil.segmentation.connectivity import connect
+from counterveil.segmentation import check_inputs
+from counterveil.segmentation.regions import connected_regions
 from counterveil.types import AttributionMap, Image, Labels, Mask
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_THINNEST = 16  # pixels; a thinner image is one region, since there is nothing to tell apart
+_MIN_SIDE = 16  # pixels; a narrower image is one region
+_MAX_BOX_IOU = 0.7  # of two masks that are both kept, as in SAM's mask generator
 
 
 @dataclass(frozen=True)
 class Sam:
-    """Objects and parts that Segment Anything finds, and what they leave over.
+    """Objects and parts found by Segment Anything, and the regions between them.
 
-    Small masks lie on top of large ones; what no mask covers falls into connected pieces; specks
-    are absorbed by the neighbour nearest in colour. Ignores guidance, draws nothing at random.
-    The model is loaded on the first call, and kept.
+    Small masks lie on top of large ones. Pixels without a mask form regions of their own, and very
+    small regions merge with the neighbour nearest in colour. Guidance and ``rng`` are ignored. The
+    checkpoint is loaded by ``load`` or on the first call.
 
     Attributes:
         model: a Hugging Face repository or a folder with a SAM checkpoint.
-        points: prompts along a side of the image.
-        quality: least predicted overlap of a mask with a true object, 0 to 1.
-        stability: least overlap of a mask with itself under a shifted threshold, 0 to 1.
-        speck: smallest region, as a share of the image.
-        batch: points in one forward of the mask decoder.
-        device: where it runs.
+        points_per_side: prompts along each side of the image.
+        pred_iou_thresh: minimum IoU with a true object that the model predicts, 0 to 1.
+        stability_score_thresh: minimum IoU of a mask under a stricter and a looser threshold.
+        min_area: smallest region, as a fraction of the image.
+        points_per_batch: prompts in one forward pass of the mask decoder.
+        device: where the model runs.
 
     References:
         Kirillov et al., "Segment Anything", ICCV 2023.
     """
 
     model: str = "facebook/sam-vit-base"
-    points: int = 32
-    quality: float = 0.88
-    stability: float = 0.95
-    speck: float = 0.0005
-    batch: int = 64
+    points_per_side: int = 32
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    min_area: float = 0.0005
+    points_per_batch: int = 64
     device: str = "cpu"
 
     def __call__(
@@ -58,72 +57,72 @@ class Sam:
         guidance: AttributionMap | None = None,
         rng: np.random.Generator | None = None,
     ) -> Labels:
-        """Labels ``(H, W)``, ``0 .. K-1``, each one 4-connected; guidance is ignored.
-
-        Raises:
-            UsageError: the image is none, or guidance does not fit it.
-            ModelError: the checkpoint cannot be found or loaded.
-        """
-        check(image, guidance)
+        """Labels as the protocol describes them; ``ModelError`` if the checkpoint cannot load."""
+        check_inputs(image, guidance)
         height, width = image.shape[:2]
-        if min(height, width) < _THINNEST:
+        if min(height, width) < _MIN_SIDE:
             return np.zeros((height, width), dtype=np.int32)
-        smallest = max(1, round(self.speck * height * width))
-        labels = partition(self._masks(image), height, width)
-        return connect(labels, minimum=smallest, image=image.astype(np.float64))
+        labels = stack_masks(self._generate_masks(image), height, width)
+        min_size = max(1, round(self.min_area * height * width))
+        return connected_regions(labels, min_size=min_size, image=image.astype(np.float64))
 
-    def _masks(self, image: Image) -> list[Mask]:
-        """What is found from a grid of prompts, judged and thinned out before it is enlarged."""
+    def load(self) -> None:
+        """Loads the checkpoint now; raises ``ModelError`` as a call does."""
+        self._checkpoint  # noqa: B018
+
+    def _generate_masks(self, image: Image) -> list[Mask]:
+        """Masks from a grid of point prompts, without unreliable masks and near duplicates."""
         import torch
 
-        model, processor = self._loaded
+        model, processor = self._checkpoint
         with torch.inference_mode():
             inputs = processor(image, return_tensors="pt")
-            embedding = model.get_image_embeddings(inputs["pixel_values"].to(self.device))
-            small = inputs["reshaped_input_sizes"][0]
-            side = (torch.arange(self.points, dtype=torch.float32) + 0.5) / self.points
-            grid = torch.cartesian_prod(side, side) * small.flip(0)  # (P, 2): x, y
-            reach = (
-                (small * 4 * embedding.shape[-1] / inputs["pixel_values"].shape[-1]).ceil().int()
-            )
-            drafts = [
-                self._drafts(model, embedding, prompts.to(self.device), *reach.tolist())
-                for prompts in grid.split(self.batch)
+            pixels = inputs["pixel_values"].to(self.device)
+            sizes = inputs["original_sizes"], inputs["reshaped_input_sizes"]
+            embedding = model.get_image_embeddings(pixels)
+            points = processor.generate_crop_boxes(
+                image, pixels.shape[-1], points_per_crop=self.points_per_side
+            )[1].to(self.device)  # (1, P, 1, 2): x, y
+            # Rows and columns of the logits that show the image; the rest is padding.
+            scale = 4 * embedding.shape[-1] / pixels.shape[-1]
+            height, width = (sizes[1][0] * scale).ceil().int().tolist()
+            batches = [
+                self._predict(model, embedding, prompts, height, width)
+                for prompts in points.split(self.points_per_batch, dim=1)
             ]
-            logits = torch.cat([logits for logits, _ in drafts])  # (M, h, w)
-            seen = logits[:, : reach[0], : reach[1]]
-            quality = torch.cat([quality for _, quality in drafts]).numpy()
-            sizes = (inputs["original_sizes"], inputs["reshaped_input_sizes"])
+            logits = torch.cat([logits for logits, _ in batches])  # (M, h, w)
+            quality = torch.cat([quality for _, quality in batches])
+            kept = non_maximum_suppression(logits[:, :height, :width] > 0, quality)
             return [
                 processor.post_process_masks(logits[None, None, k : k + 1], *sizes)[0][0, 0].numpy()
-                for k in distinct(boxes(seen.numpy() > 0), quality)
+                for k in kept
             ]
 
-    def _drafts(
-        self, model: Any, embedding: Tensor, prompts: Tensor, height: int, width: int
+    def _predict(
+        self, model: Any, embedding: Tensor, points: Tensor, height: int, width: int
     ) -> tuple[Tensor, Tensor]:
-        """Logits ``(M, h, w)`` and predicted quality ``(M,)`` of the masks good enough to keep.
-
-        Only their first ``height`` rows and ``width`` columns show the image; the rest is padding.
-        """
+        """Logits ``(M, h, w)`` and predicted IoU ``(M,)`` of the masks above both thresholds."""
         import torch
 
-        found = model(
+        output = model(
             image_embeddings=embedding,
-            input_points=prompts[None, :, None],
-            input_labels=torch.ones(1, len(prompts), 1, dtype=torch.long, device=self.device),
+            input_points=points,
+            input_labels=torch.ones(points.shape[:-1], dtype=torch.long, device=self.device),
             multimask_output=True,
         )
-        logits, quality = found.pred_masks[0].flatten(0, 1), found.iou_scores[0].flatten()
-        seen = logits[:, :height, :width]
-        strict, lax = (seen > 1).sum(dim=(1, 2)), (seen > -1).sum(dim=(1, 2))
-        good = (quality >= self.quality) & (strict >= self.stability * lax) & (strict > 0)
+        logits, quality = output.pred_masks[0].flatten(0, 1), output.iou_scores[0].flatten()
+        # Judged at the resolution of the decoder: thousands of candidates at the resolution of a
+        # photograph would fill the memory, so only the masks that are kept are enlarged.
+        visible = logits[:, :height, :width]
+        strict, loose = (visible > 1).sum(dim=(1, 2)), (visible > -1).sum(dim=(1, 2))
+        good = (quality >= self.pred_iou_thresh) & (strict > 0)
+        good &= strict >= self.stability_score_thresh * loose
         return logits[good].float().cpu(), quality[good].float().cpu()
 
     @cached_property
-    def _loaded(self) -> tuple[Any, Any]:
-        """The checkpoint and what prepares its input."""
-        from counterveil.classifiers._torchvision import import_torchvision
+    def _checkpoint(self) -> tuple[Any, Any]:
+        """The model and its image processor."""
+        from counterveil.classifiers.architectures import import_torchvision
 
         import_torchvision()
         from transformers import SamImageProcessor, SamModel
@@ -138,44 +137,25 @@ class Sam:
         return model, processor
 
 
-def boxes(masks: Bool[ndarray, "masks height width"]) -> Float64[ndarray, "masks 4"]:
-    """Boxes (left, top, right, bottom), ends excluded, of masks that are not empty."""
-    rows, columns = np.asarray(masks.any(axis=2)), np.asarray(masks.any(axis=1))
-    height, width = masks.shape[1:]
-    sides = [
-        columns.argmax(axis=1),
-        rows.argmax(axis=1),
-        width - columns[:, ::-1].argmax(axis=1),
-        height - rows[:, ::-1].argmax(axis=1),
-    ]
-    return np.stack(sides, axis=1).astype(np.float64)
+def non_maximum_suppression(masks: Tensor, quality: Tensor) -> list[int]:
+    """Indices of the masks ``(M, H, W)`` to keep, best first: no two of their boxes coincide."""
+    from torchvision.ops import box_iou, masks_to_boxes
 
-
-def distinct(
-    boxes: Float64[ndarray, "masks 4"], quality: Float[ndarray, " masks"], overlap: float = 0.7
-) -> list[int]:
-    """Indices of the masks to keep, best first: none whose box one kept before overlaps as much.
-
-    Args:
-        boxes: (left, top, right, bottom).
-        quality: higher is better.
-        overlap: most intersection over union of two kept boxes.
-    """
+    # torchvision.ops.nms needs compiled operators. Those of the PyPI wheel do not load beside a CPU
+    # build of torch.
+    boxes = masks_to_boxes(masks)
+    boxes[:, 2:] += 1  # its right and bottom are the last pixel, not the edge
+    overlaps = (box_iou(boxes, boxes) > _MAX_BOX_IOU).numpy()
     kept: list[int] = []
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    for k in np.argsort(-quality, kind="stable"):
-        low = np.maximum(boxes[kept, :2], boxes[k, :2])
-        high = np.minimum(boxes[kept, 2:], boxes[k, 2:])
-        shared = np.maximum(high - low, 0).prod(axis=1)
-        if np.all(shared <= overlap * (area[kept] + area[k] - shared)):
-            kept.append(int(k))
+    for k in quality.argsort(descending=True, stable=True).tolist():
+        if not overlaps[k, kept].any():
+            kept.append(k)
     return kept
 
 
-def partition(masks: Sequence[Mask], height: int, width: int) -> Labels:
-    """One label a pixel: that of the smallest mask that covers it, 0 where none does."""
+def stack_masks(masks: Sequence[Mask], height: int, width: int) -> Labels:
+    """Label of the smallest mask at each pixel, ``(height, width)``; 0 if there is none."""
     labels = np.zeros((height, width), dtype=np.int32)
-    by_size: list[Bool[ndarray, "height width"]] = sorted(masks, key=np.sum, reverse=True)
-    for label, mask in enumerate(by_size, start=1):
+    for label, mask in enumerate(sorted(masks, key=np.sum, reverse=True), start=1):
         labels[mask] = label
     return labels

@@ -10,11 +10,17 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app
 from counterveil.errors import UsageError
-from counterveil.lab.benchmarks.annotation import annotate
-from counterveil.lab.benchmarks.judgements import Judgements
-from counterveil.lab.benchmarks.kappa import fleiss_kappa
-from counterveil.lab.benchmarks.majority import summary, to_markdown
-from counterveil.lab.benchmarks.samples import COARSE, FINE, Item, read
+from counterveil.lab.benchmarks.annotation import (
+    ANSWER_QUESTION,
+    DESCRIPTION_QUESTION,
+    Item,
+    JudgementFile,
+    annotate,
+    read_items,
+    summarise,
+)
+from counterveil.lab.benchmarks.bootstrap import fleiss_kappa
+from counterveil.lab.benchmarks.pages import annotation_page
 from tests.report.samples import record
 
 ITEMS = [Item(str(at), "q", "Is it?", f"words {at}", "shown") for at in range(4)]
@@ -30,7 +36,7 @@ def judge(store, name, verdicts, items=ITEMS):
                 return verdicts[items.index(item)]
         raise AssertionError(lines[-1])
 
-    return annotate(items, store, name, ask=ask, say=lines.append)
+    return annotate(items, store, name, ask=ask, show=lines.append)
 
 
 def script(*keys):
@@ -47,7 +53,7 @@ def script(*keys):
     return ask
 
 
-def quietly(text):
+def ignore(text):
     pass
 
 
@@ -62,60 +68,60 @@ def test_kappa_is_that_of_fleiss_own_example():
     assert fleiss_kappa(table) == pytest.approx(0.210, abs=5e-4)
 
 
-def test_kappa_is_1_in_agreement_0_by_chance_and_nothing_where_it_says_nothing():
+def test_kappa_is_1_in_agreement_0_by_chance_and_nan_if_undefined():
     assert fleiss_kappa(np.array([[3, 0], [0, 3]])) == pytest.approx(1)
     rng = np.random.default_rng(0)
     yes = rng.binomial(3, 0.4, 20_000)
     assert fleiss_kappa(np.stack([yes, 3 - yes], 1)) == pytest.approx(0, abs=0.02)
     assert np.isnan(fleiss_kappa(np.array([[3, 0], [3, 0]])))
     assert np.isnan(fleiss_kappa(np.zeros((0, 3), int)))
-    # Whom nobody can agree with does not count.
+    # Items with one annotator have no pair.
     assert fleiss_kappa(np.array([[3, 0], [0, 2], [1, 0]])) == pytest.approx(1)
 
 
 def test_three_annotators_have_a_majority(tmp_path):
-    store = Judgements(tmp_path / "x.jsonl")
+    store = JudgementFile(tmp_path / "x.jsonl")
     for name, verdicts in {"a": "yyn?", "b": "ynn?", "c": "yyyn"}.items():
         assert judge(store, name, verdicts) == 0
-    row = summary(ITEMS, Judgements(tmp_path / "x.jsonl"))["questions"]["q"]
+    row = summarise(ITEMS, JudgementFile(tmp_path / "x.jsonl"))["questions"]["q"]
     # yes, yes, no, and a majority that cannot tell
     assert (row["items"], row["judged"], row["undecided"]) == (4, 4, 1)
-    assert row["right"]["mean"] == pytest.approx(2 / 3, abs=1e-4)
+    assert row["correct"]["mean"] == pytest.approx(2 / 3, abs=1e-4)
     assert row["kappa"]["low"] <= row["kappa"]["mean"] <= row["kappa"]["high"]
 
 
 def test_two_annotators_may_tie_and_a_tie_is_neither_right_nor_wrong(tmp_path):
-    store = Judgements(tmp_path / "x.jsonl")
+    store = JudgementFile(tmp_path / "x.jsonl")
     judge(store, "a", "yynn")
     judge(store, "b", "ynny")
-    figures = summary(ITEMS, store)
+    figures = summarise(ITEMS, store)
     row = figures["questions"]["q"]
     assert figures["panel"] == 2
-    assert (row["judged"], row["undecided"], row["right"]["n"]) == (4, 2, 2)
-    assert row["right"]["mean"] == 0.5
+    assert (row["judged"], row["undecided"], row["correct"]["n"]) == (4, 2, 2)
+    assert row["correct"]["mean"] == 0.5
     assert row["kappa"]["mean"] == pytest.approx(0)
-    assert "| q | 4 | 4 | 2 | 50.0 % [" in to_markdown(figures)
+    assert "| q | 4 | 4 | 2 | 50.0 % [" in annotation_page(figures)
 
 
 def test_an_item_counts_once_the_panel_has_judged_it(tmp_path):
-    store = Judgements(tmp_path / "x.jsonl")
+    store = JudgementFile(tmp_path / "x.jsonl")
     judge(store, "a", "yyyy")
     judge(store, "b", "yyyy")
-    assert annotate(ITEMS, store, "c", ask=script("y"), say=quietly) == 3
-    assert summary(ITEMS, store)["questions"]["all"]["judged"] == 1
+    assert annotate(ITEMS, store, "c", ask=script("y"), show=ignore) == 3
+    assert summarise(ITEMS, store)["questions"]["all"]["judged"] == 1
 
 
-def test_nothing_judged_is_a_table_without_figures(tmp_path):
-    page = to_markdown(summary(ITEMS, Judgements(tmp_path / "x.jsonl")))
+def test_without_judgements_the_table_has_dashes(tmp_path):
+    page = annotation_page(summarise(ITEMS, JudgementFile(tmp_path / "x.jsonl")))
     assert "| q | 4 | 0 | 0 | – | – |" in page
 
 
 @pytest.mark.parametrize("end", ["q", EOFError(), KeyboardInterrupt()])
-def test_who_stops_goes_on_where_they_were(tmp_path, end):
+def test_annotation_is_resumed(tmp_path, end):
     path = tmp_path / "deep" / "x.jsonl"
-    assert annotate(ITEMS, Judgements(path), "a", ask=script("y", "N", end), say=quietly) == 2
+    assert annotate(ITEMS, JudgementFile(path), "a", ask=script("y", "N", end), show=ignore) == 2
     said = []
-    assert annotate(ITEMS, Judgements(path), "a", ask=script("?", "y"), say=said.append) == 0
+    assert annotate(ITEMS, JudgementFile(path), "a", ask=script("?", "y"), show=said.append) == 0
     assert said[0].startswith("2 of 4 left for a")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["verdict"] for line in lines] == ["yes", "no", "unsure", "yes"]
@@ -123,47 +129,47 @@ def test_who_stops_goes_on_where_they_were(tmp_path, end):
     assert set(lines[0]) == {"sample", "question", "annotator", "verdict", "digest"}
 
 
-def test_half_a_line_is_judged_again_and_stays(tmp_path):
+def test_an_incomplete_line_is_judged_again_and_stays(tmp_path):
     path = tmp_path / "x.jsonl"
-    annotate(ITEMS, Judgements(path), "a", ask=script("y", "y"), say=quietly)
+    annotate(ITEMS, JudgementFile(path), "a", ask=script("y", "y"), show=ignore)
     before = path.read_bytes()[:-20]
     path.write_bytes(before)
-    assert annotate(ITEMS, Judgements(path), "a", ask=script("n", "n", "n"), say=quietly) == 0
+    assert annotate(ITEMS, JudgementFile(path), "a", ask=script("n", "n", "n"), show=ignore) == 0
     assert path.read_bytes().startswith(before), "the file is only appended to"
-    assert len(Judgements(path).all) == 4
+    assert len(JudgementFile(path).judgements) == 4
 
 
 def test_one_step_back_and_the_last_judgement_counts(tmp_path):
-    store = Judgements(tmp_path / "x.jsonl")
+    store = JudgementFile(tmp_path / "x.jsonl")
     keys = script("b", "x", "y", "b", "n", "y", "y", "y")  # b at the first: the first again
-    assert annotate(ITEMS, store, "a", ask=keys, say=quietly) == 0
-    assert len(store.all) == 5
-    counted = [verdicts["a"] for verdicts in store.of(ITEMS).values()]
+    assert annotate(ITEMS, store, "a", ask=keys, show=ignore) == 0
+    assert len(store.judgements) == 5
+    counted = [verdicts["a"] for verdicts in store.verdicts(ITEMS).values()]
     assert sorted(counted) == ["no", "yes", "yes", "yes"]
 
 
 def test_judgements_of_other_words_do_not_count(tmp_path):
-    store = Judgements(tmp_path / "x.jsonl")
+    store = JudgementFile(tmp_path / "x.jsonl")
     judge(store, "a", "yyyy")
     other = [Item("0", "q", "Is it?", "new words", "shown"), *ITEMS[1:]]
-    assert summary(other, store)["questions"]["q"]["judged"] == 3
+    assert summarise(other, store)["questions"]["q"]["judged"] == 3
 
 
-def test_annotators_have_orders_of_their_own(tmp_path):
+def test_each_annotator_has_an_own_order(tmp_path):
     orders = []
     for name in "abcdef":
         said = []
-        annotate(ITEMS, Judgements(tmp_path / name), name, ask=script(*"yyyy"), say=said.append)
+        annotate(ITEMS, JudgementFile(tmp_path / name), name, ask=script(*"yyyy"), show=said.append)
         orders.append(tuple(said[1:]))
     assert len(set(orders)) > 1
 
 
-def test_a_file_of_something_else_and_a_name_of_nobody_are_refused(tmp_path):
+def test_other_files_and_empty_names_are_refused(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n{"b": 2}\n')
     with pytest.raises(UsageError, match="no judgements"):
-        Judgements(tmp_path / "x.jsonl")
-    with pytest.raises(UsageError, match="--annotate NAME"):
-        annotate(ITEMS, Judgements(tmp_path / "y.jsonl"), " ", ask=script(), say=quietly)
+        JudgementFile(tmp_path / "x.jsonl")
+    with pytest.raises(UsageError, match="--annotator NAME"):
+        annotate(ITEMS, JudgementFile(tmp_path / "y.jsonl"), " ", ask=script(), show=ignore)
 
 
 def records(tmp_path):
@@ -182,10 +188,10 @@ def records(tmp_path):
 
 
 def test_words_on_a_run_are_judged_by_the_veiled_picture(tmp_path):
-    items = read(records(tmp_path))
+    items = read_items(records(tmp_path))
     assert [item.words for item in items] == ["A rope.", "Yes, a rope.", "No."]
     assert {item.shown for item in items} == {str(tmp_path / "a.veiled.png")}
-    originals = read(tmp_path / "records.jsonl", originals=tmp_path / "came")
+    originals = read_items(tmp_path / "records.jsonl", originals=tmp_path / "came")
     assert {item.shown for item in originals} == {str(tmp_path / "came" / "a.png")}
 
 
@@ -193,36 +199,38 @@ def samples(tmp_path, *answers):
     path = tmp_path / "x.json"
     about = {"scene": "self_harm, unsafe", "truth": "A rope."}
     row = {**about, "descriptions": {"right code": "1", "no code": "2"}, "answers": list(answers)}
-    path.write_text(json.dumps({"to_judge": [row, row]}))
+    path.write_text(json.dumps({"annotation_samples": [row, row]}))
     return path
 
 
 def test_words_of_a_bench_are_judged_without_their_condition(tmp_path):
-    items = read(samples(tmp_path))
+    items = read_items(samples(tmp_path))
     assert [item.question for item in items] == ["right code", "no code"] * 2
     for item in items:
-        assert item.shown == "self_harm, unsafe. A rope." and item.asked == COARSE
+        assert item.shown == "self_harm, unsafe. A rope." and item.prompt == DESCRIPTION_QUESTION
     assert len({item.sample for item in items}) == 2
 
 
 def test_answers_of_a_bench_are_judged_one_by_one(tmp_path):
     said = [("Any rope?", 0.9), ("Any text?", 0.2), ("Any hand?", None)]
-    items = read(samples(tmp_path, *({"question": q, "p_yes": p} for q, p in said)))[2:4]
+    items = read_items(samples(tmp_path, *({"question": q, "p_yes": p} for q, p in said)))[2:4]
     assert [item.words for item in items] == ["Yes.", "No."]
     assert [item.question for item in items] == ["Any rope?", "Any text?"]
-    assert all(item.asked.endswith(FINE) for item in items)
+    assert all(item.prompt.endswith(ANSWER_QUESTION) for item in items)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"to_judge": []}', '{"to_judge": [3]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"annotation_samples": []}', '{"annotation_samples": [3]}']
+)
 def test_a_file_without_samples_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(UsageError, match="holds no"):
-        read(tmp_path / "x.json")
+        read_items(tmp_path / "x.json")
 
 
 def test_the_command_asks_and_shows_the_table(tmp_path):
     out, page = tmp_path / "j.jsonl", tmp_path / "x.md"
-    words = ["bench", "reasoning", "--annotate", "ann", "--samples", str(samples(tmp_path))]
+    words = ["annotate", str(samples(tmp_path)), "--annotator", "ann"]
     words += ["--out", str(out), "--markdown", str(page)]
     first = CliRunner().invoke(app, words, input="y\nn\n")
     assert first.exit_code == 0, first.output
@@ -231,5 +239,5 @@ def test_the_command_asks_and_shows_the_table(tmp_path):
     assert "2 of 4 left" in second.output and "| right code | 2 | 2 | 0 |" in second.output
     assert len(out.read_text().splitlines()) == 4
     assert page.read_text() in second.output
-    refused = CliRunner().invoke(app, ["bench", "reasoning", "--annotate", "a", "--out", str(out)])
-    assert refused.exit_code != 0 and "--samples" in str(refused.exception)
+    refused = CliRunner().invoke(app, ["annotate", "--annotator", "a", "--out", str(out)])
+    assert refused.exit_code != 0 and "SAMPLES" in refused.output

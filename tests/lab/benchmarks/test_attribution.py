@@ -10,12 +10,19 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app
 from counterveil.lab.benchmarks import bench_attribution
-from counterveil.lab.benchmarks.erasure import area, blurred, deletion, hottest_first, insertion
-from counterveil.lab.benchmarks.imputation import impute
-from counterveil.lab.benchmarks.pointing import energy, pointing
-from counterveil.lab.benchmarks.resume import Saved
-from counterveil.lab.benchmarks.road import road
-from counterveil.lab.benchmarks.subjects import Scenes
+from counterveil.lab.benchmarks.attribution_metrics import (
+    area_under_curve,
+    blur,
+    deletion_auc,
+    energy_pointing_game,
+    impute,
+    insertion_auc,
+    pixel_order,
+    pointing_game,
+    road,
+)
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
+from counterveil.lab.benchmarks.datasets import SceneDataset, load_pictograms
 
 SIDE = 64
 TRUTH = np.zeros((SIDE, SIDE), bool)
@@ -32,7 +39,7 @@ def share_of_red(images):
 
 
 def order(attribution_map):
-    return hottest_first(attribution_map, np.random.default_rng(0))
+    return pixel_order(attribution_map, np.random.default_rng(0))
 
 
 def single(row, column):
@@ -45,53 +52,53 @@ def single(row, column):
     ("at", "hit"),
     [((25, 15), 1), ((25, 34), 1), ((25, 35), 0), ((44, 19), 1), ((45, 19), 0), ((40, 30), 0)],
 )
-def test_the_hottest_pixel_may_lie_15_pixels_beside_the_object(at, hit):
+def test_the_maximum_may_miss_the_object_by_15_pixels(at, hit):
     # The object's last row is 29 and its last column 19; (40, 30) is 11 and 11 beside: 15.6.
-    assert pointing(single(*at), TRUTH) == hit
+    assert pointing_game(single(*at), TRUTH) == hit
 
 
-def test_equally_hot_pixels_count_by_their_part():
+def test_shared_maxima_count_by_their_share():
     two = single(25, 15) + single(60, 60)
-    assert pointing(two, TRUTH) == 0.5
-    assert pointing(np.zeros_like(two), TRUTH, tolerance=0) == TRUTH.mean()
+    assert pointing_game(two, TRUTH) == 0.5
+    assert pointing_game(np.zeros_like(two), TRUTH, tolerance=0) == TRUTH.mean()
 
 
 def test_energy_is_the_share_on_the_object():
-    assert energy(RIGHT, TRUTH) == 1
-    assert energy(WRONG, TRUTH) == 0
-    assert energy(3 * single(25, 15) + single(0, 0), TRUTH) == 0.75
-    assert energy(np.ones_like(RIGHT), TRUTH) == pytest.approx(TRUTH.mean())
-    assert energy(np.zeros_like(RIGHT), TRUTH) == 0
+    assert energy_pointing_game(RIGHT, TRUTH) == 1
+    assert energy_pointing_game(WRONG, TRUTH) == 0
+    assert energy_pointing_game(3 * single(25, 15) + single(0, 0), TRUTH) == 0.75
+    assert energy_pointing_game(np.ones_like(RIGHT), TRUTH) == pytest.approx(TRUTH.mean())
+    assert energy_pointing_game(np.zeros_like(RIGHT), TRUTH) == 0
 
 
 def test_areas_are_of_trapezoids():
-    assert area(np.array([1.0, 1.0, 1.0])) == 1
-    assert area(np.array([1.0, 0.5, 0.0])) == 0.5
-    assert area(np.array([1.0, 0.0, 0.0, 0.0])) == pytest.approx(1 / 6)
+    assert area_under_curve(np.array([1.0, 1.0, 1.0])) == 1
+    assert area_under_curve(np.array([1.0, 0.5, 0.0])) == 0.5
+    assert area_under_curve(np.array([1.0, 0.0, 0.0, 0.0])) == pytest.approx(1 / 6)
 
 
 def test_a_map_of_the_truth_deletes_at_once_and_one_of_the_rest_at_last():
     part = TRUTH.mean()
     steps = 1024  # four pixels each, so that the trapezoids are exact
-    best = deletion(IMAGE, share_of_red, order(RIGHT), steps=steps)
-    worst = deletion(IMAGE, share_of_red, order(WRONG), steps=steps)
+    best = deletion_auc(IMAGE, share_of_red, order(RIGHT), steps=steps)
+    worst = deletion_auc(IMAGE, share_of_red, order(WRONG), steps=steps)
     assert best == pytest.approx(part / 2)
     assert worst == pytest.approx(1 - part / 2)
 
 
 def test_a_map_of_the_truth_inserts_at_once():
-    assert share_of_red(blurred(IMAGE)[None])[0] < 0.2
-    best = insertion(IMAGE, share_of_red, order(RIGHT), steps=64)
-    worst = insertion(IMAGE, share_of_red, order(WRONG), steps=64)
+    assert share_of_red(blur(IMAGE)[None])[0] < 0.2
+    best = insertion_auc(IMAGE, share_of_red, order(RIGHT), steps=64)
+    worst = insertion_auc(IMAGE, share_of_red, order(WRONG), steps=64)
     assert best > 0.95 and worst < 0.2
 
 
 def test_a_flat_map_scores_as_chance_does():
-    flat = deletion(IMAGE, share_of_red, order(np.zeros_like(RIGHT)), steps=64)
+    flat = deletion_auc(IMAGE, share_of_red, order(np.zeros_like(RIGHT)), steps=64)
     assert flat == pytest.approx(0.5, abs=0.06)
 
 
-def test_an_order_is_by_heat_and_holds_every_pixel():
+def test_the_order_is_by_attribution_and_has_every_pixel():
     attribution_map = np.random.default_rng(1).random((SIDE, SIDE)).astype(np.float32)
     pixels = order(attribution_map)
     assert (np.diff(attribution_map.ravel()[pixels]) <= 0).all()
@@ -113,7 +120,7 @@ def test_imputed_pixels_are_the_mean_of_their_neighbours():
 
 
 def theirs():
-    from counterveil.classifiers._torchvision import import_torchvision
+    from counterveil.classifiers.architectures import import_torchvision
 
     import_torchvision()  # before pytorch-grad-cam, which imports it too
     return pytest.importorskip("pytorch_grad_cam.metrics.road")
@@ -168,7 +175,7 @@ def test_road_is_that_of_pytorch_grad_cam():
     assert found.combined == (found.lerf - found.morf) / 2
 
 
-def test_road_tells_a_right_map_from_a_wrong_one_and_from_chance():
+def test_road_separates_a_right_map_a_wrong_map_and_chance():
     def of(attribution_map):
         rng = np.random.default_rng(0)
         return road(IMAGE, share_of_red, order(attribution_map), rng=rng, shares=(0.2, 0.5))
@@ -179,8 +186,8 @@ def test_road_tells_a_right_map_from_a_wrong_one_and_from_chance():
     assert right.combined == pytest.approx(0.5)
 
 
-class CutOffError(Exception):
-    """The bench is cut off."""
+class InterruptionError(Exception):
+    """The benchmark is interrupted."""
 
 
 @pytest.fixture
@@ -190,8 +197,8 @@ def small(monkeypatch):
     return bench_attribution.Size(scenes=2, steps=4, road=1, shares=(0.3,))
 
 
-def test_a_bench_is_measured_and_taken_up_where_it_was_cut_off(small, tmp_path):
-    path, heading = tmp_path / "x.jsonl", bench_attribution.heading(small)
+def test_an_interrupted_benchmark_is_resumed(small, tmp_path):
+    path, settings = tmp_path / "x.jsonl", bench_attribution.settings(small)
 
     def run(resume, most):
         calls = []
@@ -199,37 +206,35 @@ def test_a_bench_is_measured_and_taken_up_where_it_was_cut_off(small, tmp_path):
         def step():
             calls.append(1)
             if len(calls) > most:
-                raise CutOffError
+                raise InterruptionError
 
-        saved = Saved(path, heading, resume=resume)
-        figures = bench_attribution.run(small, device="cpu", step=step, saved=saved)
-        assert len(calls) == bench_attribution.steps(small)
-        return figures
+        checkpoint = Checkpoint(path, settings, resume=resume, step=step)
+        results = bench_attribution.run(small, device="cpu", checkpoint=checkpoint)
+        assert len(calls) == bench_attribution.step_count(small)
+        return results
 
-    with pytest.raises(CutOffError):
+    with pytest.raises(InterruptionError):
         run(False, 9)
     kept = len(path.read_text().splitlines())
-    assert kept == 1 + 4  # the heading, and whole parts of two scenes
-    figures = run(True, 10**6)
-    assert figures == bench_attribution.run(small, device="cpu", step=lambda: None)
-    rows = figures["attributions"]
+    assert kept == 1 + 4  # the settings, and whole parts of two scenes
+    results = run(True, 10**6)
+    assert results == bench_attribution.run(small, device="cpu")
+    rows = results["attributions"]
     assert set(rows) == {"gradcam", "occlusion", "noise"}
     for row in rows.values():
         assert row["all"]["images"] == 6
-        assert row["all"]["pointing"]["n"] == 6 and row["all"]["road"]["n"] == 3
+        assert row["all"]["pointing_game"]["n"] == 6 and row["all"]["road"]["n"] == 3
     assert rows["gradcam"]["all"]["energy"]["mean"] > rows["noise"]["all"]["energy"]["mean"]
 
 
 def test_noise_has_the_energy_of_the_object_s_area():
-    from counterveil import profiles
-
-    watch = profiles.from_profile("proxy").watches[0]
-    case = Scenes(bench_attribution.SEED).cases(watch, 1)[0]
-    found = energy(bench_attribution._noise(watch, case), case.truth)
-    assert found == pytest.approx(case.truth.mean(), rel=0.05)
+    classifier = load_pictograms().classifiers[0]
+    scene = SceneDataset(bench_attribution.SEED).flagged_images(classifier, 1)[0]
+    found = energy_pointing_game(bench_attribution._noise_map(classifier, scene), scene.truth)
+    assert found == pytest.approx(scene.truth.mean(), rel=0.05)
 
 
-def test_the_command_writes_figures_and_a_page(small, monkeypatch, tmp_path):
+def test_the_command_writes_results_and_a_page(small, monkeypatch, tmp_path):
     monkeypatch.setattr(bench_attribution, "QUICK", small)
     out, page = tmp_path / "a.json", tmp_path / "a.md"
     words = ["bench", "attribution", "--quick", "--out", str(out), "--markdown", str(page)]
@@ -238,6 +243,6 @@ def test_the_command_writes_figures_and_a_page(small, monkeypatch, tmp_path):
     assert json.loads(out.read_text())["measured"]["size"]["scenes"] == 2
     text = page.read_text()
     assert "`counterveil bench attribution --quick --out" in text
-    assert "2 a category, of which 1 by ROAD" in text
+    assert "2 per category, 1 of them for ROAD" in text
     assert text.count("| noise | ") == 4 and "ROAD, combined" in text
     assert not list(tmp_path.glob("*.partial*"))

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from counterveil.lab.benchmarks import reasoning as measure
-from counterveil.reasoning.base import DESCRIBE, OPEN, Answered
+from counterveil.lab.benchmarks.bootstrap import (
+    bootstrap_balanced_accuracy,
+    bootstrap_mean_balanced_accuracy,
+)
+from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION, OPEN_QUESTIONS, QuestionAnswer
 from counterveil.types import ModelInfo
 
 COUNT = 48
@@ -14,14 +18,14 @@ COUNT = 48
 
 @pytest.fixture(scope="module")
 def drawn():
-    return measure.scenes(COUNT, seed=3)
+    return measure.draw_scenes(COUNT, seed=3)
 
 
-class Knows:
+class PerfectReasoner:
     """Tells the truth of scenes that it recognises by their pixels; sure to a degree."""
 
     info = ModelInfo("python:tests:knows", "1")
-    knows = None
+    supported_categories = None
 
     def __init__(self, drawn, sure=0.97):
         self._answers = {scene.pixels.tobytes(): scene.answers for scene in drawn}
@@ -34,35 +38,38 @@ class Knows:
     def _one(self, image, question, code):
         for answer in self._answers.get(image.tobytes(), ()):
             if answer.question == question:
-                p = None if question in OPEN else self._sure if answer.yes else 1 - self._sure
-                return Answered(question, answer.answer, p)
-        return Answered(question, "No.", 1 - self._sure)
+                p = self._sure if answer.yes else 1 - self._sure
+                p = None if question in OPEN_QUESTIONS else p
+                return QuestionAnswer(question, answer.answer, p)
+        return QuestionAnswer(question, "No.", 1 - self._sure)
 
 
-class Parrot(Knows):
+class CodeRepeater(PerfectReasoner):
     """Says what the code says, whatever the image shows."""
 
     def _one(self, image, question, code):
-        if question in OPEN:
-            return Answered(question, "The image shows an empty place.", None)
+        if question in OPEN_QUESTIONS:
+            return QuestionAnswer(question, "The image shows an empty place.", None)
         flagged = {q.text for key, q in measure.QUESTIONS if code.guidance.get(key, 0) > 0}
-        return Answered(question, "", 0.9 if question in flagged else 0.1)
+        return QuestionAnswer(question, "", 0.9 if question in flagged else 0.1)
 
 
-class Silent(Knows):
+class SilentReasoner(PerfectReasoner):
     def _one(self, image, question, code):
-        return Answered(question, "", None, "refused")
+        return QuestionAnswer(question, "", None, "refused")
 
 
 def asked(reasoner, drawn, at=0):
     steps = []
     condition = measure.CONDITIONS[at]
-    said = measure.ask(reasoner, drawn, [condition], texts=True, step=lambda: steps.append(1))
+    said = measure.predict(
+        reasoner, drawn, [condition], describe=True, step=lambda: steps.append(1)
+    )
     assert len(steps) == len(drawn)
     return said[condition.name]
 
 
-class Heard(Parrot):
+class RecordingReasoner(CodeRepeater):
     """Keeps what it is asked."""
 
     def __init__(self, drawn):
@@ -75,20 +82,20 @@ class Heard(Parrot):
 
 
 def test_conditions_asked_together_are_answered_as_each_alone(drawn):
-    together = measure.ask(
-        Parrot(drawn), drawn, measure.CONDITIONS, texts=True, step=lambda: None
+    together = measure.predict(
+        CodeRepeater(drawn), drawn, measure.CONDITIONS, describe=True, step=lambda: None
     )  # a parrot's answers depend on nothing but the code
     assert list(together) == [condition.name for condition in measure.CONDITIONS]
     for at, said in enumerate(together.values()):
-        for one, alone in zip(said, asked(Parrot(drawn), drawn, at), strict=True):
+        for one, alone in zip(said, asked(CodeRepeater(drawn), drawn, at), strict=True):
             assert one.scene is alone.scene
-            assert one.texts == alone.texts
+            assert one.descriptions == alone.descriptions
             np.testing.assert_array_equal(one.p_yes, alone.p_yes)
 
 
-def test_a_scene_is_asked_about_once_a_code(drawn):
-    heard = Heard(drawn)
-    measure.ask(heard, drawn, measure.CONDITIONS, texts=False, step=lambda: None)
+def test_each_scene_is_asked_about_once_per_code(drawn):
+    heard = RecordingReasoner(drawn)
+    measure.predict(heard, drawn, measure.CONDITIONS, describe=False, step=lambda: None)
     codes = [len(codes) for _, codes, _ in heard.calls]
     # An unsafe scene has four codes; a safe one, of which no code and the right one are the
     # same, two. Half of the scenes are unsafe.
@@ -106,35 +113,38 @@ def test_scenes_are_half_unsafe_and_half_not(drawn):
     assert {scene.split for scene in drawn} == {"test"}
 
 
-def test_who_knows_the_truth_is_right_everywhere(drawn):
-    said = asked(Knows(drawn), drawn)
-    assert all(row.mean == 1 for row in measure.coarse(said).values())
-    assert measure.fine(said)["mean"].mean == 1
-    assert measure.calibration(said)[0] == pytest.approx(0.03, abs=1e-6)
-    wolf = measure.wolf(asked(Knows(drawn), drawn, at=3))
-    assert all(row.mean == 1 for row in wolf.values())
-    gone = measure.grounding(Knows(drawn), said, lambda s: s.mask(), step=lambda: None)
+def test_a_perfect_reasoner_is_correct_everywhere(drawn):
+    said = asked(PerfectReasoner(drawn), drawn)
+    assert all(row.mean == 1 for row in measure.category_accuracy(said).values())
+    assert measure.question_accuracy(said)["mean"].mean == 1
+    assert measure.calibration_error(said)[0] == pytest.approx(0.03, abs=1e-6)
+    specificity = measure.wrong_code_specificity(asked(PerfectReasoner(drawn), drawn, at=3))
+    assert all(row.mean == 1 for row in specificity.values())
+    gone = measure.grounding(PerfectReasoner(drawn), said, lambda s: s.mask(), step=lambda: None)
     assert gone.mean == 1
     assert gone.n > 40
 
 
-def test_a_parrot_is_found_out(drawn):
-    assert measure.wolf(asked(Parrot(drawn), drawn, at=3))["self_harm"].mean == 0
-    said = asked(Parrot(drawn), drawn)
-    # With the right code a parrot looks clever; only the wrong one tells.
-    assert measure.fine(said)["mean"].mean > 0.9
-    assert measure.coarse(said)["self_harm, unsafe"].mean == 0
-    gone = measure.grounding(Parrot(drawn), said, lambda s: s.mask(), step=lambda: None)
+def test_a_reasoner_that_repeats_the_code_is_exposed(drawn):
+    assert (
+        measure.wrong_code_specificity(asked(CodeRepeater(drawn), drawn, at=3))["self_harm"].mean
+        == 0
+    )
+    said = asked(CodeRepeater(drawn), drawn)
+    # With the right code repeating it looks correct; only the wrong code shows it.
+    assert measure.question_accuracy(said)["mean"].mean > 0.9
+    assert measure.category_accuracy(said)["self_harm, unsafe"].mean == 0
+    gone = measure.grounding(CodeRepeater(drawn), said, lambda s: s.mask(), step=lambda: None)
     assert gone.mean == 0
 
 
-def test_no_answer_is_never_a_right_one(drawn):
-    said = asked(Silent(drawn), drawn)
-    assert measure.fine(said)["mean"].mean == 0
-    assert measure.calibration(said) == (0, [])
+def test_no_answer_is_never_correct(drawn):
+    said = asked(SilentReasoner(drawn), drawn)
+    assert measure.question_accuracy(said)["mean"].mean == 0
+    assert measure.calibration_error(said) == (0, [])
 
 
-def test_codes_say_what_their_condition_says(drawn):
+def test_codes_follow_their_condition(drawn):
     right, half, none, wrong = measure.CONDITIONS
     for scene in drawn:
         true = {key for key, bad in scene.labels.items() if bad}
@@ -160,32 +170,35 @@ def test_codes_say_what_their_condition_says(drawn):
         ("", set()),
     ],
 )  # fmt: skip
-def test_words_speak_of_a_category_by_a_stated_rule(text, wanted):
-    assert measure.judged([text]) == wanted
+def test_categories_are_mentioned_by_their_phrases(text, wanted):
+    assert measure.mentioned_categories([text]) == wanted
 
 
 def test_balanced_accuracy_counts_both_sides_alike():
     right = np.array([True] * 9 + [False])
     positive = np.array([False] * 8 + [True, True])
-    assert measure.balanced(right, positive).mean == pytest.approx(0.75)
-    assert np.isnan(measure.balanced(right, np.zeros(10, bool)).mean)
+    assert bootstrap_balanced_accuracy(right, positive).mean == pytest.approx(0.75)
+    assert np.isnan(bootstrap_balanced_accuracy(right, np.zeros(10, bool)).mean)
 
 
-def test_the_mean_of_the_questions_is_as_sure_as_its_scenes_make_it():
+def test_the_interval_of_the_mean_is_over_scenes():
     """Against a bootstrap in plain words; the range over the questions would be far wider."""
     rng = np.random.default_rng(1)
     count, questions = 400, 9
     positive = rng.random((count, questions)) < 0.3
     right = rng.random((count, questions)) < np.linspace(0.6, 0.95, questions)
-    found = measure.balanced_mean(right, positive)
+    found = bootstrap_mean_balanced_accuracy(right, positive)
     draws = []
     for _ in range(1000):
         at = rng.integers(0, count, count)
-        rows = [measure.balanced(right[at, q], positive[at, q], draws=1).mean for q in range(9)]
+        rows = [
+            bootstrap_balanced_accuracy(right[at, q], positive[at, q], resamples=1).mean
+            for q in range(9)
+        ]
         draws.append(np.mean(rows))
     low, high = np.percentile(draws, [2.5, 97.5])
     assert found.mean == pytest.approx(
-        np.mean([measure.balanced(right[:, q], positive[:, q]).mean for q in range(9)])
+        np.mean([bootstrap_balanced_accuracy(right[:, q], positive[:, q]).mean for q in range(9)])
     )
     assert found.low == pytest.approx(low, abs=0.004)
     assert found.high == pytest.approx(high, abs=0.004)
@@ -193,38 +206,45 @@ def test_the_mean_of_the_questions_is_as_sure_as_its_scenes_make_it():
     assert found.n == count
 
 
-def test_more_scenes_make_the_mean_surer(drawn):
-    said = asked(Parrot(drawn), drawn)
-    few, all_ = measure.fine(said[::3])["mean"], measure.fine(said)["mean"]
+def test_more_scenes_narrow_the_interval(drawn):
+    said = asked(CodeRepeater(drawn), drawn)
+    few, all_ = (
+        measure.question_accuracy(said[::3])["mean"],
+        measure.question_accuracy(said)["mean"],
+    )
     assert all_.low < all_.mean < all_.high
     assert all_.high - all_.low < few.high - few.low
 
 
-def test_samples_stand_side_by_side(drawn):
-    by = {c.name: asked(Knows(drawn), drawn, at) for at, c in enumerate(measure.CONDITIONS)}
-    rows = list(measure.samples(by, 3))
+def test_examples_have_one_description_per_condition(drawn):
+    by = {
+        c.name: asked(PerfectReasoner(drawn), drawn, at) for at, c in enumerate(measure.CONDITIONS)
+    }
+    rows = list(measure.example_descriptions(by, 3))
     assert len(rows) == 3
     assert set(rows[0]) == {"scene", "truth", *(c.name for c in measure.CONDITIONS)}
     assert rows[0]["truth"] == rows[0]["no code"]
 
 
-def test_words_to_judge_are_each_conditions_and_every_answer(drawn):
-    by = {c.name: asked(Knows(drawn), drawn, at) for at, c in enumerate(measure.CONDITIONS)}
-    rows = list(measure.to_judge(by, 3))
+def test_annotation_samples_have_all_descriptions_and_answers(drawn):
+    by = {
+        c.name: asked(PerfectReasoner(drawn), drawn, at) for at, c in enumerate(measure.CONDITIONS)
+    }
+    rows = list(measure.annotation_samples(by, 3))
     assert len(rows) == 3
     assert set(rows[0]["descriptions"]) == set(by)
     assert rows[0]["descriptions"]["no code"] == rows[0]["truth"]
     assert [one["question"] for one in rows[0]["answers"]] == [q.text for _, q in measure.QUESTIONS]
-    assert len(list(measure.to_judge(by, 10_000))) == len(drawn)
+    assert len(list(measure.annotation_samples(by, 10_000))) == len(drawn)
 
 
 def test_the_description_is_among_the_open_questions():
-    assert DESCRIBE in OPEN
+    assert DESCRIPTION_QUESTION in OPEN_QUESTIONS
 
 
-def test_nobody_is_asked_where_nothing_was_answered_yes(drawn):
-    heard = Heard(drawn)
-    said = asked(Silent(drawn), drawn)
+def test_nothing_is_asked_again_if_nothing_was_answered_yes(drawn):
+    heard = RecordingReasoner(drawn)
+    said = asked(SilentReasoner(drawn), drawn)
     gone = measure.grounding(heard, said, lambda s: s.mask(), step=lambda: None)
     assert heard.calls == []
     assert gone.n == 0

@@ -1,49 +1,54 @@
-"""How a file is built, read before any codec sees it.
+"""Structure checks of a file, done before a codec sees it.
 
-Pillow stops at the first byte it does not like and keeps what it has, so that a file cut short at
-the right place decodes in silence: the missing frames are not counted, the missing rows stay black
-or grey. Each reader here walks its format's blocks to the proper end.
+Pillow stops at the first damaged byte and keeps what it has decoded, often silently: frames behind
+the damage are not counted, rows behind it stay black or grey. Each reader here walks the blocks of
+its format to the proper end. A check stays only if it refuses a file of ``tests/corpus.py`` that
+Pillow 13 reads silently, or if it bounds memory or time. A comment at each check names its file.
+
+Measured, files read silently by Pillow alone -> with these checks:
+
+| corpus | files | Pillow | checked |
+|---|---|---|---|
+| broken files | 72 | 17 | 0 |
+| truncated PNG, APNG | 223 | 24 | 0 |
+| truncated JPEG | 328 | 4 | 0 |
+| truncated JPEG, end marker added | 77 | 77 | 0 |
+| truncated GIF | 222 | 5 | 0 |
+| truncated TIFF | 334 | 4 | 4 (all pixels are there) |
+| truncated WebP, BMP | 442 | 0 | 0 |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import MappingProxyType
 
 from counterveil.images.limits import Limits
+from counterveil.images.structure.jpeg import read_jpeg
 from counterveil.images.structure.layout import Layout
+from counterveil.images.structure.multiframe import read_gif, read_tiff, read_webp
+from counterveil.images.structure.png import read_png
 
-__all__ = ["CONTAINERS", "Layout", "survey"]
+__all__ = ["Layout", "read_layout"]
 
-Reader = Callable[[bytes, Limits], Layout]
-
-
-def _reader(module: str) -> Reader:
-    def read(data: bytes, limits: Limits) -> Layout:
-        reader: Reader = import_module(f"counterveil.images.structure.{module}").survey
-        return reader(data, limits)
-
-    return read
-
-
-CONTAINERS: Mapping[str, Reader] = MappingProxyType(
-    {name.upper(): _reader(name) for name in ("png", "jpeg", "gif", "webp", "tiff")}
+_READERS: Mapping[str, Callable[[bytes, Limits], Layout]] = MappingProxyType(
+    {"PNG": read_png, "JPEG": read_jpeg, "GIF": read_gif, "WEBP": read_webp, "TIFF": read_tiff}
 )
-"""Readers by format; a format without one is left to its codec alone."""
 
 
-def survey(data: bytes, format: str, limits: Limits) -> Layout:
-    """Walk a file's blocks.
+def read_layout(data: bytes, format: str, limits: Limits) -> Layout:
+    """Check the structure of a file, and count its frames.
 
     Args:
         data: the file.
-        format: as ``kinds.kind`` names it.
-        limits: sizes and frames are checked while walking.
+        format: as ``signatures.detect_format`` names it; formats without a reader (BMP, AVIF) are
+            left to their codec.
+        limits: for sizes and frames.
 
     Raises:
-        ImageBrokenError: it ends early or lies about itself.
+        ImageBrokenError: the file ends early or contradicts itself.
         ImageTooLargeError: over a limit.
+        struct.error: the file ends inside a header; ``codec_errors`` translates it.
     """
-    reader = CONTAINERS.get(format)
+    reader = _READERS.get(format)
     return Layout() if reader is None else reader(data, limits)

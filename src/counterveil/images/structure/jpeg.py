@@ -1,8 +1,8 @@
-"""JPEG: segments to the end marker, and whether the picture is all there.
+"""JPEG: segments up to the end marker, and whether every pixel was decoded from the file.
 
-libjpeg paints what a file lacks in grey and only warns, which Pillow does not pass on. Bits put
-before the end marker are ignored where the picture is complete, and decoded where it is not: so a
-complete picture does not change when they are put there.
+libjpeg fills what a file lacks with grey and only warns, and Pillow does not pass the warning on.
+Bits inserted before the end marker are ignored where the picture is complete, and decoded where
+it is not. So a complete picture decodes to the same pixels with them and without them.
 """
 
 from __future__ import annotations
@@ -14,63 +14,30 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
-from counterveil.errors import ImageBrokenError
+from counterveil.images.codec_errors import damaged
 from counterveil.images.limits import Limits
 from counterveil.images.structure.layout import Layout
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
-_SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
-_BITS = bytes(0xFE - 37 * i % 97 for i in range(251))  # ones first: libjpeg paints in with zeros
+_TEM, _SOI, _EOI, _SOS = 0x01, 0xD8, 0xD9, 0xDA
+# The bits start with ones, because libjpeg fills in zeros. All eight restart markers follow,
+# so that the decoder meets the one it waits for.
+_BITS = bytes(0xFE - 37 * i % 97 for i in range(251))
 _FILLER = b"".join(_BITS + bytes((0xFF, 0xD0 + i)) for i in range(8)) + _BITS
 
 
-def survey(data: bytes, limits: Limits) -> Layout:
-    """Walk the segments to the end marker.
-
-    Raises:
-        ImageBrokenError: it ends early, or holds no picture.
-        ImageTooLargeError: over a limit.
-    """
-    return Layout(None, walk(data, 0, limits).end)
-
-
-def check_complete(data: bytes, offset: int, decoded: Pillow.Image, found: Found) -> None:
-    """Raise where part of a picture was painted in for want of data.
-
-    Args:
-        data: the file.
-        offset: where the picture starts in it.
-        decoded: the picture as it was decoded.
-        found: by ``walk``, at that offset.
-
-    Raises:
-        ImageBrokenError: the picture is not all there.
-    """
-    if found.arithmetic:  # its coder may leave zeros out at the end, and means them
-        return
-    # A file cut between 0xFF and the zero that belongs to it would start a marker here.
-    longer = data[offset : found.end - 2].rstrip(b"\xff") + _FILLER + b"\xff\xd9"
-    with Pillow.open(io.BytesIO(longer), formats=("JPEG",)) as again:
-        same = again.size == decoded.size and again.tobytes() == decoded.tobytes()
-    if not same:
-        raise ImageBrokenError(
-            "truncated: part of the picture is missing, though the file has an end; "
-            "ask for an intact copy"
-        )
-
-
 @dataclass
-class Found:
-    """What a picture's segments tell.
+class Segments:
+    """What the segments of one picture say.
 
     Attributes:
-        end: offset behind its end marker.
-        arithmetic: it is coded arithmetically.
-        width: pixels; 0 before its header was met.
-        height: pixels.
-        scans: passes over its pixels.
+        end: offset behind the end marker.
+        arithmetic: the picture uses arithmetic coding.
+        width: pixels; 0 before the frame header.
+        height: pixels; 0 before the frame header.
+        scans: number of passes over the pixels.
     """
 
     end: int = 0
@@ -80,55 +47,78 @@ class Found:
     scans: int = 0
 
 
-def walk(data: bytes, offset: int, limits: Limits) -> Found:
-    """Walk one picture's segments; to be done before a codec sees them.
+def read_jpeg(data: bytes, limits: Limits) -> Layout:
+    """Walk the segments of the first picture to its end marker.
+
+    Raises:
+        ImageBrokenError: the file ends before the end marker.
+        ImageTooLargeError: over a limit.
+    """
+    return Layout(None, read_segments(data, 0, limits).end)
+
+
+def read_segments(data: bytes, offset: int, limits: Limits) -> Segments:
+    """Walk the segments of one picture; call it before a codec decodes the picture.
 
     Args:
         data: the file.
-        offset: where the picture starts in it.
-        limits: on its size and its scans.
+        offset: start of the picture in the file.
+        limits: for its size and its scans.
 
     Raises:
-        ImageBrokenError: it ends early, or holds no picture.
+        ImageBrokenError: the file ends before the end marker.
         ImageTooLargeError: over a limit.
     """
-    found, position = Found(), offset + 2
+    segments, position = Segments(), offset + 2
     while match := _MARKER.search(data, position):
         marker, position = match.group()[1], match.end()
         if marker == _EOI:
-            if not found.scans:
-                raise ImageBrokenError("a JPEG without a scan: there is no picture in it")
-            found.end = position
-            return found
-        if marker in (0x01, _SOI):
+            segments.end = position
+            return segments
+        if marker in (_TEM, _SOI):  # markers without a length
             continue
-        if marker in _SIZES and not found.width:
-            found.arithmetic = marker in _ARITHMETIC
-            found.width, found.height = _size(data, position, limits)
+        if marker in _FRAME_HEADERS and not segments.width:
+            segments.arithmetic = marker in _ARITHMETIC
+            segments.height, segments.width = struct.unpack_from(">HH", data, position + 3)
+            limits.check_size(segments.width, segments.height)  # bomb.jpg: guards memory
         if marker == _SOS:
-            _count_scan(found, limits)
+            _count_scan(segments, limits)
         position += int.from_bytes(data[position : position + 2], "big")
-    raise ImageBrokenError(
-        f"truncated: it ends after {len(data) - offset} bytes without the end marker; "
-        "ask for an intact copy"
+    # cut-end.jpg: libjpeg supplies the missing end marker itself
+    raise damaged(
+        f"truncated: the file ends after {len(data) - offset} bytes without the end marker"
     )
 
 
-def _count_scan(found: Found, limits: Limits) -> None:
-    found.scans += 1
-    pixels = found.scans * found.width * found.height
-    limits.check("scans", found.scans, f"{found.scans} scans")
+def check_complete(data: bytes, offset: int, decoded: Pillow.Image, segments: Segments) -> None:
+    """Raise where libjpeg filled in pixels for which the file has no data.
+
+    Args:
+        data: the file.
+        offset: start of the picture in the file.
+        decoded: the picture as Pillow decoded it.
+        segments: of the same picture.
+
+    Raises:
+        ImageBrokenError: part of the picture is missing.
+    """
+    if segments.arithmetic:  # an arithmetic coder may omit zeros at the end of its data
+        return
+    # A file cut between 0xFF and the zero that belongs to it would start a marker here.
+    longer = data[offset : segments.end - 2].rstrip(b"\xff") + _FILLER + b"\xff\xd9"
+    with Pillow.open(io.BytesIO(longer), formats=("JPEG",)) as again:
+        same = again.size == decoded.size and again.tobytes() == decoded.tobytes()
+    if not same:  # painted.jpg, empty-scan.jpg, taller.jpg: Pillow shows grey instead
+        raise damaged("truncated: part of the picture is missing, though the file has an end")
+
+
+def _count_scan(segments: Segments, limits: Limits) -> None:
+    """bomb-scans.jpg: each pass over all pixels costs 100 bytes of file. Guards time."""
+    segments.scans += 1
+    pixels = segments.scans * segments.width * segments.height
+    limits.check("scans", segments.scans, f"{segments.scans} scans")
     limits.check(
-        "scan_pixels", pixels, f"{found.scans} scans of {found.width} x {found.height} pixels"
+        "scan_pixels",
+        pixels,
+        f"{segments.scans} scans of {segments.width} x {segments.height} pixels",
     )
-
-
-def _size(data: bytes, position: int, limits: Limits) -> tuple[int, int]:
-    """Width and height."""
-    height, width = struct.unpack_from(">HH", data, position + 3)
-    if not width or not height:
-        raise ImageBrokenError(
-            f"its header says {width} x {height} pixels: there is no image in it"
-        )
-    limits.check_size(width, height)
-    return width, height

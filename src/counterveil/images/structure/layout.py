@@ -1,4 +1,4 @@
-"""What the walk over a file's blocks found."""
+"""Result of the structure check of one file."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layout:
-    """What the walk over a file's blocks found.
+    """Result of the structure check of one file.
 
     Attributes:
-        frames: the file holds; ``None`` where the codec has to be asked.
+        frames: number of frames; ``None`` where only the codec knows.
         end: offset behind the last block; ``None`` where unknown.
-        depth: bits a channel, where the codec does not tell.
+        bit_depth: bits per channel, where Pillow does not tell.
     """
 
     frames: int | None = None
     end: int | None = None
-    depth: int = 8
+    bit_depth: int = 8

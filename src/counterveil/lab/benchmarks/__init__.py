@@ -1,1 +1,1 @@
-"""Measuring: classifiers, counterfactuals and partitions against the truth."""
+"""Benchmarks: counterfactuals, attribution maps and reasoners against the scenes' ground truth."""

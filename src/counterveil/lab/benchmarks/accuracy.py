@@ -1,59 +1,72 @@
-"""How often a classifier is right on scenes it has never seen."""
+"""Accuracy of the pictogram classifiers on test scenes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
-from counterveil.lab.benchmarks.interval import estimate
+from counterveil.lab.benchmarks.bootstrap import bootstrap_mean
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
-from counterveil.types import Classifier
+from counterveil.pipeline import CategoryClassifier
 
-Step = Callable[[], None]
-
-_BATCH = 8
+_BATCH_SIZE = 8
 
 
-def accuracy(
-    key: str, classifier: Classifier, *, count: int, seed: int, threshold: float, step: Step
+def measure_accuracy(
+    classifier: CategoryClassifier, checkpoint: Checkpoint, *, count: int, seed: int
 ) -> dict[str, object]:
-    """Accuracy on test scenes of a category, on look-alikes alone, and on other categories'.
+    """Accuracy on all test scenes of a category, and on each kind of scene.
 
-    Args:
-        key: the category's.
-        classifier: what is measured.
-        count: scenes of the mix, half of them unsafe; of the other categories, an eighth as many.
-        seed: of the scenes.
-        threshold: flagged from this score on.
-        step: called after each scene.
+    ``count`` scenes are drawn, half of them unsafe, and an eighth as many unsafe scenes of other
+    categories.
     """
+    groups = _scenes(classifier.category.key, count)
+
+    def measure(items: range) -> Iterator[float]:
+        for group, scenes in groups.items():
+            yield from _is_correct(classifier, scenes, seed, unsafe=group == "unsafe")
+
+    name, total = f"classifier {classifier.category.key}", scene_count(count)
+    values = iter(checkpoint.measure(name, total, measure, chunk_size=total))
+    correct = {group: list(islice(values, len(scenes))) for group, scenes in groups.items()}
+    # The paper's proportions: half unsafe, a quarter safe, a quarter look-alikes.
+    combined = correct["unsafe"] + correct["safe"] + correct["look-alike"]
+    return {
+        group: bootstrap_mean(each).to_dict()
+        for group, each in {"accuracy": combined, **correct}.items()
+    }
+
+
+def _is_correct(
+    classifier: CategoryClassifier,
+    scenes: list[tuple[str, str, int]],
+    seed: int,
+    *,
+    unsafe: bool,
+) -> Iterator[float]:
+    for start in range(0, len(scenes), _BATCH_SIZE):
+        images = [
+            draw_scene(seed, index, split="test", category=category, kind=kind).pixels
+            for category, kind, index in scenes[start : start + _BATCH_SIZE]
+        ]
+        for score in classifier.classifier.score(np.stack(images)):
+            yield float((score >= classifier.category.threshold) == unsafe)
+
+
+def _scenes(key: str, count: int) -> dict[str, list[tuple[str, str, int]]]:
+    """Category, kind and index of the scenes of each group."""
     others = [other for other in CATEGORY_KEYS if other != key]
-    groups: dict[str, list[tuple[str, str, int]]] = {
+    return {
         "unsafe": [(key, "unsafe", i) for i in range(count // 2)],
         "safe": [(key, "safe", i) for i in range(count // 4)],
         "look-alike": [(key, "lookalike", i) for i in range(count // 4)],
         "other categories": [(others[i % 2], "unsafe", i) for i in range(count // 8)],
     }
-    right: dict[str, list[float]] = {}
-    for name, wanted in groups.items():
-        right[name] = []
-        for start in range(0, len(wanted), _BATCH):
-            images = [
-                draw_scene(seed, index, split="test", category=category, kind=kind).pixels
-                for category, kind, index in wanted[start : start + _BATCH]
-            ]
-            for score in classifier.score(np.stack(images)):
-                right[name].append(float((score >= threshold) == (name == "unsafe")))
-                step()
-    # The paper's mix: as many safe as unsafe, and of the safe half are look-alikes.
-    mixed = right["unsafe"] + right["safe"] + right["look-alike"]
-    return {
-        "accuracy": estimate(mixed).to_dict(),
-        **{name: estimate(verdicts).to_dict() for name, verdicts in right.items()},
-    }
 
 
-def scenes_needed(count: int) -> int:
-    """How many scenes :func:`accuracy` draws."""
-    return count // 2 + 2 * (count // 4) + count // 8
+def scene_count(count: int) -> int:
+    """Number of scenes that :func:`measure_accuracy` draws."""
+    return sum(map(len, _scenes(CATEGORY_KEYS[0], count).values()))

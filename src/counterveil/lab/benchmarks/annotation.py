@@ -1,82 +1,268 @@
-"""Human evaluation in the terminal: asks one person after the other, and can be interrupted."""
+"""Human evaluation: samples, judgements on disk, annotation in the terminal, and agreement."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
 
 from counterveil.errors import UsageError
-from counterveil.lab.benchmarks.judgements import Judgement, Judgements, Verdict
-from counterveil.lab.benchmarks.samples import Item
+from counterveil.lab.benchmarks.bootstrap import bootstrap_kappa, bootstrap_mean
+from counterveil.lab.benchmarks.checkpoint import append_line
+
+DESCRIPTION_QUESTION = "Do these words suffice to tell what kind of picture it is?"
+"""The paper's first phase; asked about a description."""
+ANSWER_QUESTION = "Is this answer right?"
+"""The paper's second phase; asked about the answer to a moderation question."""
+PANEL_SIZE = 3
+"""Annotators whose majority counts, as in the paper; fewer if there are fewer."""
+
+Verdict = Literal["yes", "no", "unsure"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 _KEYS: Mapping[str, Verdict] = {"y": "yes", "n": "no", "?": "unsure"}
-_HELP = "y yes, n no, ? cannot tell, b back to the one before, q stop here"
+_HELP = "y yes, n no, ? cannot tell, b back to the previous one, q quit"
+_ALL = "all"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question to an annotator.
+
+    Attributes:
+        sample: identifies the picture.
+        question: question or condition by which results are grouped.
+        prompt: question to the annotator about ``words``.
+        shown: what else the annotator sees: the true answer, or the path of the picture.
+    """
+
+    sample: str
+    question: str
+    prompt: str
+    words: str
+    shown: str
+
+    @property
+    def digest(self) -> str:
+        """Hash of what is judged; a judgement of other words does not count."""
+        return sha256("\0".join((self.prompt, self.words)).encode()).hexdigest()[:16]
+
+
+def read_items(path: Path, *, originals: Path | None = None) -> list[Item]:
+    """Items of the JSON file of ``bench reasoning``, or of ``records.jsonl`` of ``run``.
+
+    The words of a record are judged with its veiled picture, or with that in ``originals``.
+
+    Raises:
+        UsageError: the file cannot be read, or has nothing to judge.
+    """
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix == ".jsonl":
+            records = [json.loads(line) for line in text.splitlines() if line.strip()]
+            items = [i for one in records for i in _record_items(one, path.parent, originals)]
+        else:
+            samples = json.loads(text)["annotation_samples"]
+            items = [i for number, one in enumerate(samples) for i in _scene_items(number, one)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path} holds no samples; name the JSON file of `counterveil bench reasoning`, or "
+            "records.jsonl of `counterveil run`"
+        ) from error
+    if not items:
+        raise UsageError(f"{path} holds no words to judge; run it with a reasoner")
+    return items
+
+
+def _scene_items(number: int, sample: Mapping[str, Any]) -> Iterator[Item]:
+    """Descriptions and answers about one scene; the condition is not shown to the annotator."""
+    name, shown = f"{number}: {sample['scene']}", f"{sample['scene']}. {sample['truth']}"
+    for condition, words in sample["descriptions"].items():
+        yield Item(name, condition, DESCRIPTION_QUESTION, str(words), shown)
+    yield from _answer_items(name, sample["answers"], shown)
+
+
+def _record_items(
+    record: Mapping[str, Any], folder: Path, originals: Path | None
+) -> Iterator[Item]:
+    rationale = record["rationale"]
+    if not rationale or not record["outputs"]:
+        return
+    # Source names may repeat within a run; names of output files do not.
+    name = record["outputs"]["veiled"]["name"]
+    shown = str(folder / name if originals is None else originals / record["source"]["name"])
+    if rationale["description"]:
+        yield Item(name, "description", DESCRIPTION_QUESTION, rationale["description"], shown)
+    yield from _answer_items(name, rationale["answers"], shown)
+
+
+def _answer_items(sample: str, answers: Sequence[Mapping[str, Any]], shown: str) -> Iterator[Item]:
+    for answer in answers:
+        if answer["p_yes"] is not None:
+            words = answer.get("answer") or ("Yes." if answer["p_yes"] >= 0.5 else "No.")
+            prompt = f"{answer['question']} {ANSWER_QUESTION}"
+            yield Item(sample, answer["question"], prompt, words, shown)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One line of a judgement file; ``digest`` is the hash of the words that were judged."""
+
+    sample: str
+    question: str
+    annotator: str
+    verdict: Verdict
+    digest: str
+
+
+class JudgementFile:
+    """Judgements, one per line, written at once; the file is only appended to.
+
+    An annotator's last judgement of an item counts. Several annotators may share a file.
+
+    Raises:
+        UsageError: the file holds something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text("utf-8") if path.exists() else ""
+        self.judgements = _parse(text, path)
+        self._ends_within_line = bool(text) and not text.endswith("\n")
+
+    def add(self, judgement: Judgement) -> None:
+        """Append a judgement."""
+        # An interrupted write stays a line of its own, which is skipped when reading.
+        prefix = "\n" if self._ends_within_line else ""
+        append_line(self._path, asdict(judgement), prefix=prefix)
+        self._ends_within_line = False
+        self.judgements.append(judgement)
+
+    def verdicts(self, items: Sequence[Item]) -> dict[Item, dict[str, Verdict]]:
+        """The last verdict of each annotator on the current words of each item."""
+        by_key = {(item.sample, item.question, item.digest): item for item in items}
+        verdicts: dict[Item, dict[str, Verdict]] = {item: {} for item in items}
+        for one in self.judgements:
+            item = by_key.get((one.sample, one.question, one.digest))
+            if item is not None:
+                verdicts[item][one.annotator] = one.verdict
+        return verdicts
+
+
+def _parse(text: str, path: Path) -> list[Judgement]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    judgements = []
+    for line in lines:
+        try:
+            judgements.append(Judgement(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue  # an interrupted write
+    if len(lines) > 1 and not judgements:
+        raise UsageError(f"{path} holds no judgements; name another file with --out")
+    return judgements
 
 
 def annotate(
     items: Sequence[Item],
-    store: Judgements,
+    file: JudgementFile,
     annotator: str,
     *,
     ask: Callable[[str], str],
-    say: Callable[[str], None],
+    show: Callable[[str], None],
 ) -> int:
-    """Ask one person about each item that they have not judged; how many are left.
+    """Ask one annotator about each item that they have not judged; return the number left.
 
-    They end it by ``q``, by closing the input, or by interrupting; what was judged is kept.
+    The annotator stops with ``q``, by closing the input, or by interrupting.
 
     Args:
-        items: to be judged.
-        store: where judgements go.
-        annotator: who is asked.
-        ask: shows a prompt and returns a line; raises ``EOFError`` at the end.
-        say: shows a text.
+        items: items to judge.
+        file: where judgements are stored.
+        annotator: name of the annotator.
+        ask: shows a prompt and returns a line; raises ``EOFError`` at the end of the input.
+        show: shows a text.
 
     Raises:
-        UsageError: the annotator has no name.
+        UsageError: the name is empty.
     """
     if not annotator.strip():
-        raise UsageError("an annotator needs a name: --annotate NAME")
-    judged = store.of(items)
-    todo = [item for item in _ordered(items, annotator) if annotator not in judged[item]]
-    say(f"{len(todo)} of {len(items)} left for {annotator}: {_HELP}")
-    at = 0
+        raise UsageError("the annotator needs a name: --annotator NAME")
+    verdicts = file.verdicts(items)
+    left = [item for item in _shuffled(items, annotator) if annotator not in verdicts[item]]
+    show(f"{len(left)} of {len(items)} left for {annotator}: {_HELP}")
+    index = 0
     try:
-        while at < len(todo):
-            say(_card(todo[at], at + 1, len(todo)))
-            key = _key(ask, say)
+        while index < len(left):
+            item = left[index]
+            show(f"\n[{index + 1}/{len(left)}] {item.shown}\n  “{item.words}”\n{item.prompt}")
+            key = _read_key(ask, show)
             if key == "q":
                 break
             if key == "b":
-                at = max(0, at - 1)
+                index = max(0, index - 1)
                 continue
-            item, at = todo[at], at + 1
+            index += 1
             verdict = _KEYS[key]
-            store.add(Judgement(item.sample, item.question, annotator, verdict, item.digest))
+            file.add(Judgement(item.sample, item.question, annotator, verdict, item.digest))
     except (EOFError, KeyboardInterrupt):
-        say("stopped; what was judged is kept")
-    return sum(annotator not in verdicts for verdicts in store.of(items).values())
+        show("stopped; all judgements so far are stored")
+    return sum(annotator not in each for each in file.verdicts(items).values())
 
 
-def _ordered(items: Sequence[Item], annotator: str) -> list[Item]:
-    """An order of the annotator's own, the same each time, so that no item is always the last.
+def _shuffled(items: Sequence[Item], annotator: str) -> list[Item]:
+    """A fixed random order for each annotator; items of one picture stay together."""
 
-    What belongs to one picture stays together.
-    """
-
-    def place(*names: str) -> str:
+    def digest(*names: str) -> str:
         return sha256("\0".join((annotator, *names)).encode()).hexdigest()
 
-    return sorted(items, key=lambda i: (place(i.sample), place(i.sample, i.question)))
+    return sorted(items, key=lambda i: (digest(i.sample), digest(i.sample, i.question)))
 
 
-def _card(item: Item, number: int, total: int) -> str:
-    return f"\n[{number}/{total}] {item.shown}\n  “{item.words}”\n{item.asked}"
-
-
-def _key(ask: Callable[[str], str], say: Callable[[str], None]) -> str:
+def _read_key(ask: Callable[[str], str], show: Callable[[str], None]) -> str:
     while True:
         key = ask("y/n/?/b/q").strip().lower()[:1]
         if key in {*_KEYS, "b", "q"}:
             return key
-        say(_HELP)
+        show(_HELP)
+
+
+def summarise(items: Sequence[Item], file: JudgementFile) -> dict[str, Any]:
+    """Majority and agreement for each question and for all of them, as JSON data.
+
+    An item counts when ``PANEL_SIZE`` annotators have judged it (or all, if there are fewer). It
+    is correct if more than half of them said yes, incorrect if more than half said no, and
+    undecided otherwise.
+    """
+    verdicts = file.verdicts(items)
+    annotators = sorted({name for each in verdicts.values() for name in each})
+    panel = min(PANEL_SIZE, max(1, len(annotators)))
+    rows: dict[str, Any] = {}
+    for question in [*dict.fromkeys(item.question for item in items), _ALL]:
+        own = [each for item, each in verdicts.items() if question in (item.question, _ALL)]
+        rows[question] = _summary_row([list(each.values()) for each in own], panel)
+    return {"annotators": annotators, "panel": panel, "questions": rows}
+
+
+def _summary_row(votes: Sequence[Sequence[Verdict]], panel: int) -> dict[str, Any]:
+    judged = [each for each in votes if len(each) >= panel]
+    majorities = [_majority(each) for each in judged]
+    correct = [float(verdict == "yes") for verdict in majorities if verdict in ("yes", "no")]
+    counts = np.array([[list(each).count(v) for v in VERDICTS] for each in judged], int)
+    return {
+        "items": len(votes),
+        "judged": len(judged),
+        "undecided": len(judged) - len(correct),
+        "correct": bootstrap_mean(correct).to_dict(),
+        "kappa": bootstrap_kappa(counts.reshape(-1, len(VERDICTS))).to_dict(),
+    }
+
+
+def _majority(votes: Sequence[Verdict]) -> Verdict | None:
+    verdict, count = Counter(votes).most_common(1)[0]
+    return verdict if 2 * count > len(votes) else None

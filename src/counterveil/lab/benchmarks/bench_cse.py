@@ -1,57 +1,55 @@
-"""The bench ``cse``: the paper's Tables 3 and 4 and the rivals, on the scenes or on a folder.
+"""Benchmark ``cse``: the paper's Tables 3 and 4 and rivals, on scenes or on a folder of images.
 
-On the scenes also classifiers, released files and borders, which need the truth.
+On scenes, which have a ground truth, also the classifiers, released files and objects at the
+border of the image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import counterveil
-from counterveil import profiles
 from counterveil.errors import UsageError
 from counterveil.lab.benchmarks import cse
-from counterveil.lab.benchmarks.accuracy import accuracy, scenes_needed
-from counterveil.lab.benchmarks.methods import OURS, PAPER, Method, tables
-from counterveil.lab.benchmarks.optimum import Optimum
-from counterveil.lab.benchmarks.resume import Saved
-from counterveil.lab.benchmarks.subjects import Case, Folder, Scenes, Subject, flagged, weights
+from counterveil.lab.benchmarks.accuracy import measure_accuracy, scene_count
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
+from counterveil.lab.benchmarks.datasets import (
+    Dataset,
+    FlaggedImage,
+    ImageFolder,
+    SceneDataset,
+    classifier_hashes,
+    flagged_scenes,
+    load_pictograms,
+)
+from counterveil.lab.benchmarks.methods import OURS, PAPER, Method, method_tables
 from counterveil.pipeline import CategoryClassifier, Pipeline
 
 SEED = 2040
-"""Of the scenes measured on; none of them was trained on, whatever the seed (split ``test``)."""
-
-PLACES = ("centre", *cse.EDGES)
-"""Where the unsafe object of a scene is put."""
+"""Seed of the test scenes. No training uses the split ``test``."""
+EDGES = ("top", "bottom", "left", "right")
+POSITIONS = ("centre", *EDGES)
+"""Positions of the unsafe object in the part ``edges``."""
 PARTS = ("classifiers", "paper", "attributions", "partitions", "searches", "released", "edges")
-"""What can be measured, each by itself."""
-
-_WORDLESS = profiles.Overrides(reasoner="")
-"""Words are the other bench's."""
-
-CHUNK = 10
-"""Images measured between two savings."""
+"""Parts of the benchmark; each can be measured alone."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured, in scenes a category, or in images of a folder.
+    """Numbers of scenes per category, or of images of a folder.
 
     Attributes:
-        accuracy: for the classifiers; an eighth as many come from the other categories.
-        paper: for the paper's settings (its tables: 585 in all, 195 a category).
-        ours: of them, those for our search.
-        released: for the released files.
-        edge: touching each edge, and twice as many away from all.
+        paper: for the paper's method (its tables have 195 images per category).
+        ours: for our search beside it.
+        edge: scenes with the object at each edge; twice as many with it in the centre.
         tables: for the attributions and the partitions.
-        searches: for the searches, of which the rivals score up to 2,048 images a scene.
-        optimum: of each row of a table, those whose least area is looked for.
-        proof: most images scored for one least area.
-        heavy: of the searches' scenes, those for CSRA with the paper's ten regions; 0: none.
-        parts: which of ``PARTS`` are measured.
+        searches: for the searches; rivals score up to 2,048 images for each.
+        optimum: images of each row that are compared with the optimum.
+        optimum_evaluations: most images scored for one optimum.
+        expensive: for expensive methods; 0 leaves them out.
     """
 
     accuracy: int
@@ -62,293 +60,265 @@ class Size:
     tables: int
     searches: int
     optimum: int
-    proof: int
-    heavy: int
+    optimum_evaluations: int
+    expensive: int
     parts: tuple[str, ...] = PARTS
 
 
 FULL = Size(
-    accuracy=2000,
-    paper=195,
-    ours=30,
-    released=50,
-    edge=4,
-    tables=10,
-    searches=8,
-    optimum=8,
-    proof=1024,
-    heavy=2,
-)
+    accuracy=2000, paper=195, ours=30, released=50, edge=4, tables=10, searches=8, optimum=8,
+    optimum_evaluations=1024, expensive=2,
+)  # fmt: skip
 QUICK = Size(
-    accuracy=40,
-    paper=6,
-    ours=6,
-    released=2,
-    edge=1,
-    tables=2,
-    searches=1,
-    optimum=1,
-    proof=256,
-    heavy=0,
-)
+    accuracy=40, paper=6, ours=6, released=2, edge=1, tables=2, searches=1, optimum=1,
+    optimum_evaluations=256, expensive=0,
+)  # fmt: skip
+
+Tables = Mapping[str, Sequence[Method]]
+Measured = Mapping[tuple[str, str], list[cse.Measurement]]
+"""Metrics of each image by method and category."""
 
 
-def only(size: Size, parts: Sequence[str]) -> Size:
-    """The size of some parts; nothing is measured of the others.
+def select_parts(size: Size, parts: Sequence[str]) -> Size:
+    """The size with some parts only; all parts if ``parts`` is empty.
 
     Raises:
-        UsageError: there is no such part.
+        UsageError: a part is unknown.
     """
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
-        raise UsageError(
-            f"the bench has no part {', '.join(unknown)}; choose among {', '.join(PARTS)}"
-        )
+        raise UsageError(f"unknown part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
     chosen = tuple(part for part in PARTS if not parts or part in parts)
-    # Both rows of the paper's settings stand among the searches, too, on the same images.
-    proven = size.optimum if "searches" in chosen else 0
-    return replace(size, parts=chosen, optimum=proven)
+    # The rows of "paper" are also among the searches, on the same images, and need the optimum
+    # only there.
+    optimum = size.optimum if "searches" in chosen else 0
+    return replace(size, parts=chosen, optimum=optimum)
 
 
-def heading(size: Size, *, sam: str = "", folder: Folder | None = None) -> dict[str, Any]:
-    """What tells one measurement from another, as plain data."""
-    own: dict[str, Any] = {}
-    if folder is None:
-        own["weights"] = weights()
-    else:
-        own |= {"data": folder.name, "classifier": folder.spec}
-    about = {
-        "version": counterveil.__version__,
-        "seed": SEED,
-        "size": {**asdict(size), "parts": list(size.parts)},
-        "sam": sam,
-    }
-    return {**about, **own}
+def settings(size: Size, *, sam: str = "", folder: ImageFolder | None = None) -> dict[str, Any]:
+    """Everything that distinguishes this measurement from another one, as JSON data."""
+    data: Mapping[str, Any] = (
+        {"weights": classifier_hashes()}
+        if folder is None
+        else {"data": folder.name, "classifier": folder.spec}
+    )
+    size_data = {**asdict(size), "parts": list(size.parts)}
+    return {"version": counterveil.__version__, "seed": SEED, "size": size_data, "sam": sam, **data}
 
 
-def steps(size: Size, *, sam: str = "", folder: Folder | None = None) -> int:
-    """How often ``step`` will be called."""
-    counts = [count for _, count in _methods(_tables(size, sam, folder), size)]
+def step_count(size: Size, *, sam: str = "", folder: ImageFolder | None = None) -> int:
+    """Number of items that the checkpoint will count."""
+    rows = _unique_methods(_tables(size, sam, folder), size)
+    counts = [count for _, count in rows]
     if folder is not None:
-        there = len(folder.cases(folder.watch, max(counts)))
-        return sum(min(count, there) for count in counts)
-    each = {
-        "classifiers": scenes_needed(size.accuracy),
+        available = len(folder.flagged_images(folder.classifier, max(counts)))
+        return sum(min(count, available) for count in counts)
+    scenes = {
+        "classifiers": scene_count(size.accuracy),
         "released": size.released,
-        "edges": sum(_at_place(size, place) for place in PLACES),
+        "edges": sum(_scenes_at(size, position) for position in POSITIONS),
     }
-    return 3 * (sum(counts) + sum(each[part] for part in size.parts if part in each))
+    return 3 * (sum(counts) + sum(scenes[part] for part in size.parts if part in scenes))
 
 
 def run(
     size: Size,
     *,
     device: str,
-    step: Callable[[], None],
-    saved: Saved | None = None,
+    checkpoint: Checkpoint | None = None,
     sam: str = "",
-    folder: Folder | None = None,
+    folder: ImageFolder | None = None,
 ) -> dict[str, Any]:
-    """Measure; the result is plain data, every estimate with its 95 % interval.
+    """Measure; JSON data in which every estimate has its 95 % interval.
 
     Args:
-        size: how much.
+        size: numbers of images, and parts.
         device: where the models run.
-        step: called after each image.
-        saved: what was measured before, and where more of it goes.
-        sam: checkpoint of Segment Anything, for a row of its own; empty: none.
-        folder: measured on instead of the scenes.
+        checkpoint: holds finished parts, and stores new ones.
+        sam: checkpoint of Segment Anything, for a row of its own; empty: no such row.
+        folder: images to use instead of the scenes.
     """
-    memory = Saved(None, {}, resume=False) if saved is None else saved
-    bench = _Bench(size, _tables(size, sam, folder), memory, step)
+    tables = _tables(size, sam, folder)
+    benchmark = _Benchmark(size, tables, checkpoint or Checkpoint())
     if folder is not None:
-        results = bench.counterfactuals([folder.watch], folder)
-        there = len(folder.cases(folder.watch, max(size.tables, size.searches)))
-        results["images"] = {"read": folder.read, "flagged": there, "opened": folder.opened}
-    else:
-        pipeline = profiles.from_profile("proxy", overrides=_WORDLESS, device=device)
-        measures: dict[str, Callable[[CategoryClassifier], Any]] = {
-            "classifiers": bench.accuracy,
-            "released": partial(bench.released, pipeline),
+        results = benchmark.counterfactuals([folder.classifier], folder)
+        available = folder.flagged_images(folder.classifier, max(size.tables, size.searches))
+        results["images"] = {
+            "read": folder.images_read,
+            "flagged": len(available),
+            "has_gradients": folder.has_gradients,
         }
-        results = bench.counterfactuals(pipeline.watches, bench.scenes)
+    else:
+        pipeline = load_pictograms(device)
+        results = benchmark.counterfactuals(pipeline.classifiers, benchmark.scenes)
+        measures: dict[str, Callable[[CategoryClassifier], Any]] = {
+            "classifiers": benchmark.accuracy,
+            "released": partial(benchmark.released, pipeline),
+        }
         for part, measure in measures.items():
             if part in size.parts:
-                results[part] = {w.category.key: measure(w) for w in pipeline.watches}
+                results[part] = {each.category.key: measure(each) for each in pipeline.classifiers}
         if "edges" in size.parts:
-            results["edges"] = bench.edges(pipeline)
-    return {**results, "measured": heading(size, sam=sam, folder=folder)}
+            results["edges"] = benchmark.edges(pipeline)
+    return {**results, "measured": settings(size, sam=sam, folder=folder)}
 
 
-Tables = Mapping[str, Sequence[Method]]
-
-
-def _tables(size: Size, sam: str, folder: Folder | None) -> Tables:
-    rows = tables(sam, opened=folder is None or folder.opened, heavy=size.heavy > 0)
+def _tables(size: Size, sam: str, folder: ImageFolder | None) -> Tables:
+    rows = method_tables(
+        sam, has_gradients=folder is None or folder.has_gradients, expensive=size.expensive > 0
+    )
     chosen = {name: methods for name, methods in rows.items() if name in size.parts}
     if folder is not None and not chosen:
-        raise UsageError(f"without a truth, only these parts can be measured: {', '.join(rows)}")
+        raise UsageError(f"a folder has no ground truth; choose from the parts {', '.join(rows)}")
     return chosen
 
 
-def _methods(rows: Tables, size: Size) -> list[tuple[Method, int]]:
-    """Every row once, with the images it is measured on; a row may stand in several tables."""
+def _unique_methods(tables: Tables, size: Size) -> list[tuple[Method, int]]:
+    """Each method once, with its number of images; a method may be in several tables."""
     counts: dict[str, tuple[Method, int]] = {}
-    for table, methods in rows.items():
+    for table, methods in tables.items():
         for method in methods:
             before = counts.get(method.name, (method, 0))[1]
-            counts[method.name] = method, max(before, _count(size, table, method))
+            counts[method.name] = method, max(before, _image_count(size, table, method))
     return list(counts.values())
 
 
-def _count(size: Size, table: str, method: Method) -> int:
+def _image_count(size: Size, table: str, method: Method) -> int:
     paper = size.paper if method.name == PAPER.name else size.ours
     count = {"searches": size.searches, "paper": paper}.get(table, size.tables)
-    return min(count, size.heavy) if method.heavy else count
+    return min(count, size.expensive) if method.expensive else count
 
 
-class _Bench:
-    """Measures parts of the bench that are not saved yet."""
+def _scenes_at(size: Size, position: str) -> int:
+    # Twice as many in the centre: every edge is compared with it.
+    return size.edge * (2 if position == "centre" else 1)
 
-    def __init__(self, size: Size, rows: Tables, saved: Saved, step: Callable[[], None]) -> None:
-        self._size, self._rows, self._saved, self._step = size, rows, saved, step
-        self._optimum = Optimum(evaluations=size.proof)
-        self.scenes = Scenes(SEED)
 
-    def accuracy(self, watch: CategoryClassifier) -> dict[str, Any]:
-        """How often a classifier is right."""
-        key, count = watch.category.key, self._size.accuracy
-        measure = partial(
-            accuracy,
-            key,
-            watch.classifier,
-            count=count,
-            seed=SEED,
-            threshold=watch.category.threshold,
-            step=self._step,
-        )
-        return dict(self._part(f"classifier {key}", scenes_needed(count), measure))
+class _Benchmark:
+    """Measures parts that the checkpoint does not hold yet."""
+
+    def __init__(self, size: Size, tables: Tables, checkpoint: Checkpoint) -> None:
+        self._size, self._tables, self._checkpoint = size, tables, checkpoint
+        self._optimum = cse.Optimum(max_evaluations=size.optimum_evaluations)
+        self.scenes = SceneDataset(SEED)
+
+    def accuracy(self, classifier: CategoryClassifier) -> dict[str, Any]:
+        """Accuracy of a classifier."""
+        count = self._size.accuracy
+        return measure_accuracy(classifier, self._checkpoint, count=count, seed=SEED)
 
     def counterfactuals(
-        self, watches: Sequence[CategoryClassifier], subject: Subject
+        self, classifiers: Sequence[CategoryClassifier], dataset: Dataset
     ) -> dict[str, Any]:
-        """By table, row and category, and all categories together."""
-        measured = {
-            (method.name, watch.category.key): self._row(method, watch, subject, count)
-            for watch in watches
-            for method, count in _methods(self._rows, self._size)
+        """Results by table, method and category (and all categories), and comparisons."""
+        keys = [classifier.category.key for classifier in classifiers]
+        measured: Measured = {
+            (method.name, classifier.category.key): self._method(method, classifier, dataset, count)
+            for classifier in classifiers
+            for method, count in _unique_methods(self._tables, self._size)
         }
-        keys = [watch.category.key for watch in watches]
         results: dict[str, Any] = {}
-        for table, methods in self._rows.items():
+        for table, methods in self._tables.items():
             for method in methods:
-                count = _count(self._size, table, method)
-                cases = {key: measured[method.name, key][:count] for key in keys}
+                count = _image_count(self._size, table, method)
+                chosen = {key: measured[method.name, key][:count] for key in keys}
                 if len(keys) > 1:
-                    cases["all"] = [case for key in keys for case in cases[key]]
-                rows = {key: cse.summary(some) for key, some in cases.items()}
+                    chosen["all"] = [one for key in keys for one in chosen[key]]
+                rows = {key: cse.summarise(some) for key, some in chosen.items()}
                 results.setdefault(table, {})[method.name] = rows
-        beside = self._beside(measured, keys)
-        return {"counterfactuals": results, **({"beside": beside} if beside else {})}
+        comparisons = self._comparisons(measured, keys)
+        return {"counterfactuals": results, **({"comparisons": comparisons} if comparisons else {})}
 
-    def _beside(self, measured: Mapping[tuple[str, str], list[Any]], keys: list[str]) -> Any:
-        """Each of our searches beside each rival, on the same images of all categories."""
-        rows = self._rows.get("searches", ())
+    def _comparisons(self, measured: Measured, keys: list[str]) -> dict[str, Any]:
+        """Each of our searches and each rival, on the same images of all categories."""
 
-        def pair(one: Method, other: Method) -> dict[str, Any]:
-            both = min(_count(self._size, "searches", method) for method in (one, other))
-            ours, theirs = (
-                [case for key in keys for case in measured[method.name, key][:both]]
-                for method in (one, other)
+        def pair(*methods: Method) -> dict[str, Any]:
+            count = min(_image_count(self._size, "searches", method) for method in methods)
+            return cse.compare(
+                *(
+                    [item for key in keys for item in measured[method.name, key][:count]]
+                    for method in methods
+                )
             )
-            return cse.beside(ours, theirs)
 
+        rows = self._tables.get("searches", ())
+        rivals = [method for method in rows if method not in OURS]
         return {
-            f"{one.name}, beside {other.name}": pair(one, other)
-            for one in rows
-            if one in OURS
-            for other in rows
-            if other not in OURS
+            f"{ours.name}, compared with {rival.name}": pair(ours, rival)
+            for ours in rows
+            if ours in OURS
+            for rival in rivals
         }
 
-    def released(self, pipeline: Pipeline, watch: CategoryClassifier) -> dict[str, Any]:
-        """Files of the default pipeline."""
-        name, count = f"released {watch.category.key}", self._size.released
-        find = partial(self.scenes.cases, watch, count)
-        return cse.summary(self._cases(name, count, find, cse.release(pipeline, watch)), every=True)
+    def released(self, pipeline: Pipeline, classifier: CategoryClassifier) -> dict[str, Any]:
+        """Released files of one category."""
+        count = self._size.released
+        measured = self._images(
+            f"released {classifier.category.key}",
+            count,
+            lambda: self.scenes.flagged_images(classifier, count),
+            cse.measure_release(pipeline, classifier),
+        )
+        return cse.summarise(measured, include_not_found=True)
 
     def edges(self, pipeline: Pipeline) -> dict[str, Any]:
-        """The same, where the unsafe object touches an edge, and where it touches none."""
-        cases = {
-            (watch.category.key, place): self._placed(pipeline, watch, place)
-            for watch in pipeline.watches
-            for place in PLACES
+        """Released files by position of the unsafe object, for each category and for all."""
+        measured = {
+            (classifier.category.key, position): self._at(pipeline, classifier, position)
+            for classifier in pipeline.classifiers
+            for position in POSITIONS
         }
-        every = [watch.category.key for watch in pipeline.watches]
+        keys = [classifier.category.key for classifier in pipeline.classifiers]
 
         def rows(keys: Sequence[str]) -> dict[str, Any]:
-            at = {place: [c for key in keys for c in cases[key, place]] for place in PLACES}
-            at["any edge"] = [case for edge in cse.EDGES for case in at[edge]]
-            return {place: cse.summary(some, every=True) for place, some in at.items()}
+            items = {at: [one for key in keys for one in measured[key, at]] for at in POSITIONS}
+            items["any edge"] = [one for edge in EDGES for one in items[edge]]
+            return {at: cse.summarise(some, include_not_found=True) for at, some in items.items()}
 
-        return {key: rows([key]) for key in every} | {"all": rows(every)}
+        return {key: rows([key]) for key in keys} | {"all": rows(keys)}
 
-    def _placed(self, pipeline: Pipeline, watch: CategoryClassifier, place: str) -> list[Any]:
-        count, name = _at_place(self._size, place), f"edge {place} {watch.category.key}"
-        find = partial(_at_edge, watch, count, place)
-        return self._cases(name, count, find, cse.release(pipeline, watch))
+    def _at(
+        self, pipeline: Pipeline, classifier: CategoryClassifier, position: str
+    ) -> list[cse.Measurement]:
+        count = _scenes_at(self._size, position)
+        return self._images(
+            f"edge {position} {classifier.category.key}",
+            count,
+            lambda: list(flagged_scenes(classifier, count=count, seed=SEED + 1, position=position)),
+            cse.measure_release(pipeline, classifier),
+        )
 
-    def _row(
-        self, method: Method, watch: CategoryClassifier, subject: Subject, count: int
-    ) -> list[Any]:
-        """One row on the images of one category; the first few also against the optimum."""
-        name = f"{method.name}, {watch.category.key}"
-        near = cse.explain(method, watch, self._optimum)
-        far = cse.explain(method, watch, None)
-        proven = min(count, self._size.optimum)
-        first = self._cases(name, proven, partial(subject.cases, watch, proven), near)
-        if len(first) < proven or count == proven:
+    def _method(
+        self, method: Method, classifier: CategoryClassifier, dataset: Dataset, count: int
+    ) -> list[cse.Measurement]:
+        """One method on the images of one category; the first are compared with the optimum."""
+        name = f"{method.name}, {classifier.category.key}"
+        compared = min(count, self._size.optimum)
+        first = self._images(
+            name,
+            compared,
+            lambda: dataset.flagged_images(classifier, compared),
+            cse.MethodMeasure(method, classifier, self._optimum),
+        )
+        if len(first) < compared or count == compared:
             return first
-        rest = partial(_after, subject, watch, proven, count)
-        return first + self._cases(f"{name}, more", count - proven, rest, far)
+        return first + self._images(
+            f"{name}, more",
+            count - compared,
+            lambda: dataset.flagged_images(classifier, count)[compared:],
+            cse.MethodMeasure(method, classifier),
+        )
 
-    def _cases(
-        self, name: str, count: int, find: Callable[[], Sequence[Case]], measure: cse.Measure
-    ) -> list[Any]:
-        """Figures of each image, a chunk at a time; ``find`` is asked when one is missing."""
-        figures: list[Any] = []
-        for start in range(0, count, CHUNK):
-            stop = min(start + CHUNK, count)
-            chunk = partial(self._chunk, find, slice(start, stop), measure)
-            figures += self._part(f"{name}, {start} to {stop}", None, chunk)
-        return figures
+    def _images(
+        self,
+        name: str,
+        count: int,
+        find: Callable[[], Sequence[FlaggedImage]],
+        measure: cse.Measure,
+    ) -> list[cse.Measurement]:
+        """Metrics of each image; ``find`` is called only if a chunk is missing."""
 
-    def _chunk(
-        self, find: Callable[[], Sequence[Case]], part: slice, measure: cse.Measure
-    ) -> list[Any]:
-        figures = []
-        for case in find()[part]:
-            figures.append(measure(case))
-            self._step()
-        return figures
+        def measure_chunk(items: range) -> Iterator[cse.Measurement]:
+            return map(measure, find()[items.start : items.stop])
 
-    def _part(self, name: str, count: int | None, measure: Callable[[], Any]) -> Any:
-        """A part that was saved, its steps called; or measured now, which calls them."""
-        known = name in self._saved
-        value = self._saved.once(name, measure)
-        for _ in range((len(value) if count is None else count) if known else 0):
-            self._step()
-        return value
-
-
-def _after(subject: Subject, watch: CategoryClassifier, start: int, stop: int) -> Sequence[Case]:
-    return subject.cases(watch, stop)[start:]
-
-
-def _at_place(size: Size, place: str) -> int:
-    """Twice as many at the centre, which every edge is compared with."""
-    return size.edge * (2 if place == "centre" else 1)
-
-
-def _at_edge(watch: CategoryClassifier, count: int, edge: str) -> Sequence[Case]:
-    return list(flagged(watch, count=count, seed=SEED + 1, edge=edge))
+        return self._checkpoint.measure(name, count, measure_chunk)

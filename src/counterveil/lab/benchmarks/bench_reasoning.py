@@ -1,36 +1,31 @@
-"""The bench ``reasoning``: what a reasoner says of the scenes, under several codes."""
+"""Benchmark ``reasoning``: a reasoner's answers about scenes, with several control codes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from counterveil import profiles
-from counterveil.images import encode_png, load
-from counterveil.lab.benchmarks import reasoning as measure
-from counterveil.lab.benchmarks.interval import Estimate
+from counterveil.images import encode_png
+from counterveil.lab.benchmarks import reasoning
+from counterveil.lab.benchmarks.bootstrap import Estimate
+from counterveil.lab.benchmarks.checkpoint import Step
+from counterveil.lab.benchmarks.cse import decode_mask
+from counterveil.lab.benchmarks.datasets import load_pictograms
 from counterveil.lab.scenes import Scene
 from counterveil.pipeline import Pipeline
 from counterveil.reasoning import load as load_reasoner
-from counterveil.types import Mask
 
 SEED = 2025
-"""Of the scenes measured on; none of them was trained on, whatever the seed (split ``test``)."""
-
-
-JUDGED = 60
-"""Scenes whose words are kept for people to judge (``--annotate``)."""
+"""Seed of the test scenes. No training uses the split ``test``."""
+EXAMPLES = 6
+"""Scenes whose descriptions are shown on the page."""
+ANNOTATION_SAMPLES = 60
+"""Scenes whose answers are kept for ``counterveil annotate``."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many scenes a category.
-
-    Attributes:
-        scenes: asked about.
-        veiled: of them, veiled by our own pipeline for the grounding.
-    """
+    """Scenes per category, and how many of them the pipeline veils to measure grounding."""
 
     scenes: int
     veiled: int
@@ -40,50 +35,56 @@ FULL = Size(scenes=200, veiled=10)
 QUICK = Size(scenes=20, veiled=4)
 
 
-def steps(size: Size) -> int:
-    """How often ``step`` will be called."""
+def step_count(size: Size) -> int:
+    """Number of calls of ``step``."""
     return 3 * (2 * size.scenes + size.veiled)
 
 
-def run(size: Size, *, reasoner: str, device: str, step: Callable[[], None]) -> dict[str, Any]:
-    """Measure; the result is plain data, every estimate with its 95 % interval."""
-    asked = load_reasoner(reasoner, device=device)
-    drawn = measure.scenes(size.scenes, seed=SEED)
-    said = measure.ask(asked, drawn, measure.CONDITIONS, texts=True, step=step)
-    right = said["right code"]
-    error, bins = measure.calibration([one for some in said.values() for one in some])
-    wordless = profiles.Overrides(reasoner="")
-    pipeline = profiles.from_profile("proxy", overrides=wordless, device=device)
-    few = [one for at, one in enumerate(right) if at % size.scenes < size.veiled]
+def run(size: Size, *, reasoner: str, device: str, step: Step) -> dict[str, Any]:
+    """Measure; JSON data in which every estimate has its 95 % interval.
+
+    ``step`` is called after each scene.
+    """
+    model = load_reasoner(reasoner, device=device)
+    scenes = reasoning.draw_scenes(size.scenes, seed=SEED)
+    by_condition = reasoning.predict(model, scenes, reasoning.CONDITIONS, describe=True, step=step)
+    error, bins = reasoning.calibration_error(
+        [each for predictions in by_condition.values() for each in predictions]
+    )
+    right = by_condition["right code"]
+    # Scenes are in order of category; the first of each category are veiled.
+    veiled = [each for i, each in enumerate(right) if i % size.scenes < size.veiled]
+    pipeline_mask = _pipeline_mask(load_pictograms(device))
     grounding = {
-        "veil of the truth": measure.grounding(asked, right, _truth, step=step),
-        "our own veil": measure.grounding(asked, few, _ours(pipeline), step=step),
+        "veil of the truth": reasoning.grounding(model, right, Scene.mask, step=step),
+        "our own veil": reasoning.grounding(model, veiled, pipeline_mask, step=step),
     }
     return {
-        "reasoner": asked.info.name,
-        "coarse": {name: _plain(measure.coarse(some)) for name, some in said.items()},
-        "fine": {name: _plain(measure.fine(some)) for name, some in said.items()},
-        "wolf": _plain(measure.wolf(said["wrong code"])),
+        "reasoner": model.info.name,
+        "category_accuracy": {
+            name: _to_dict(reasoning.category_accuracy(each)) for name, each in by_condition.items()
+        },
+        "question_accuracy": {
+            name: _to_dict(reasoning.question_accuracy(each)) for name, each in by_condition.items()
+        },
+        "wrong_code_specificity": _to_dict(
+            reasoning.wrong_code_specificity(by_condition["wrong code"])
+        ),
         "calibration": {"error": error, "bins": bins},
-        "grounding": _plain(grounding),
-        "samples": list(measure.samples(said, 6)),
-        "to_judge": list(measure.to_judge(said, JUDGED)),
+        "grounding": _to_dict(grounding),
+        "examples": list(reasoning.example_descriptions(by_condition, EXAMPLES)),
+        "annotation_samples": list(reasoning.annotation_samples(by_condition, ANNOTATION_SAMPLES)),
     }
 
 
-def _truth(scene: Scene) -> Mask:
-    return scene.mask()
-
-
-def _ours(pipeline: Pipeline) -> measure.Veil:
-    def veil(scene: Scene) -> Mask:
+def _pipeline_mask(pipeline: Pipeline) -> reasoning.MaskFunction:
+    def mask_of(scene: Scene) -> Any:
         mask = pipeline.examine(encode_png(scene.pixels)).mask
         assert mask is not None
-        found: Mask = load(mask)[0].pixels[..., 0] > 127
-        return found
+        return decode_mask(mask)
 
-    return veil
+    return mask_of
 
 
-def _plain(rows: dict[str, Estimate]) -> dict[str, Any]:
-    return {name: value.to_dict() for name, value in rows.items()}
+def _to_dict(rows: dict[str, Estimate]) -> dict[str, Any]:
+    return {name: estimate.to_dict() for name, estimate in rows.items()}

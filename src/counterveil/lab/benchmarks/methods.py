@@ -1,4 +1,4 @@
-"""The rows of the paper's Tables 3 and 4, and the rivals as their authors set them."""
+"""Methods of the counterfactual benchmark: the paper's, ours, and rivals as published."""
 
 from __future__ import annotations
 
@@ -13,181 +13,179 @@ from PIL import ImageFilter
 
 from counterveil import attribution, profiles, search, segmentation
 from counterveil.attribution import Attribution
+from counterveil.config import Config
 from counterveil.fills import Fill, fill
-from counterveil.pipeline import Components, Named, Settings
-from counterveil.types import Budget, Classifier, Image
+from counterveil.pipeline import Components, NamedMethod
+from counterveil.types import Classifier, GradientClassifier, Image
 
 Options = Mapping[str, Any]
+"""Keyword arguments of a constructor."""
+
 BLACK = fill("black")
-TARGET = profiles.PROFILES["proxy"].settings.target
-"""What the default settings ask for; a mere flip is 0.5."""
-PAPER_BASS: Options = MappingProxyType({"start": 12})
-"""Found on validation scenes: from 12 regions, the greedy search finds more counterfactuals among
-its ten than from 16, the default."""
-CSRA_SLIC: Options = MappingProxyType({"segments": 30, "compactness": 50})
+PAPER_BASS: Options = MappingProxyType({"initial_count": 12})
+"""Chosen on validation scenes: from 12 initial regions, the greedy search finds more
+counterfactuals within ten regions than from 16, the default."""
+CSRA_SLIC: Options = MappingProxyType({"n_segments": 30, "compactness": 50})
 SECOND_STAGE = ("layer2", "network.resnet.encoder.stages.1")
-"""Names of a ResNet's second stage: torchvision's, and the proxies'."""
+"""Names of a ResNet's second stage: torchvision's, and the pictogram classifiers'."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """One row: how regions are made, ranked, searched and hidden.
+    """A combination of methods: one row of a table.
 
     Attributes:
-        name: of the row.
-        attribution: name in ``counterveil.attribution.ATTRIBUTIONS``.
-        segmentation: name in ``counterveil.segmentation.SEGMENTATIONS``.
-        search: name in ``counterveil.search.SEARCHES``.
-        regions: options of the segmentation; by default BASS's for the paper's search.
-        options: of the search.
-        layers: names of the layer that the attribution reads, the first that there is; the
-            attribution's own choice where there is none.
-        fill: what hides a region.
-        target: the score to stay below.
-        evaluations: most images scored by the search.
-        refinement_labels: whether the veil is given back by pieces finer than its regions.
-        objects: whether it is then completed to whole objects, and released.
-        heavy: whether it scores a thousand images for every one that it veils.
+        segmentation_options: options of the segmentation; ``None``: ``PAPER_BASS`` for BASS.
+        attribution_layers: layers that the attribution may use; the first that the classifier
+            has is taken, or the attribution's default if it has none of them.
+        refinement: reduce the mask along cells smaller than the regions.
+        complete_objects: complete the mask to whole objects and release it.
+        expensive: scores about a thousand images for each counterfactual.
     """
 
     name: str
     attribution: str = "fullgrad"
     segmentation: str = "bass"
     search: str = "greedy"
-    regions: Options | None = None
-    options: Options = field(default_factory=dict)
-    layers: tuple[str, ...] = ()
+    segmentation_options: Options | None = None
+    search_options: Options = field(default_factory=dict)
+    attribution_layers: tuple[str, ...] = ()
     fill: Fill = field(default=BLACK)
     target: float = 0.5
-    evaluations: int = 512
-    refinement_labels: bool = False
-    objects: bool = False
-    heavy: bool = False
+    max_evaluations: int = 512
+    refinement: bool = False
+    complete_objects: bool = False
+    expensive: bool = False
 
     @property
-    def settings(self) -> Settings:
-        """How far it goes; the paper's ten regions."""
-        budget = Budget(evaluations=self.evaluations)
-        return Settings(target=self.target, budget=budget, objects=self.objects)
+    def config(self) -> Config:
+        """Target and limits of the search; at most ten regions, as in the paper."""
+        return Config(
+            target=self.target,
+            max_evaluations=self.max_evaluations,
+            complete_objects=self.complete_objects,
+        )
 
-    def parts(self, classifier: Classifier) -> Components:
-        """What the pipeline is handed."""
-        own = PAPER_BASS if self.segmentation == "bass" else {}
-        options = own if self.regions is None else self.regions
-        partition = segmentation.make(self.segmentation, **options)
+    def components(self, classifier: Classifier) -> Components:
+        """The methods of the counterfactual search for one classifier."""
+        default = PAPER_BASS if self.segmentation == "bass" else {}
+        options = default if self.segmentation_options is None else self.segmentation_options
         return Components(
-            attribution=Named(self.attribution, self._attribution(classifier)),
-            black_box=Named("occlusion", attribution.make("occlusion")),
-            segmentation=Named(self.segmentation, partition),
-            refinement_labels=profiles.methods(profiles.PROFILES["proxy"]).refinement_labels
-            if self.refinement_labels
-            else None,
-            search=Named(self.search, search.make(self.search, **self.options)),
+            attribution=NamedMethod(self.attribution, self._make_attribution(classifier)),
+            black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
+            segmentation=NamedMethod(
+                self.segmentation, segmentation.make(self.segmentation, **options)
+            ),
+            refinement=profiles.refinement_labels if self.refinement else None,
+            search=NamedMethod(self.search, search.make(self.search, **self.search_options)),
             fill=self.fill,
         )
 
-    def _attribution(self, classifier: Classifier) -> Attribution:
-        inside = {name for name, _ in getattr(classifier, "module", _Nothing).named_modules()}
-        layer = next((name for name in self.layers if name in inside), None)
+    def _make_attribution(self, classifier: Classifier) -> Attribution:
+        names = set()
+        if isinstance(classifier, GradientClassifier):
+            names = {name for name, _ in classifier.module.named_modules()}
+        layer = next((name for name in self.attribution_layers if name in names), None)
         return attribution.make(self.attribution, **({} if layer is None else {"layer": layer}))
 
 
-class _Nothing:
-    @staticmethod
-    def named_modules() -> list[tuple[str, object]]:
-        """Of a classifier that cannot be looked into."""
-        return []
-
-
 PAPER = Method("FullGrad + BASS + greedy (the paper)")
-"""What both tables of the paper have in common, and searches are compared with."""
+"""The paper's method; the baseline of both of its tables."""
 MINIMAL = Method("minimal (ours)", search="minimal")
-"""The same regions and goal, our search."""
+"""Our search with the paper's regions and target."""
 DEFAULT = Method(
-    "default (ours): minimal, finer",
+    "default (ours): minimal, refined",
     search="minimal",
-    regions={},
-    target=TARGET,
-    refinement_labels=True,
+    segmentation_options={},
+    target=profiles.PROFILES["pictograms"].target,
+    refinement=True,
 )
-"""What the default settings search for, before whole objects are veiled."""
-RELEASED = replace(DEFAULT, name="released (ours): default, whole objects", objects=True)
-"""What the default settings release."""
+"""The default configuration, before objects are completed."""
+RELEASED = replace(DEFAULT, name="released (ours): default, whole objects", complete_objects=True)
+"""The default configuration, as it is released."""
 OURS = (MINIMAL, DEFAULT, RELEASED)
 
 
-def attributions() -> tuple[Method, ...]:
-    """Table 3: maps, over BASS."""
-    names = {"ablationcam": "Ablation-CAM", "gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++"}
-    names["xgradcam"] = "XGrad-CAM"
+def attribution_methods() -> tuple[Method, ...]:
+    """Table 3: attribution methods with BASS and the greedy search."""
+    names = {
+        "ablationcam": "Ablation-CAM",
+        "gradcam": "Grad-CAM",
+        "gradcam++": "Grad-CAM++",
+        "xgradcam": "XGrad-CAM",
+    }
     return (PAPER, *(Method(title, attribution=name) for name, title in names.items()))
 
 
-def partitions(sam: str = "") -> tuple[Method, ...]:
-    """Table 4: partitions, ranked by FullGrad.
-
-    Args:
-        sam: a checkpoint of Segment Anything; no such row where empty.
-    """
+def segmentation_methods(sam: str = "") -> tuple[Method, ...]:
+    """Table 4: segmentations with FullGrad and the greedy search; SAM if there is a checkpoint."""
     names = {"slic": "SLIC", "felzenszwalb": "Felzenszwalb", "watershed": "Compact Watershed"}
     rows = (PAPER, *(Method(title, segmentation=name) for name, title in names.items()))
-    return (*rows, Method("SAM", segmentation="sam", regions={"model": sam})) if sam else rows
+    if not sam:
+        return rows
+    return (*rows, Method("SAM", segmentation="sam", segmentation_options={"model": sam}))
 
 
-def searches() -> tuple[Method, ...]:
-    """Ours and the rivals': first over the paper's regions, then as their authors set them."""
-    csra = Method("CSRA as published", "gradcam", "slic", "csra", CSRA_SLIC, evaluations=1024)
-    sedc = Method("SEDC", search="sedc", evaluations=2048)
-    code = Method("published code", search="reference", evaluations=1024)
+def search_methods() -> tuple[Method, ...]:
+    """Our searches and rivals: first with the paper's regions, then with published settings."""
+    csra = Method("CSRA as published", "gradcam", "slic", "csra", CSRA_SLIC, max_evaluations=1024)
+    ten_regions = replace(
+        csra, name="CSRA as published, 10 regions", search_options={"regions": 10}, expensive=True
+    )
+    sedc = Method("SEDC", search="sedc", max_evaluations=2048)
+    reference = Method("published code", search="reference", max_evaluations=1024)
     return (
         PAPER,
         *OURS,
         Method("CSRA", search="csra"),
         sedc,
         Method("BEN", search="ben"),
-        code,
+        reference,
         csra,
-        replace(csra, name="CSRA as published, 10 regions", options={"regions": 10}, heavy=True),
+        ten_regions,
         replace(sedc, name="SEDC as published, blur", segmentation="quickshift", fill=BLUR),
         replace(sedc, name="SEDC as published, mean", segmentation="quickshift", fill=MEAN),
         replace(
-            code,
+            reference,
             name="published code as published",
             attribution="gradcam",
-            layers=SECOND_STAGE,
-            options={"grown": 1},
+            attribution_layers=SECOND_STAGE,
+            search_options={"dilation": 1},
         ),
     )
 
 
-def tables(
-    sam: str = "", *, opened: bool = True, heavy: bool = True
+def method_tables(
+    sam: str = "", *, has_gradients: bool = True, expensive: bool = True
 ) -> dict[str, tuple[Method, ...]]:
-    """All rows by table; a row may stand in several.
+    """All rows by table; a row may be in several tables.
 
     Args:
-        sam: a checkpoint of Segment Anything, for a row of its own.
-        opened: whether the classifier can be looked into. One that only scores has its regions
-            ranked by occlusion in every row, and no table of attributions.
-        heavy: the heavy rows, too.
+        sam: checkpoint of Segment Anything; empty: no such row.
+        has_gradients: whether gradient attributions support the classifier; if not, there is no
+            table of attributions (occlusion ranks the regions of every row).
+        expensive: include expensive rows.
     """
-    chosen = {"paper": (PAPER, MINIMAL), "attributions": attributions()}
-    chosen["partitions"] = partitions(sam)
-    chosen["searches"] = tuple(row for row in searches() if heavy or not row.heavy)
-    return {name: rows for name, rows in chosen.items() if opened or name != "attributions"}
+    tables = {
+        "paper": (PAPER, MINIMAL),
+        "attributions": attribution_methods(),
+        "partitions": segmentation_methods(sam),
+        "searches": tuple(row for row in search_methods() if expensive or not row.expensive),
+    }
+    return {name: rows for name, rows in tables.items() if has_gradients or name != "attributions"}
 
 
-def _blurred(image: Image) -> Image:
-    # OpenCV's Gaussian of 31 pixels has sigma 5, on the authors' images of 224 pixels.
+def _blur(image: Image) -> Image:
+    # OpenCV's Gaussian of 31 pixels has sigma 5; the authors' images have 224 pixels.
     radius = 5 / 224 * min(image.shape[:2])
     return np.asarray(Pillow.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def _mean(image: Image) -> np.ndarray:
+def _mean_colour(image: Image) -> np.ndarray:
     colour: np.ndarray = np.rint(image.reshape(-1, 3).mean(axis=0)).astype(np.uint8)
     return colour
 
 
-# Both are derived from what they hide, hence no fills of the library's.
-BLUR = Fill("blur of 31 pixels", True, _blurred)
-MEAN = Fill("mean colour", True, _mean)
+# SEDC's fills. Both are computed from the hidden pixels, so the library does not offer them.
+BLUR = Fill("blur of 31 pixels", True, _blur)
+MEAN = Fill("mean colour", True, _mean_colour)

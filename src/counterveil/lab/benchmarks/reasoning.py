@@ -1,47 +1,57 @@
-"""What a reasoner says of scenes, against what is true of them (the paper's Tables 1 and 2)."""
+"""Predictions of a reasoner on scenes, and their metrics (the paper's Tables 1 and 2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool, Float64
 
-from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER, ControlCode
-from counterveil.lab.benchmarks.interval import Estimate, estimate
-from counterveil.lab.scenes import CATEGORY_KEYS, KINDS, Scene, draw_scene
-from counterveil.reasoning.base import Answered, Reasoner
-from counterveil.types import Image, Mask
+from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER_CATEGORIES, ControlCode
+from counterveil.lab.benchmarks.bootstrap import (
+    Estimate,
+    bootstrap_balanced_accuracy,
+    bootstrap_mean,
+    bootstrap_mean_balanced_accuracy,
+)
+from counterveil.lab.benchmarks.checkpoint import Step
+from counterveil.lab.scenes import CATEGORY_KEYS, OBJECT_KINDS, Scene, draw_scene
+from counterveil.reasoning.interfaces import QuestionAnswer, Reasoner
+from counterveil.types import Mask
 
-Step = Callable[[], None]
-Veil = Callable[[Scene], Mask]
+MaskFunction = Callable[[Scene], Mask]
+"""The mask that veils a scene."""
 
-QUESTIONS = tuple((key, question) for key in PAPER for question in CATEGORIES[key].questions)
+QUESTIONS = tuple(
+    (key, question) for key in PAPER_CATEGORIES for question in CATEGORIES[key].questions
+)
 """The nine questions of the paper's Table 2, each with its category."""
-BATCH = 5
-"""Scenes a call; each is asked about under several codes."""
-BINS = 10
-"""Of the reliability diagram, equally wide."""
+BATCH_SIZE = 5
+"""Scenes per call of the reasoner; each is asked about with several control codes."""
+CALIBRATION_BINS = 10
+"""Bins of the reliability diagram, equally wide."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Which code a reasoner is given.
+    """How the control code of a scene is chosen.
 
     Attributes:
-        name: for the tables.
-        guidance: strength of the code.
-        right: the code tells the truth; else a category that the scene is not unsafe in.
+        guidance: strength of the code, 0 to 1.
+        correct: the code names the scene's unsafe categories; if ``False``, it names a category
+            in which the scene is safe.
     """
 
     name: str
     guidance: float
-    right: bool = True
+    correct: bool = True
 
     def code(self, scene: Scene) -> ControlCode:
-        """The code of one scene."""
-        if self.right:
+        """The control code of one scene."""
+        if self.correct:
             return ControlCode({key: self.guidance for key, bad in scene.labels.items() if bad})
         wrong = scene.category
         if scene.labels[wrong]:
@@ -53,31 +63,32 @@ CONDITIONS = (
     Condition("right code", 1.0),
     Condition("right code, guidance 0.5", 0.5),
     Condition("no code", 0.0),
-    Condition("wrong code", 1.0, right=False),
+    Condition("wrong code", 1.0, correct=False),
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
-    """A reasoner's words on one scene under one condition.
+class Prediction:
+    """Answers of a reasoner about one scene under one condition.
 
     Attributes:
-        scene: the scene.
-        texts: answers to the generic questions.
-        p_yes: of the nine questions; NaN where it did not answer.
+        descriptions: answers to the generic questions.
+        p_yes: P(yes) for each of the nine questions; NaN without an answer.
     """
 
     scene: Scene
-    texts: tuple[str, ...]
-    p_yes: np.ndarray
-    truth: np.ndarray = field(init=False)
+    descriptions: tuple[str, ...]
+    p_yes: Float64[np.ndarray, " questions"]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "truth", truth(self.scene))
+    @cached_property
+    def truth(self) -> Bool[np.ndarray, " questions"]:
+        """True answers to the nine questions."""
+        answers = {(answer.key, answer.question): answer.yes for answer in self.scene.answers}
+        return np.array([bool(answers[question.key, question.text]) for _, question in QUESTIONS])
 
 
-def scenes(count: int, *, seed: int) -> list[Scene]:
-    """Test scenes of all categories, ``count`` each: half unsafe, the rest safe or look-alikes."""
+def draw_scenes(count: int, *, seed: int) -> list[Scene]:
+    """Test scenes, ``count`` per category: half unsafe, a quarter safe, a quarter look-alikes."""
     kinds = ("unsafe", "safe", "unsafe", "lookalike")
     return [
         draw_scene(seed, index, split="test", category=key, kind=kinds[index % 4])
@@ -86,78 +97,86 @@ def scenes(count: int, *, seed: int) -> list[Scene]:
     ]
 
 
-def truth(scene: Scene) -> np.ndarray:
-    """The true answers to the nine questions, ``(9,)`` bool."""
-    known = {(answer.key, answer.question): answer.yes for answer in scene.answers}
-    return np.array([bool(known[question.key, question.text]) for _, question in QUESTIONS])
-
-
-def ask(
+def predict(
     reasoner: Reasoner,
-    drawn: Sequence[Scene],
+    scenes: Sequence[Scene],
     conditions: Sequence[Condition],
     *,
-    texts: bool,
+    describe: bool,
     step: Step,
-) -> dict[str, list[Said]]:
-    """Ask all questions of all scenes under each condition.
+) -> dict[str, list[Prediction]]:
+    """Ask all questions about all scenes under each condition.
 
-    A scene is asked about under all its codes in one call, so that a reasoner may look at it once
-    for the answers and once for the words. Conditions that come to the same code (all but the
-    wrong one, of a safe scene) are asked once.
+    All codes of a scene are in one call, so that a reasoner can encode the image once. Conditions
+    with equal codes (all but the wrong code, for a safe scene) are asked once.
+
+    Args:
+        reasoner: the reasoner.
+        scenes: the scenes.
+        conditions: the conditions.
+        describe: also ask the generic questions, which are answered in words.
+        step: called after each scene.
 
     Returns:
-        What was said of each scene, under the conditions' names.
+        Predictions in the order of the scenes, by name of the condition.
     """
-    said: dict[str, list[Said]] = {condition.name: [] for condition in conditions}
-    for start in range(0, len(drawn), BATCH):
-        batch = drawn[start : start + BATCH]
-        codes = [_distinct([condition.code(scene) for condition in conditions]) for scene in batch]
-        asked = [(at, code) for at, some in enumerate(codes) for code in some]
-        answers = _answers(reasoner, [(batch[at], code) for at, code in asked], texts=texts)
-        told = {(at, _key(code)): one for (at, code), one in zip(asked, answers, strict=True)}
-        for at, scene in enumerate(batch):
+    predictions: dict[str, list[Prediction]] = {condition.name: [] for condition in conditions}
+    for start in range(0, len(scenes), BATCH_SIZE):
+        batch = scenes[start : start + BATCH_SIZE]
+        codes = [
+            {_code_key(code): code for code in (each.code(scene) for each in conditions)}
+            for scene in batch
+        ]
+        asked = [(i, key) for i, by_key in enumerate(codes) for key in by_key]
+        answered = _predict_batch(
+            reasoner, [(batch[i], codes[i][key]) for i, key in asked], describe=describe
+        )
+        found = dict(zip(asked, answered, strict=True))
+        for i, scene in enumerate(batch):
             for condition in conditions:
-                said[condition.name].append(told[at, _key(condition.code(scene))])
+                key = _code_key(condition.code(scene))
+                predictions[condition.name].append(found[i, key])
             step()
-    return said
+    return predictions
 
 
-def _answers(
-    reasoner: Reasoner, asked: Sequence[tuple[Scene, ControlCode]], *, texts: bool
-) -> list[Said]:
-    generic = [question.text for question in GENERIC_QUESTIONS]
-    fine = [question.text for _, question in QUESTIONS]
+def _predict_batch(
+    reasoner: Reasoner, asked: Sequence[tuple[Scene, ControlCode]], *, describe: bool
+) -> list[Prediction]:
     images, codes = [scene.pixels for scene, _ in asked], [code for _, code in asked]
-    answers = reasoner.answer(images, [fine] * len(asked), codes, text=False)
-    words: list[list[Answered]] = [[] for _ in asked]
-    if texts:
-        words = reasoner.answer(images, [generic] * len(asked), codes)
+    questions = [question.text for _, question in QUESTIONS]
+    answers = reasoner.answer(images, [questions] * len(asked), codes, text=False)
+    descriptions: list[list[QuestionAnswer]] = [[] for _ in asked]
+    if describe:
+        generic = [question.text for question in GENERIC_QUESTIONS]
+        descriptions = reasoner.answer(images, [generic] * len(asked), codes)
     return [
-        Said(scene, tuple(one.text for one in told), _values(some))
-        for (scene, _), some, told in zip(asked, answers, words, strict=True)
+        Prediction(scene, tuple(each.text for each in described), _p_yes(answered))
+        for (scene, _), answered, described in zip(asked, answers, descriptions, strict=True)
     ]
 
 
-def _distinct(codes: Sequence[ControlCode]) -> list[ControlCode]:
-    return list({_key(code): code for code in codes}.values())
-
-
-def _key(code: ControlCode) -> frozenset[tuple[str, float]]:
-    """Equal for codes that say the same."""
+def _code_key(code: ControlCode) -> frozenset[tuple[str, float]]:
+    """Equal for codes with the same effect."""
     return frozenset((key, value) for key, value in code.guidance.items() if value)
 
 
-def judged(texts: Sequence[str]) -> set[str]:
-    """The categories that words on an image speak of, by a stated rule.
+def _unsafe_categories(scene: Scene) -> set[str]:
+    return {key for key, unsafe in scene.labels.items() if unsafe}
 
-    A category is spoken of where the words hold the phrase of one of its unsafe things, as a
-    caption or as what somebody is doing. A phrase is not looked for inside a longer one that was
-    found ("a blade" in "a bare blade").
+
+def mentioned_categories(descriptions: Sequence[str]) -> set[str]:
+    """Categories that descriptions mention.
+
+    A category is mentioned if the text contains the caption or the activity of one of its unsafe
+    kinds of objects. Longer phrases are matched first and removed, so that "a blade" is not found
+    in "a bare blade".
     """
-    text = " ".join(texts).lower()
+    text = " ".join(descriptions).lower()
     found: set[str] = set()
-    phrases = [(p, k) for k in KINDS.values() for p in (k.phrase, k.person) if p]
+    phrases = [
+        (p, kind) for kind in OBJECT_KINDS.values() for p in (kind.caption, kind.activity) if p
+    ]
     for phrase, kind in sorted(phrases, key=lambda pair: -len(pair[0])):
         if phrase in text:
             text = text.replace(phrase, "·")
@@ -166,168 +185,131 @@ def judged(texts: Sequence[str]) -> set[str]:
     return found
 
 
-def coarse(said: Sequence[Said]) -> dict[str, Estimate]:
-    """Share of scenes whose two descriptions speak of just the categories they are unsafe in."""
+def category_accuracy(predictions: Sequence[Prediction]) -> dict[str, Estimate]:
+    """Share of scenes whose descriptions mention exactly the categories they are unsafe in."""
     rows: dict[str, Estimate] = {}
     for key in CATEGORY_KEYS:
-        own = [one for one in said if one.scene.category == key]
-        right = [
-            judged(one.texts) == {k for k, bad in one.scene.labels.items() if bad} for one in own
+        own = [each for each in predictions if each.scene.category == key]
+        correct = [
+            float(mentioned_categories(each.descriptions) == _unsafe_categories(each.scene))
+            for each in own
         ]
-        unsafe = [one.scene.labels[key] for one in own]
-        rows[key] = estimate([float(r) for r in right])
-        rows[f"{key}, unsafe"] = estimate(
-            [float(r) for r, u in zip(right, unsafe, strict=True) if u]
-        )
-        rows[f"{key}, safe"] = estimate(
-            [float(r) for r, u in zip(right, unsafe, strict=True) if not u]
-        )
+        unsafe = [each.scene.labels[key] for each in own]
+        rows[key] = bootstrap_mean(correct)
+        for name, kind in (("unsafe", True), ("safe", False)):
+            chosen = [c for c, u in zip(correct, unsafe, strict=True) if u == kind]
+            rows[f"{key}, {name}"] = bootstrap_mean(chosen)
     return rows
 
 
-def fine(said: Sequence[Said]) -> dict[str, Estimate]:
-    """Balanced accuracy of each question, over unsafe and safe scenes; unanswered is wrong.
-
-    The mean is over the questions, and its interval over the scenes: each draw of scenes has its
-    own mean of the nine, so that answers about one scene stay together.
-    """
-    p_yes = np.stack([one.p_yes for one in said])
-    wanted = np.stack([one.truth for one in said])
-    right = np.where(np.isnan(p_yes), False, (p_yes >= 0.5) == wanted)
+def question_accuracy(predictions: Sequence[Prediction]) -> dict[str, Estimate]:
+    """Balanced accuracy of each question and their mean; no answer counts as incorrect."""
+    p_yes = np.stack([each.p_yes for each in predictions])
+    truth = np.stack([each.truth for each in predictions])
+    correct = np.where(np.isnan(p_yes), False, (p_yes >= 0.5) == truth)
     rows = {
-        question.text: balanced(right[:, at], wanted[:, at])
-        for at, (_, question) in enumerate(QUESTIONS)
+        question.text: bootstrap_balanced_accuracy(correct[:, i], truth[:, i])
+        for i, (_, question) in enumerate(QUESTIONS)
     }
-    return {**rows, "mean": balanced_mean(right, wanted)}
+    return {**rows, "mean": bootstrap_mean_balanced_accuracy(correct, truth)}
 
 
-def balanced_mean(right: np.ndarray, positive: np.ndarray, *, draws: int = 1000) -> Estimate:
-    """Mean over questions of their balanced accuracies, with a bootstrap interval over scenes.
-
-    Args:
-        right: ``(N, questions)`` bool.
-        positive: ``(N, questions)`` bool, whether yes is true.
-        draws: of scenes.
-    """
-    count = len(right)
-    # How often each scene is drawn; the first row is the scenes as they are.
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=draws)
-    drawn = np.concatenate([np.ones((1, count), int), drawn])
-    with np.errstate(invalid="ignore"):  # a draw without a question's positives leaves it out
-        sides = [drawn @ (right & side) / (drawn @ side) for side in (positive, ~positive)]
-        every = np.mean(sides, axis=0)
-        known = ~np.isnan(every)
-        means = np.where(known, every, 0).sum(axis=1) / known.sum(axis=1)
-    low, high = np.percentile(means[1:], [2.5, 97.5])
-    return Estimate(float(means[0]), float(low), float(high), count)
-
-
-def balanced(right: np.ndarray, positive: np.ndarray, *, draws: int = 500) -> Estimate:
-    """Mean of the shares right among positives and negatives, with a bootstrap interval."""
-    rng = np.random.default_rng(0)
-    sides = [right[positive].astype(float), right[~positive].astype(float)]
-    if not all(len(side) for side in sides):
-        return Estimate(float("nan"), float("nan"), float("nan"), len(right))
-    means = np.mean(
-        [side[rng.integers(0, len(side), (draws, len(side)))].mean(axis=1) for side in sides],
-        axis=0,
-    )
-    low, high = np.percentile(means, [2.5, 97.5])
-    mean = float(np.mean([side.mean() for side in sides]))
-    return Estimate(mean, float(low), float(high), len(right))
-
-
-def wolf(said: Sequence[Said]) -> dict[str, Estimate]:
-    """Of safe scenes with a wrong code: share of the category's questions rightly answered no."""
+def wrong_code_specificity(predictions: Sequence[Prediction]) -> dict[str, Estimate]:
+    """Specificity on safe scenes whose control code wrongly names their category."""
     rows: dict[str, Estimate] = {}
     for key in CATEGORY_KEYS:
         own = np.array([category == key for category, _ in QUESTIONS])
-        safe = [s for s in said if s.scene.category == key and not any(s.scene.labels.values())]
-        no = [float(p < 0.5) for one in safe for p in one.p_yes[own]]
-        rows[key] = estimate(no)
+        safe = [
+            p for p in predictions if p.scene.category == key and not any(p.scene.labels.values())
+        ]
+        rows[key] = bootstrap_mean([float(p < 0.5) for each in safe for p in each.p_yes[own]])
     return rows
 
 
-def calibration(said: Sequence[Said]) -> tuple[float, list[dict[str, float]]]:
-    """Expected calibration error of P(yes), and the bins of the reliability diagram.
+def calibration_error(predictions: Sequence[Prediction]) -> tuple[float, list[dict[str, float]]]:
+    """Expected calibration error of P(yes), and the reliability diagram's bins that have answers.
 
     References:
         Guo et al., "On Calibration of Modern Neural Networks", 2017.
     """
-    p_yes = np.concatenate([one.p_yes for one in said])
-    wanted = np.concatenate([one.truth for one in said])
-    known = ~np.isnan(p_yes)
-    p_yes, wanted = p_yes[known], wanted[known]
-    at = np.minimum((p_yes * BINS).astype(int), BINS - 1)
-    bins = []
-    for number in range(BINS):
-        inside = at == number
-        if inside.any():
-            bins.append(
-                {
-                    "said": float(p_yes[inside].mean()),
-                    "true": float(wanted[inside].mean()),
-                    "count": int(inside.sum()),
-                }
-            )
-    error = sum(b["count"] * abs(b["said"] - b["true"]) for b in bins) / max(1, len(p_yes))
-    return float(error), bins
+    p_yes = np.concatenate([each.p_yes for each in predictions])
+    truth = np.concatenate([each.truth for each in predictions])
+    answered = ~np.isnan(p_yes)
+    p_yes, truth = p_yes[answered], truth[answered]
+    index = np.minimum((p_yes * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = [
+        {
+            "mean_p_yes": float(p_yes[inside].mean()),
+            "frequency": float(truth[inside].mean()),
+            "count": int(inside.sum()),
+        }
+        for inside in (index == number for number in range(CALIBRATION_BINS))
+        if inside.any()
+    ]
+    error = sum(b["count"] * abs(b["mean_p_yes"] - b["frequency"]) for b in bins)
+    return float(error / max(1, len(p_yes))), bins
 
 
 def grounding(
-    reasoner: Reasoner, said: Sequence[Said], veil: Veil, fill: int = 0, *, step: Step
+    reasoner: Reasoner, predictions: Sequence[Prediction], mask_of: MaskFunction, *, step: Step
 ) -> Estimate:
-    """Share of the true yes answers that turn to no once a veil hides what they rest on."""
-    gone: list[float] = []
-    right = Condition("right code", 1.0)
-    for start in range(0, len(said), BATCH):
-        images, asked, codes = [], [], []
-        for one in said[start : start + BATCH]:
-            yes = np.flatnonzero(one.truth & (one.p_yes >= 0.5))
+    """Share of the true yes answers that turn to no when the scene is veiled in black."""
+    changed: list[float] = []
+    condition = Condition("right code", 1.0)
+    for start in range(0, len(predictions), BATCH_SIZE):
+        images, questions, codes = [], [], []
+        for each in predictions[start : start + BATCH_SIZE]:
+            yes = np.flatnonzero(each.truth & (each.p_yes >= 0.5))
             step()
             if len(yes):
-                images.append(_veiled(one.scene, veil(one.scene), fill))
-                asked.append([QUESTIONS[at][1].text for at in yes])
-                codes.append(right.code(one.scene))
-        answered = reasoner.answer(images, asked, codes, text=False) if images else []
+                mask = mask_of(each.scene)[..., None]
+                images.append(np.where(mask, np.uint8(0), each.scene.pixels))
+                questions.append([QUESTIONS[i][1].text for i in yes])
+                codes.append(condition.code(each.scene))
+        answered = reasoner.answer(images, questions, codes, text=False) if images else []
         for answers in answered:
-            gone += [float(p < 0.5) for p in _values(answers)]
-    return estimate(gone)
+            changed += [float(p < 0.5) for p in _p_yes(answers)]
+    return bootstrap_mean(changed)
 
 
-def _veiled(scene: Scene, mask: Mask, fill: int) -> Image:
-    veiled: Image = np.where(mask[..., None], np.uint8(fill), scene.pixels)
-    return veiled
+def _p_yes(answers: Sequence[QuestionAnswer]) -> Float64[np.ndarray, " answers"]:
+    return np.array([np.nan if answer.p_yes is None else answer.p_yes for answer in answers])
 
 
-def samples(by_condition: dict[str, list[Said]], count: int) -> Iterator[dict[str, str]]:
-    """Descriptions of the same scenes under each condition, side by side."""
+def example_descriptions(
+    by_condition: Mapping[str, Sequence[Prediction]], count: int
+) -> Iterator[dict[str, str]]:
+    """Descriptions of the same ``count`` scenes under each condition."""
     first = next(iter(by_condition.values()))
-    for at in np.linspace(0, len(first) - 1, count).astype(int):
-        scene = first[at].scene
-        row = {"scene": f"{scene.category}, {scene.kind}", "truth": scene.answers[0].answer}
-        yield row | {name: said[at].texts[0] for name, said in by_condition.items()}
+    for i in np.linspace(0, len(first) - 1, count).astype(int):
+        scene = first[i].scene
+        row = {"scene": _scene_title(scene), "truth": scene.answers[0].answer}
+        yield row | {name: each[i].descriptions[0] for name, each in by_condition.items()}
 
 
-def to_judge(by_condition: Mapping[str, Sequence[Said]], count: int) -> Iterator[dict[str, Any]]:
-    """Words on the same scenes for people to judge.
+def annotation_samples(
+    by_condition: Mapping[str, Sequence[Prediction]], count: int
+) -> Iterator[dict[str, Any]]:
+    """Samples of the same scenes for human annotation.
 
     Yields:
-        Each condition's descriptions, and the answers under the first condition.
+        The descriptions under each condition, and the answers under the first one.
     """
     first = next(iter(by_condition.values()))
-    for at in np.linspace(0, len(first) - 1, min(count, len(first))).astype(int):
-        one = first[at]
+    for i in np.linspace(0, len(first) - 1, min(count, len(first))).astype(int):
+        prediction = first[i]
         yield {
-            "scene": f"{one.scene.category}, {one.scene.kind}",
-            "truth": " ".join(answer.answer for answer in one.scene.answers[:2]),
-            "descriptions": {name: " ".join(said[at].texts) for name, said in by_condition.items()},
+            "scene": _scene_title(prediction.scene),
+            "truth": " ".join(answer.answer for answer in prediction.scene.answers[:2]),
+            "descriptions": {
+                name: " ".join(each[i].descriptions) for name, each in by_condition.items()
+            },
             "answers": [
                 {"question": question.text, "p_yes": None if np.isnan(p) else float(p)}
-                for (_, question), p in zip(QUESTIONS, one.p_yes, strict=True)
+                for (_, question), p in zip(QUESTIONS, prediction.p_yes, strict=True)
             ],
         }
 
 
-def _values(answers: Sequence[Answered]) -> np.ndarray:
-    return np.array([np.nan if a.p_yes is None else a.p_yes for a in answers])
+def _scene_title(scene: Scene) -> str:
+    return f"{scene.category}, {scene.kind}"

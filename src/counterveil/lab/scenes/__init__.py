@@ -1,17 +1,16 @@
-"""Proxy scenes: abstract pictograms with a truth that no real data set could have."""
+"""Drawn scenes: synthetic images of abstract pictograms with pixel-exact ground truth."""
 
-from counterveil.lab.scenes.compose import SCENE_KINDS, Scene, draw_scene
-from counterveil.lab.scenes.kinds import CATEGORY_KEYS, KINDS, Kind
-from counterveil.lab.scenes.stage import SceneObject
-from counterveil.lab.scenes.truth import Answer
+from counterveil.lab.scenes.object_kinds import CATEGORY_KEYS, DISTRACTORS, OBJECT_KINDS, ObjectKind
+from counterveil.lab.scenes.scene import (
+    SCENE_KINDS,
+    ReferenceAnswer,
+    Scene,
+    draw_scene,
+    reference_answers,
+)
+from counterveil.lab.scenes.scene_canvas import SceneObject
 
 __all__ = [
-    "CATEGORY_KEYS",
-    "KINDS",
-    "SCENE_KINDS",
-    "Answer",
-    "Kind",
-    "Scene",
-    "SceneObject",
-    "draw_scene",
-]
+    "CATEGORY_KEYS", "DISTRACTORS", "OBJECT_KINDS", "SCENE_KINDS", "ObjectKind", "ReferenceAnswer",
+    "Scene", "SceneObject", "draw_scene", "reference_answers",
+]  # fmt: skip

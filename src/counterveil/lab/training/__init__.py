@@ -1,1 +1,1 @@
-"""Training the classifiers; run-time rooms never import this."""
+"""Training of the classifiers and of the reasoner; the run-time package never imports it."""

@@ -1,108 +1,176 @@
-"""From a folder to weights, metrics and a card."""
+"""Trains a classifier from a folder and writes weights, metrics and a model card."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import logging
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from counterveil.classifiers.base import TorchClassifier
-from counterveil.classifiers.resnet import from_file
-from counterveil.lab.training import card
-from counterveil.lab.training.bar import bar
-from counterveil.lab.training.calibration import shift, shifted
-from counterveil.lab.training.classifier import Recipe, Trainer
-from counterveil.lab.training.data import SPLITS, Arrays, Source, SplitName, decode, find
-from counterveil.lab.training.metrics import accuracy_by_group, scores, veiled_safe
-from counterveil.types import ModelInfo
+import torch
+from safetensors.torch import save
+from torch import Tensor
 
-Report = Callable[[str], None]
+from counterveil import __version__
+from counterveil.atomic import write_atomic
+from counterveil.classifiers.checkpoints import load_file
+from counterveil.classifiers.torch_classifier import InputSpec
+from counterveil.lab.training.classifier import ClassifierTrainer, TrainConfig
+from counterveil.lab.training.dataset import (
+    SPLITS,
+    DatasetIndex,
+    ImageArrays,
+    SplitName,
+    decode_samples,
+    index_dataset,
+)
+from counterveil.lab.training.evaluation import (
+    accuracy_by_group,
+    accuracy_under_masks,
+    fit_logit_shift,
+    predict,
+    shift_output_bias,
+)
+
+logger = logging.getLogger(__name__)
 
 
-def train(
+def train_classifier(
     data: Path,
     out: Path,
-    recipe: Recipe,
+    config: TrainConfig,
     *,
     category: str | None,
     unsafe: str | None,
     size: int,
     resume: bool,
-    report: Report,
 ) -> None:
-    """Train a classifier from a folder, and write what came of it.
+    """Train a classifier and write ``out`` with its metrics and model card beside it.
+
+    Args:
+        data: folder; see :func:`index_dataset`, also for ``category`` and ``unsafe``.
+        out: weights to write, ``.safetensors``.
+        config: what needs masks or annotations is switched off if the data set has none.
+        category: trained category of scenes.
+        unsafe: unsafe class of an ImageFolder.
+        size: side of the input, pixels.
+        resume: continue from the checkpoint.
 
     Raises:
-        UsageError: the folder or an option is not usable.
-        ModelError: the weights to start from cannot be had.
+        UsageError: the folder or an option cannot be used.
+        ModelError: the initial weights cannot be read or downloaded.
     """
-    source = find(data, category=category, unsafe=unsafe)
+    index = index_dataset(data, category=category, unsafe=unsafe)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if not source.masks:
-        recipe = replace(recipe, pointing=0.0)
-    if not source.kinds:
-        recipe = replace(recipe, naming=0, grounds=0.0)
-    arrays = {split: _decoded(source, split, size, report) for split in SPLITS}
-    with bar("training") as shown:
-        trainer = Trainer(
-            recipe,
-            arrays["train"],
-            arrays["validation"],
-            checkpoint=out.with_suffix(".checkpoint"),
-            report=report,
-            step=shown.step,
-        )
-        if resume and trainer.resume():
-            report(f"resumed after epoch {trainer.progress.epoch}")
-        naming = trainer.namer.steps if trainer.namer else 0
-        shown.total(naming + trainer.steps * (recipe.epochs - trainer.progress.epoch))
-        trainer.run()
-    by = _write(out, trainer, arrays["validation"], recipe, source)
-    recipe = replace(recipe, start=Path(recipe.start).name)
-    metrics = {"shift": by, **_metrics(out, recipe, arrays, trainer)}
-    card.write_metrics(out, metrics)
-    card.write_card(out, recipe=recipe, category=category, metrics=metrics, digest=source.digest)
-    out.with_suffix(".checkpoint").unlink()
-    report(f"wrote {out}: {metrics['test']['all']:.4f} right on the test split")
+    if not index.has_masks:
+        config = replace(config, localization_weight=0.0)
+    if not index.has_classes:
+        config = replace(config, object_pretraining_epochs=0, background_augmentation=0.0)
+    arrays: dict[SplitName, ImageArrays] = {
+        split: decode_samples(index.samples[split], size, size, description=f"reading {split}")
+        for split in SPLITS
+    }
+    checkpoint = out.with_suffix(".checkpoint")
+    trainer = ClassifierTrainer(
+        config, arrays["train"], arrays["validation"], checkpoint=checkpoint
+    )
+    if resume and trainer.resume():
+        logger.info(f"resumed after epoch {trainer.state.epoch}")
+    trainer.run()
+    shift = _write_calibrated(out, trainer, arrays["validation"], index)
+    metrics = {"logit_shift": shift, **_metrics(out, trainer, arrays)}
+    write_atomic(out.with_suffix(".metrics.json"), (json.dumps(metrics, indent=1) + "\n").encode())
+    card = _model_card(out.name, metrics, category=category, digest=index.digest)
+    write_atomic(out.with_suffix(".md"), card.encode())
+    checkpoint.unlink()
+    logger.info(f"wrote {out}: accuracy {metrics['test']['all']:.4f} on the test split")
 
 
-def _write(
-    out: Path, trainer: Trainer, validation: Arrays, recipe: Recipe, source: Source
+def _write_calibrated(
+    out: Path, trainer: ClassifierTrainer, validation: ImageArrays, index: DatasetIndex
 ) -> float:
-    """Write the best weights, their score set right; returns by how much."""
-    trainer.module.load_state_dict(trainer.best)
-    classifier = TorchClassifier(
-        trainer.module, info=ModelInfo("training"), spec=trainer.spec, device=recipe.device
+    """Write the best weights, calibrated on the validation split; returns the logit shift."""
+    config, classifier = trainer.config, trainer.best_classifier()
+    scores = predict(classifier, validation)
+    cost = config.false_negative_cost
+    shift = fit_logit_shift(scores, validation.unsafe, false_negative_cost=cost)
+    weights = shift_output_bias(trainer.state.best_weights, classifier.module, shift)
+    write_weights(
+        out, weights, architecture=config.architecture, spec=trainer.spec, digest=index.digest
     )
-    by = shift(scores(classifier, validation), validation.unsafe, misses=recipe.misses)
-    card.write_weights(
-        out,
-        shifted(trainer.best, trainer.module, by),
-        recipe=recipe,
-        spec=trainer.spec,
-        digest=source.digest,
-    )
-    return by
+    return shift
+
+
+def write_weights(
+    path: Path, state: Mapping[str, Tensor], *, architecture: str, spec: InputSpec, digest: str
+) -> None:
+    """Write safetensors with metadata; the matrices of ``slim`` in half precision."""
+    half = architecture == "slim"
+    tensors = {
+        key: (value.half() if half and value.ndim > 1 else value).contiguous()
+        for key, value in state.items()
+    }
+    metadata = {
+        "architecture": architecture,
+        "classes": 2,
+        "unsafe": [1],
+        "input": asdict(spec),
+        "version": __version__,
+        "data": digest,
+    }
+    write_atomic(path, save(tensors, {"counterveil": json.dumps(metadata, sort_keys=True)}))
 
 
 def _metrics(
-    out: Path, recipe: Recipe, arrays: dict[SplitName, Arrays], trainer: Trainer
+    out: Path, trainer: ClassifierTrainer, arrays: dict[SplitName, ImageArrays]
 ) -> dict[str, Any]:
-    """Of the file that was written, not of what was meant to be written."""
-    classifier = from_file(out, name=out.name, device=recipe.device)
+    """Metrics of the written file; it is read back because half precision changes the scores."""
+    config = trainer.config
+    classifier = load_file(out, name=out.name, device=config.device)
     test = arrays["test"]
     return {
-        "recipe": asdict(recipe),
-        "counts": {split: len(arrays[split]) for split in SPLITS},
-        "best validation": trainer.progress.best,
-        "test": {**accuracy_by_group(classifier, test), **veiled_safe(classifier, test)},
-        "history": trainer.progress.history,
+        # The name alone: a path would tell about the machine.
+        "config": asdict(replace(config, start=Path(config.start).name)),
+        "images": {split: len(arrays[split]) for split in SPLITS},
+        "best_validation_accuracy": trainer.state.best_accuracy,
+        "test": {**accuracy_by_group(classifier, test), **accuracy_under_masks(classifier, test)},
+        "history": trainer.state.history,
     }
 
 
-def _decoded(source: Source, split: SplitName, size: int, report: Report) -> Arrays:
-    items = source.items[split]
-    with bar(f"reading {split}") as shown:
-        shown.total(len(items))
-        return decode(items, size, size, warn=report, step=shown.step)
+def _model_card(name: str, metrics: Mapping[str, Any], *, category: str | None, digest: str) -> str:
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {v:.4f} |" for key, v in metrics["test"].items())
+    images = metrics["images"]
+    settings = "\n".join(f"- {key}: {value}" for key, value in metrics["config"].items())
+    limits = (
+        "It was trained only on abstract pictograms drawn by `counterveil scenes`. Its scores of "
+        "photographs mean nothing."
+        if category
+        else "It is as accurate and as biased as the images of its training folder."
+    )
+    return f"""# {name}
+
+A binary image classifier for {category or "the classes of an image folder"}. Output 1 is *unsafe*.
+
+## Use and limits
+
+{limits} A score is not a decision: a person decides.
+
+## Accuracy on the test split
+
+| images | accuracy |
+|---|---|
+{rows}
+
+The test split has {images["test"]} images; none of them was used in training.
+
+## Training
+
+{settings}
+- data: sha256 of splits, names and labels {digest}
+- shift of the unsafe logit, fitted on the validation split: {metrics["logit_shift"]:.3f}
+- images: {images["train"]} for training, {images["validation"]} for validation
+- torch {torch.__version__.split("+")[0]}, counterveil {__version__}
+"""

@@ -1,4 +1,4 @@
-"""Bayesian Adaptive Superpixel Segmentation, our own implementation, compiled with numba."""
+"""Bayesian Adaptive Superpixel Segmentation (BASS): our own implementation, compiled with numba."""
 
 from counterveil.segmentation.bass.segmentation import Bass
 

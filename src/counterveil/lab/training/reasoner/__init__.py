@@ -1,1 +1,1 @@
-"""Train the reasoner: questions and true answers, a small model from scratch, and its lessons."""
+"""Training of the reasoner: data, pretraining of a small model, fine-tuning, calibration."""

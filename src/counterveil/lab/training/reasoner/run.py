@@ -1,10 +1,12 @@
-"""From images with questions and answers to a reasoner."""
+"""Trains a reasoner from scenes or reviewed answers; writes model, metrics and model card."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,262 +14,226 @@ from torch import Tensor
 
 from counterveil.categories import Category
 from counterveil.errors import UsageError
-from counterveil.lab.training.bar import bar
-from counterveil.lab.training.data import ANY, decode, find
-from counterveil.lab.training.naming import Namer
-from counterveil.lab.training.reasoner import card, small
-from counterveil.lab.training.reasoner import instruct as instruct_data
-from counterveil.lab.training.reasoner.calibration import ask, calibrate
-from counterveil.lab.training.reasoner.contrast import teach_queries
-from counterveil.lab.training.reasoner.examples import Example, readable, scene_examples
-from counterveil.lab.training.reasoner.language import teach_language
-from counterveil.lab.training.reasoner.learning import Learnt, instruct
-from counterveil.lab.training.reasoner.recipe import SMALL, ReasonerRecipe
-from counterveil.lab.training.tower import tap_tower
-from counterveil.reasoning import ConditionalBlip
-from counterveil.reasoning.proxy import GENERATION
+from counterveil.lab.training.dataset import ANY_CATEGORY, decode_samples, index_dataset
+from counterveil.lab.training.object_pretraining import ObjectPretrainer
+from counterveil.lab.training.reasoner import evaluation, instruction_data, pretraining
+from counterveil.lab.training.reasoner import small_model as small
+from counterveil.lab.training.reasoner.dataset import Example, readable_examples, scene_examples
+from counterveil.lab.training.reasoner.finetuning import SMALL, ReasonerTrainConfig, finetune
+from counterveil.reasoning.conditional import ConditionalBlip
+from counterveil.reasoning.options import GREEDY
 
-Report = Callable[[str], None]
-VALIDATION = 1000
-"""Most validation images asked about: enough for a loss and for two numbers."""
-TESTED = 1000
-"""Most images of the test split that the card's figures are measured on."""
+logger = logging.getLogger(__name__)
+
+MAX_VALIDATION_IMAGES = 1000
+"""Enough for a validation loss and for the two parameters of the calibration."""
+MAX_TEST_IMAGES = 1000  # images that the metrics of the model card are measured on
 
 
-def train(
+def train_reasoner(
     data: Path,
     out: Path,
-    recipe: ReasonerRecipe,
+    config: ReasonerTrainConfig,
     *,
     categories: Sequence[Category] | None = None,
     images: Path | None = None,
     unreviewed: bool = False,
     resume: bool,
-    report: Report,
 ) -> None:
-    """Train a reasoner and write it, with metrics and a card.
+    """Train a reasoner and write it with metrics and model card.
+
+    Vision encoder and language model are frozen; Q-Former, control embeddings and projection are
+    trained, as in the paper and in InstructBLIP.
 
     Args:
-        data: scenes, or the JSON lines of :mod:`counterveil.lab.training.reasoner.instruct`.
+        data: folder of scenes, or JSON lines of
+            :mod:`counterveil.lab.training.reasoner.instruction_data`.
         out: folder to write.
-        recipe: how.
-        categories: that a stock checkpoint is conditioned on; the paper's where ``None``.
-        images: the folder that the JSON lines speak of; theirs where ``None``.
-        unreviewed: learn proposals that nobody has reviewed, too.
-        resume: go on from the last checkpoint.
-        report: told a line now and then.
-
-    The vision tower and the language model are frozen; the Q-Former, the control embeddings and
-    the projection learn (the paper's recipe, and InstructBLIP's).
+        config: of the training.
+        categories: that a stock checkpoint is conditioned on; the paper's if ``None``.
+        images: folder of the images of the JSON lines; the folder of that file if ``None``.
+        unreviewed: also train on answers that nobody has reviewed.
+        resume: continue from the last checkpoint.
 
     Raises:
-        UsageError: the folder or an option is not usable, or images are unsafe in a category that
-            the model cannot be told of.
-        ModelError: the checkpoint to start from cannot be had.
+        UsageError: the data or an option cannot be used, or images are unsafe in a category that
+            the model is not conditioned on.
+        ModelError: the initial checkpoint cannot be loaded.
     """
-    if recipe.start != SMALL:  # what was not done is not told on the card
-        recipe = replace(recipe, naming=0, language=0, queries=0)
-    examples = _examples(data, images, unreviewed=unreviewed, report=report)
+    if config.start != SMALL:  # keeps settings without effect out of the model card
+        config = replace(config, object_pretraining_epochs=0)
+        config = replace(config, language_pretraining_steps=0, qformer_pretraining_steps=0)
+    examples = _load_examples(data, images, unreviewed=unreviewed)
     out.mkdir(parents=True, exist_ok=True)
-    blip = _start(data, examples["train"], out, recipe, categories, resume=resume, report=report)
-    check_keys(examples, blip)
-    learnt = instruct(blip, examples, out, recipe, resume=resume, report=report)
-    if learnt.main:  # all processes hold the same weights
-        _finish(blip, examples, out, recipe, learnt, report)
+    blip = _initial_model(data, examples["train"], out / "start", config, categories, resume=resume)
+    check_categories(examples, blip)
+    trainer = finetune(blip, examples, out, config, resume=resume)
+    if trainer.is_world_process_zero():  # all processes hold the same weights
+        _finish(blip, examples, out, config, trainer.state.log_history)
 
 
-def check_keys(examples: dict[str, list[Example]], blip: ConditionalBlip) -> None:
-    """Refuse images that are unsafe in what the code cannot speak of: nothing would be learnt.
+def check_categories(examples: dict[str, list[Example]], blip: ConditionalBlip) -> None:
+    """Check that the model is conditioned on every category of the examples.
 
     Raises:
-        UsageError: names the categories, and what to do.
+        UsageError: names the missing categories.
     """
-    flagged = {key for some in examples.values() for one in some for key in one.truth.flagged}
-    unknown = sorted(flagged - set(blip.spec.categories))
+    flagged = {key for split in examples.values() for each in split for key in each.truth.flagged}
+    unknown = sorted(flagged - set(blip.control_config.categories))
     if unknown:
         raise UsageError(
-            f"images are unsafe in {', '.join(unknown)}, and the model is conditioned on "
-            f"{', '.join(blip.spec.categories)} alone; name the profile that holds all of them "
-            "(--profile), and start from a checkpoint that is not conditioned yet"
+            f"images are unsafe in {', '.join(unknown)}, but the model is conditioned only on "
+            f"{', '.join(blip.control_config.categories)}; pass a profile with all of these "
+            "categories (--profile) and start from a stock checkpoint"
         )
 
 
-def _start(
+def _load_examples(
+    data: Path, images: Path | None, *, unreviewed: bool
+) -> dict[str, list[Example]]:
+    found: Sequence[Example]
+    if data.is_file():
+        found = instruction_data.examples(data, images or data.parent, unreviewed=unreviewed)
+    else:
+        found = scene_examples(data)
+    examples: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
+    for example in readable_examples(found):
+        examples[example.split].append(example)
+    for split in ("train", "validation"):
+        if not examples[split]:
+            raise UsageError(f"{data} has no images of the split {split}; add some")
+    examples["validation"] = examples["validation"][:MAX_VALIDATION_IMAGES]
+    return examples
+
+
+def _initial_model(
     data: Path,
     examples: Sequence[Example],
-    out: Path,
-    recipe: ReasonerRecipe,
+    start: Path,
+    config: ReasonerTrainConfig,
     categories: Sequence[Category] | None,
     *,
     resume: bool,
-    report: Report,
 ) -> ConditionalBlip:
-    if recipe.start == SMALL:
-        blip = _small(data, examples, out / "start", recipe, resume=resume, report=report)
+    if config.start == SMALL:
+        blip = _pretrained_small_model(data, examples, start, config, resume=resume)
     else:
         blip = ConditionalBlip.from_pretrained(
-            recipe.start, categories=categories, tokens=recipe.tokens
+            config.start, categories=categories, tokens=config.control_tokens
         )
-        if recipe.seeing:
-            _see_more(blip, data, out / "start", recipe, resume=resume, report=report)
-    wanted = blip.spec.categories if categories is None else tuple(c.key for c in categories)
-    if wanted != blip.spec.categories:
+        if config.vision_epochs:
+            _train_vision_further(blip, data, start, config, resume=resume)
+    own = blip.control_config.categories
+    wanted = own if categories is None else tuple(category.key for category in categories)
+    if wanted != own:
         raise UsageError(
-            f"{recipe.start} is conditioned on {', '.join(blip.spec.categories)} already, and the "
-            f"profile on {', '.join(wanted)}; leave --profile out, or start from a stock checkpoint"
+            f"{config.start} is already conditioned on {', '.join(own)}, but the profile has "
+            f"{', '.join(wanted)}; omit --profile, or start from a stock checkpoint"
         )
     return blip
+
+
+def _pretrained_small_model(
+    data: Path,
+    examples: Sequence[Example],
+    start: Path,
+    config: ReasonerTrainConfig,
+    *,
+    resume: bool,
+) -> ConditionalBlip:
+    """The small model after pretraining of all its parts; saved in ``start`` for resuming."""
+    if resume and (start / "config.json").is_file():
+        return ConditionalBlip.from_pretrained(start, generation=GREEDY)
+    blip = small.build_small_model(seed=config.seed)
+    seed, precision, epochs = config.seed, config.precision, config.object_pretraining_epochs
+    pretraining.pretrain_language_model(
+        blip, steps=config.language_pretraining_steps, seed=seed, precision=precision
+    )
+    _pretrain_vision(blip, data, config, epochs, max(1, epochs // 4), 1e-3)
+    pretraining.pretrain_qformer(
+        blip, examples, steps=config.qformer_pretraining_steps, seed=seed, precision=precision
+    )
+    blip.save_pretrained(start)
+    return blip
+
+
+def _train_vision_further(
+    blip: ConditionalBlip, data: Path, start: Path, config: ReasonerTrainConfig, *, resume: bool
+) -> None:
+    """Train the vision encoder of a small model, in place; saved in ``start`` for resuming."""
+    encoder = blip.model.vision_model
+    if not small.is_small_model(blip) or not data.is_dir():
+        raise UsageError(
+            "only the vision encoder of a small reasoner can be trained, and only on scenes; "
+            "omit --vision-epochs"
+        )
+    if resume and (start / "config.json").is_file():
+        saved = ConditionalBlip.from_pretrained(start, generation=GREEDY)
+        encoder.load_state_dict(saved.model.vision_model.state_dict())
+        return
+    encoder.requires_grad_(True)
+    _pretrain_vision(blip, data, config, 0, config.vision_epochs, 5e-4)
+    blip.save_pretrained(start)
+
+
+def _pretrain_vision(
+    blip: ConditionalBlip,
+    data: Path,
+    config: ReasonerTrainConfig,
+    epochs: int,
+    image_epochs: int,
+    learning_rate: float,
+) -> None:
+    samples = index_dataset(data, category=ANY_CATEGORY).samples["train"]
+    arrays = decode_samples(samples, small.INPUT_SIZE, small.INPUT_SIZE)
+    processor = blip.processor.image_processor
+    mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
+    std = torch.tensor(processor.image_std).view(1, 3, 1, 1)
+
+    def preprocess(views: np.ndarray, rng: np.random.Generator) -> Tensor:
+        jittered = views * rng.uniform(0.8, 1.2, (len(views), 1, 1, 3)).astype(np.float32)
+        x = torch.from_numpy(jittered).permute(0, 3, 1, 2).clamp(0, 255) / 255
+        return ((x - mean) / std).float()
+
+    ObjectPretrainer(
+        blip.model.vision_model,
+        arrays,
+        epochs=epochs,
+        image_epochs=image_epochs,
+        batch_size=128,
+        learning_rate=learning_rate,
+        background_augmentation=0.3,
+        seed=config.seed,
+        precision=config.precision,
+        build_head=small.PatchHead,
+    ).run(preprocess)
+    blip.model.vision_model.eval()
 
 
 def _finish(
     blip: ConditionalBlip,
     examples: dict[str, list[Example]],
     out: Path,
-    recipe: ReasonerRecipe,
-    learnt: Learnt,
-    report: Report,
+    config: ReasonerTrainConfig,
+    history: list[dict[str, Any]],
 ) -> None:
-    """Set P(yes) right, measure, write; a small one in half precision, and measured so."""
-    half = small.is_small(blip)
+    """Calibrate, evaluate and write the model; a small model in half precision."""
+    half, seed = small.is_small_model(blip), config.seed
     if half:
-        blip.model.half().float()
-    validation, test = examples["validation"], examples["test"][:TESTED]
-    with bar("calibrating") as shown:
-        shown.total(len(validation))
-        scale, shift = calibrate(blip, validation, recipe.mix, seed=recipe.seed, step=shown.step)
-    report(f"P(yes) calibrated: scale {scale:.3f}, shift {shift:.3f}")
-    with bar("testing") as shown:
-        shown.total(len(test))
-        asked = ask(blip, test, recipe.mix, seed=recipe.seed + 1, step=shown.step)
+        blip.model.half().float()  # round now, so that the rounded weights are evaluated
+    validation, test = examples["validation"], examples["test"][:MAX_TEST_IMAGES]
+    scale, shift = evaluation.calibrate_yes_no(blip, validation, config.sampling, seed=seed)
+    logger.info(f"P(yes) calibrated: scale {scale:.3f}, shift {shift:.3f}")
+    predictions = evaluation.predict_yes_no(blip, test, config.sampling, seed=seed + 1)
     if half:
         blip.model.half()
     blip.save_pretrained(out)
-    metrics = card.metrics(examples, recipe, learnt.history, small=half, scale=scale, shift=shift)
-    metrics["test"] = asked.measures() if len(asked.odds) else {}
-    card.write(out, metrics, categories=blip.spec.categories)
-
-
-def _examples(
-    data: Path, images: Path | None, *, unreviewed: bool, report: Report
-) -> dict[str, list[Example]]:
-    examples: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
-    found: Sequence[Example]
-    if data.is_file():
-        found = instruct_data.examples(data, images or data.parent, unreviewed=unreviewed)
-    else:
-        found = scene_examples(data)
-    with bar("reading") as shown:
-        shown.total(len(found))
-        for example in readable(found, report=report, step=shown.step):
-            examples[example.split].append(example)
-    for split in ("train", "validation"):
-        if not examples[split]:
-            raise UsageError(f"{data} has no images of the split {split}; add some")
-    examples["validation"] = examples["validation"][:VALIDATION]
-    return examples
-
-
-def _small(
-    data: Path,
-    examples: Sequence[Example],
-    start: Path,
-    recipe: ReasonerRecipe,
-    *,
-    resume: bool,
-    report: Report,
-) -> ConditionalBlip:
-    """The small one, able to see and to speak; kept beside the result, to resume from."""
-    if resume and (start / "config.json").is_file():
-        return ConditionalBlip.from_pretrained(start, generation=GENERATION)
-    blip = small.new(seed=recipe.seed)
-    with bar("language") as shown:
-        shown.total(recipe.language)
-        teach_language(
-            blip,
-            steps=recipe.language,
-            batch=64,
-            rate=2e-3,
-            seed=recipe.seed,
-            precision=recipe.autocast,
-            report=report,
-            step=shown.step,
-        )
-    full = max(1, recipe.naming // 4)
-    _teach_tower(blip, data, recipe, passes=recipe.naming, full=full, rate=1e-3, report=report)
-    with bar("queries") as shown:
-        shown.total(recipe.queries)
-        teach_queries(
-            blip,
-            examples,
-            steps=recipe.queries,
-            batch=16,
-            rate=1e-3,
-            seed=recipe.seed,
-            precision=recipe.autocast,
-            report=report,
-            step=shown.step,
-        )
-    blip.save_pretrained(start)
-    return blip
-
-
-def _see_more(
-    blip: ConditionalBlip,
-    data: Path,
-    start: Path,
-    recipe: ReasonerRecipe,
-    *,
-    resume: bool,
-    report: Report,
-) -> None:
-    """Teach the tower of a small one further, in place; kept beside the result, to resume from."""
-    tower = blip.model.vision_model
-    if not small.is_small(blip) or not data.is_dir():
-        raise UsageError("only a small reasoner learns to see, on scenes; leave --seeing out")
-    if resume and (start / "config.json").is_file():
-        before = ConditionalBlip.from_pretrained(start, generation=GENERATION)
-        tower.load_state_dict(before.model.vision_model.state_dict())
-        return
-    tower.requires_grad_(True)
-    _teach_tower(blip, data, recipe, passes=0, full=recipe.seeing, rate=5e-4, report=report)
-    blip.save_pretrained(start)
-
-
-def _teach_tower(
-    blip: ConditionalBlip,
-    data: Path,
-    recipe: ReasonerRecipe,
-    *,
-    passes: int,
-    full: int,
-    rate: float,
-    report: Report,
-) -> None:
-    source = find(data, category=ANY)
-    arrays = decode(source.items["train"], small.SIDE, small.SIDE, warn=report, step=_nothing)
-    processor = blip.processor.image_processor
-    mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)
-    std = torch.tensor(processor.image_std).view(1, 3, 1, 1)
-
-    def prepare(views: np.ndarray, rng: np.random.Generator) -> Tensor:
-        lit = views * rng.uniform(0.8, 1.2, (len(views), 1, 1, 3)).astype(np.float32)
-        x = torch.from_numpy(lit).permute(0, 3, 1, 2).clamp(0, 255) / 255
-        return ((x - mean) / std).float()
-
-    Namer(
-        blip.model.vision_model,
-        arrays,
-        passes=passes,
-        full=full,
-        batch=128,
-        rate=rate,
-        grounds=0.3,
-        seed=recipe.seed,
-        precision=recipe.autocast,
-        tap=tap_tower,
-    ).run(prepare, report=report, step=_nothing)
-    blip.model.vision_model.eval()
-
-
-def _nothing() -> None:
-    pass
+    metrics = {
+        **evaluation.training_metrics(examples, config),
+        "small_model": half,
+        "scale": scale,
+        "shift": shift,
+        "history": history,
+        "test": predictions.metrics(),
+    }
+    evaluation.write_metrics_and_card(out, metrics, categories=blip.control_config.categories)

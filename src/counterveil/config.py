@@ -1,0 +1,295 @@
+"""One configuration: TOML files, the command line and Python read the options declared here.
+
+```toml
+# counterveil.toml
+attribution = "gradcam"
+target = 0.3
+
+[[category]]
+key = "logos"
+title = "Competitors' logos"
+classifier = "zeroshot:google/siglip2-base-patch16-224#a photo with a logo"
+threshold = 0.6
+questions = ["Is there a logo in the image?"]
+```
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from counterveil.categories import Category, check_keys, unknown_key
+from counterveil.errors import UsageError
+
+if TYPE_CHECKING:
+    from counterveil.images import Limits
+
+AttributionName = Literal[
+    "fullgrad", "gradcam", "gradcam++", "xgradcam", "ablationcam", "occlusion"
+]
+SegmentationName = Literal["bass", "slic", "felzenszwalb", "watershed", "quickshift", "sam"]
+SearchName = Literal["greedy", "minimal", "csra", "sedc", "ben", "reference", "exhaustive"]
+
+_SCANS_OF_LARGEST_JPEG = 15
+"""A progressive JPEG has about ten scans; each costs one pass over all pixels."""
+
+
+def _categories(value: Any) -> tuple[Category, ...]:
+    """Categories from TOML tables; categories that are made already stay as they are."""
+    if not isinstance(value, list | tuple):
+        raise ValueError("no [[category]] table; write two brackets and one table per category")
+    made = []
+    for number, item in enumerate(value, 1):
+        try:
+            made.append(item if isinstance(item, Category) else Category.from_dict(item))
+        except UsageError as error:
+            raise ValueError(f"[[category]] number {number}: {error}") from error
+    keys = [category.key for category in made]
+    repeated = next((key for key in keys if keys.count(key) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"two categories have the key {repeated!r}")
+    return tuple(made)
+
+
+def _fill_name(value: Any) -> Any:
+    """Checks the strength of a blur or pixelation, too."""
+    from counterveil.fills import fill
+
+    if isinstance(value, str):
+        fill(value)
+    return value
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Config(BaseModel):
+    """All options of a pipeline.
+
+    Make one with :func:`make_config` or :func:`read_config`: they turn pydantic's errors into
+    :class:`~counterveil.errors.UsageError`.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,  # "4" is no number and 1 is no switch: a typing error must not pass
+        allow_inf_nan=False,
+    )
+
+    name: str = Field("custom", description="Name of the profile in records.")
+    categories: Annotated[tuple[Category, ...], BeforeValidator(_categories)] = Field(
+        (), description="What to look for; in a file, one [[category]] table each."
+    )
+    notice: str = Field("", description="Sentence that every record carries as a warning.")
+    attribution: AttributionName = Field(
+        "fullgrad", description="Attribution map: how much each pixel argues for unsafe."
+    )
+    segmentation: SegmentationName = Field(
+        "bass", description="Segmentation into the regions that are veiled."
+    )
+    search: SearchName = Field(
+        "minimal",
+        description="Counterfactual search: minimal (ours), greedy (the paper's), or a baseline.",
+    )
+    fill: Annotated[str, BeforeValidator(_fill_name)] = Field(
+        "black",
+        description="What veiled pixels become: black, white, grey, #rrggbb; blur[:radius] and "
+        "pixelate[:blocks] for viewing only.",
+    )
+    reasoner: str = Field(
+        "",
+        description="Vision-language model that writes the rationale, such as blip:REPO; empty: "
+        "no rationale.",
+    )
+    target: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="The veiled image must score below this, or below the threshold where that "
+        "is lower.",
+    )
+    max_score_increase: Fraction = Field(
+        0.05,
+        description="How much the score may rise while pieces smaller than a region are given "
+        "back.",
+    )
+    max_regions: int = Field(10, ge=1, description="Most regions veiled at once.")
+    max_evaluations: int = Field(
+        512, ge=2, description="Most images that the search scores for one counterfactual."
+    )
+    search_size: int = Field(
+        512,
+        ge=1,
+        description="Longest side, in pixels, of the image that the search works on. The mask is "
+        "enlarged afterwards, and the veiled image is verified at full resolution.",
+    )
+    complete_objects: bool = Field(
+        True,
+        description="Veil whole objects, not only the part that the decision needs (search minimal "
+        "only).",
+    )
+    guided_segmentation: bool = Field(
+        False, description="Make regions finer where the attribution map is high."
+    )
+    veil_answers: bool = Field(
+        False,
+        description="Veil more while the reasoner still answers yes about the veiled image.",
+    )
+    questions: Literal["all", "flagged"] = Field(
+        "all", description="Ask the questions of all categories, or only of the flagged ones."
+    )
+    guidance: dict[str, Fraction] | None = Field(
+        None,
+        description="Condition the reasoner with this strength, 0 to 1, for each category, instead "
+        "of the classifiers' scores. A category that is not named counts as 0.",
+    )
+    max_frames: int = Field(
+        8, ge=1, description="Most frames that are assessed in a file of several frames."
+    )
+    max_bytes: int = Field(64 * 1024 * 1024, ge=1, description="Largest file, in bytes.")
+    max_pixels: int = Field(80_000_000, ge=1, description="Largest frame, in pixels.")
+    device: str = Field("cpu", description="Where the models run: cpu, cuda, cuda:1, mps.")
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> Config:
+        """Refuse an option that has no effect without another one."""
+        for option, used in {
+            "veil_answers": self.veil_answers,
+            "guidance": self.guidance is not None,
+        }.items():
+            if used and not self.reasoner:
+                raise ValueError(f"{option} needs a reasoner; set the option reasoner as well")
+        keys = [category.key for category in self.categories]
+        for key in self.guidance or {}:
+            if keys and key not in keys:
+                raise ValueError(f"guidance names {key!r}; the categories are {', '.join(keys)}")
+        return self
+
+    def limits(self) -> Limits:
+        """Limits on untrusted files; limits on a whole file grow with those on a frame."""
+        from counterveil.images import Limits
+
+        default = Limits()
+        return Limits(
+            bytes=self.max_bytes,
+            pixels=self.max_pixels,
+            frames=self.max_frames,
+            total_pixels=max(default.total_pixels, self.max_pixels),
+            scan_pixels=max(default.scan_pixels, _SCANS_OF_LARGEST_JPEG * self.max_pixels),
+        )
+
+
+def make_config(base: Config | None = None, **options: Any) -> Config:
+    """A configuration with some options changed, validated as a whole.
+
+    Args:
+        base: the other options; the defaults if ``None``.
+        options: fields of :class:`Config`.
+
+    Raises:
+        UsageError: an option is unknown, has the wrong type, is out of range, or needs another
+            option. The message says what is allowed.
+    """
+    # Merged first and validated once, so that combinations are checked on the result.
+    values = {name: getattr(base, name) for name in Config.model_fields} if base else {}
+    return _validated({**values, **options}, list(Config.model_fields))
+
+
+def read_config(path: Path | str) -> Config:
+    """The configuration in a TOML file. Its name is the file's name without the suffix.
+
+    Raises:
+        UsageError: the file cannot be read, is not TOML, has no category, or an option is wrong.
+            The message names the file, the key and what is allowed.
+    """
+    path = Path(path)
+    table = _read_toml(path)
+    # TOML writes one [[category]] table for each category, in the singular.
+    allowed = ["category" if name == "categories" else name for name in Config.model_fields]
+    try:
+        check_keys(table, allowed)
+        values = {"categories" if key == "category" else key: v for key, v in table.items()}
+        config = _validated({"name": path.stem, **values}, allowed)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    if not config.categories:
+        raise UsageError(f"{path}: no [[category]] table; add one for each category")
+    return config
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as a commented TOML file that :func:`read_config` reads back."""
+    import tomli_w
+
+    lines: list[str] = []
+    tables: dict[str, Any] = {}
+    for name, field in Config.model_fields.items():
+        value = getattr(config, name)
+        if name == "categories":
+            tables["category"] = [category.to_dict() for category in value]
+        elif isinstance(value, dict):
+            tables[name] = value
+        elif value is not None:
+            lines += [f"# {field.description}", tomli_w.dumps({name: value})]
+    return "\n".join(lines) + "\n" + tomli_w.dumps(dict(sorted(tables.items(), reverse=True)))
+
+
+def allowed_values(name: str) -> str:
+    """What an option accepts, in words: ``"a number above 0 and at most 1"``."""
+    field = Config.model_fields[name]
+    kind: Any = field.annotation
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if name == "guidance":
+        return "a table with a number from 0 to 1 for each category"
+    words = {bool: "true or false", str: "a string", int: "a whole number", float: "a number"}
+    bounds = {type(bound): bound for bound in field.metadata}
+    limits = [
+        text.format(value)
+        for kind_of_bound, text in _BOUNDS.items()
+        for value in [getattr(bounds.get(kind_of_bound), kind_of_bound.__name__.lower(), None)]
+        if value is not None
+    ]
+    return " ".join([words.get(kind, "a list of tables"), " and ".join(limits)]).strip()
+
+
+_BOUNDS = {Gt: "above {}", Ge: "of at least {}", Le: "at most {}"}
+
+
+def _validated(values: Mapping[str, Any], allowed: list[str]) -> Config:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        messages = [_message(each, allowed) for each in error.errors()]
+        raise UsageError("; ".join(dict.fromkeys(messages))) from error
+
+
+def _message(error: Any, allowed: list[str]) -> str:
+    """One error of pydantic in a sentence that says what is allowed."""
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    key = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        return unknown_key(key, allowed)
+    if error["type"] == "value_error":
+        reason = error["ctx"]["error"]  # a message of ours, from a validator above
+        return str(reason) if key == "categories" else f"{key!r}: {reason}"
+    return f"{key!r} must be {allowed_values(key)}, got {error['input']!r}"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: nested too deeply for a settings file") from error

@@ -1,0 +1,315 @@
+"""Results of the benchmarks as JSON and Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from counterveil.lab.benchmarks.plots import TABLE_TITLES
+
+Results = Mapping[str, Any]
+"""What the ``run`` function of a benchmark returns."""
+
+_PERCENT = {
+    "found", "coverage", "precision", "iou", "obfuscation", "irreducible", "verified",
+    "optimality_gap", "correct", "pointing_game", "energy", "deletion", "insertion", "morf",
+    "lerf", "road", "found_difference", "coverage_difference",
+}  # fmt: skip
+"""Columns that are shown as percentages."""
+_TITLES = {
+    "found": "counterfactual",
+    "depth": "avg depth",
+    "obfuscation": "avg obfuscation",
+    "iou": "IoU",
+    "area_ratio": "veiled / true area",
+    "mean_area_ratio": "mean veiled / mean true area",
+    "optimality_gap": "above optimum",
+    "milliseconds": "ms",
+    "correct": "correct by majority",
+    "pointing_game": "pointing game",
+    "energy": "energy inside",
+    "morf": "ROAD, most relevant first",
+    "lerf": "ROAD, least relevant first",
+    "road": "ROAD, combined",
+    "found_difference": "found, difference",
+    "relative_area": "area, ratio",
+    "coverage_difference": "coverage, difference",
+    "relative_evaluations": "evaluations, ratio",
+    "evaluations_to_match": "evaluations to match, ratio",
+}
+"""Titles of columns; other columns have their key as title."""
+
+_INTERVALS = "Means, with 95 % bootstrap intervals in brackets."
+_COUNTERFACTUALS = (
+    "Depth, obfuscation (the veiled share of the image), coverage of the unsafe pixels, precision "
+    "and IoU of the veil are averaged over the images for which a counterfactual was found. "
+    "*Irreducible* means proven so. Evaluations are images scored; evaluations and milliseconds "
+    "are those of the whole counterfactual, with attribution and segmentation."
+)
+_OPTIMUM = (
+    "*Above optimum* is the veiled area relative to the smallest flipping area of the same "
+    "regions, minus 1. An exhaustive search computes it for the first images, if the partition has "
+    "at most 16 regions and the budget suffices. A mask that is finer than its regions can be "
+    "below the optimum; a mask dilated beyond them is above."
+)
+_PAPER_RESULTS = (
+    "The paper found 90.6, 82.0 and 72.8 % at a mean depth of 5.5, veiling 40.1 % of the image, "
+    "on its own data."
+)
+_COMPARISONS = (
+    "Compared pair by pair on the same images, all categories together; differences and ratios "
+    "are ours against the rival's. Area, coverage and *evaluations to match* are those of the "
+    "images for which both found a counterfactual. *Evaluations to match* counts the images that "
+    "our search scored until it had a flip that veils no more than the rival's result (all of them "
+    "if it never had one). Our search then goes on, to veil less and to prove irreducibility. A "
+    "smaller area also covers less of the unsafe pixels: a search stops where the decision flips. "
+    "Whole objects are completed afterwards: *released* is the file that the default "
+    "configuration writes, and counts all evaluations, the verification of the file included."
+)
+_EXAMPLES = (
+    "One of the first flagged scenes of each category. *Safe part*: the original, with the unsafe "
+    "pixels and their neighbours in grey. *Attribution*: the attribution map over the veiled "
+    "image. *Regions*: the regions' boundaries over the veiled image. *Veiled*: the image as the "
+    "default configuration releases it."
+)
+_ATTRIBUTION_METRICS = (
+    "*Pointing game*: the maximum of the map lies on the unsafe object, or at most 15 pixels from "
+    "it. *Energy inside*: share of the map's sum on the object's pixels. *Deletion*: area under "
+    "P(unsafe) while pixels turn black, highest attribution first (low is good). *Insertion*: the "
+    "same while a blurred image gets its pixels back (high is good). *ROAD*: change of P(unsafe) "
+    "when pixels are imputed from their neighbours, most relevant first (low is good), least "
+    "relevant first (high is good), and half the difference (high is good). *noise* is a map of "
+    "random numbers: the chance level. Occlusion has one value for each of BASS's regions, so many "
+    "pixels are equal: they are ordered at random, and the pointing game counts the share of them "
+    "that hits."
+)
+_CATEGORY_ACCURACY = (
+    "Both generic questions are answered in words. A category counts as mentioned if the words "
+    "contain the phrase of one of its unsafe objects. A scene is correct if exactly the categories "
+    "in which it is unsafe are mentioned. The paper: 98 %, on unsafe images only."
+)
+_QUESTION_ACCURACY = (
+    "Balanced accuracy of P(yes) over unsafe *and* safe scenes of all categories. The interval of "
+    "the mean is over scenes, too. The paper's mean: 94 %, on unsafe images only. A reasoner that "
+    "only repeats a right code gets about 96 %; the next table exposes it."
+)
+
+
+def to_json(results: Results) -> str:
+    """JSON with sorted keys."""
+    return json.dumps(results, indent=1, sort_keys=True) + "\n"
+
+
+def cse_page(
+    results: Results, *, command: str = "counterveil bench cse", figure: str = "results"
+) -> str:
+    """The pages ``docs/results/results.md`` and ``rivals.md``.
+
+    Args:
+        results: results of the benchmark ``cse``.
+        command: the command that made them.
+        figure: name, without suffix, of the pictures beside the page (the SVG file of
+            ``plots.bar_charts``, the PNG file of ``example_panels``); empty: no pictures.
+    """
+    tables = results["counterfactuals"]
+    title = "# Rivals" if figure == "rivals" else "# Results"
+    parts = [title, f"{_made_by(command)}, on {_dataset(results)} {_INTERVALS}"]
+    if "classifiers" in results:
+        parts += ["## Classifiers", table("category", results["classifiers"], percent=True)]
+    if tables:
+        parts += ["## Counterfactuals", _COUNTERFACTUALS]
+        parts += [_OPTIMUM] if _has_optimum(tables) else []
+        parts += [_PAPER_RESULTS] if "images" not in results else []
+        if figure:
+            parts.append(f"![Counterfactuals found, and veiled area]({quote(figure)}.svg)")
+    for name, methods in tables.items():
+        parts += [f"### {TABLE_TITLES[name]}", table("category: method", _by_category(methods))]
+    if "comparisons" in results:
+        parts += ["### Our searches compared with each rival", _COMPARISONS]
+        parts.append(table("ours and rival", results["comparisons"]))
+    parts += _release_sections(results)
+    if figure and "released" in results:
+        parts += ["## Examples", _EXAMPLES, f"![Examples, a row per category]({quote(figure)}.png)"]
+    return _join(parts)
+
+
+def attribution_page(results: Results, *, command: str = "counterveil bench attribution") -> str:
+    """The page ``docs/results/attribution.md``."""
+    size, rows = results["measured"]["size"], results["attributions"]
+    parts = [
+        "# Attribution maps against the ground truth",
+        f"{_made_by(command)}, on unsafe drawn scenes of the split `test` that their classifier "
+        f"flags, {size['scenes']} per category, {min(size['road'], size['scenes'])} of them for "
+        f"ROAD. {_INTERVALS}",
+        _ATTRIBUTION_METRICS,
+    ]
+    categories = next(iter(rows.values()))
+    for category in ("all", *(key for key in categories if key != "all")):
+        chosen = {name: row[category] for name, row in rows.items()}
+        parts += [f"## {category}", table("map", chosen)]
+    return _join(parts)
+
+
+def reasoning_page(
+    results: Results,
+    *,
+    command: str = "counterveil bench reasoning",
+    diagram: str = "reasoning.svg",
+) -> str:
+    """The page ``docs/results/reasoning.md``; ``diagram`` is the reliability diagram's file."""
+    calibration = results["calibration"]
+    specificity = {k: {"specificity": v} for k, v in results["wrong_code_specificity"].items()}
+    grounding = {k: {"changed to no": v} for k, v in results["grounding"].items()}
+    parts = [
+        "# Answers of the reasoner",
+        f"{_made_by(command)} with `{results['reasoner']}`, on drawn scenes of the split `test`: "
+        f"half of them unsafe, a quarter safe, a quarter look-alikes. {_INTERVALS}",
+        "## Category accuracy",
+        _CATEGORY_ACCURACY,
+        table("scenes", _transpose(results["category_accuracy"]), percent=True),
+        "## Question accuracy",
+        _QUESTION_ACCURACY,
+        table("question", _transpose(results["question_accuracy"]), percent=True),
+        "## Wrong code",
+        "Safe scenes whose control code wrongly names their category: share of the category's "
+        "questions that are rightly answered no.",
+        table("category", specificity, percent=True),
+        "## Grounding",
+        "Share of the true yes answers that turn to no when the scene is veiled.",
+        table("veil", grounding, percent=True),
+        "## Calibration",
+        f"Expected calibration error of P(yes): {calibration['error']:.4f}, over all four "
+        f"conditions. ![Reliability diagram]({diagram})",
+        _bin_table(calibration["bins"]),
+        "## Examples",
+        *map(_example, results["examples"]),
+    ]
+    return _join(parts)
+
+
+def annotation_page(summary: Results) -> str:
+    """The page of ``annotation.summarise``."""
+    return _join(
+        [
+            "# Human evaluation",
+            f"Majority of {len(summary['annotators'])} annotators; an item counts when "
+            f"{summary['panel']} of them have judged it. An item is undecided if no verdict has "
+            "more than half of the votes, or if the majority cannot tell; it is then neither "
+            "correct nor incorrect. Kappa is Fleiss' kappa of the verdicts yes, no and cannot "
+            "tell.",
+            table("question", summary["questions"]),
+        ]
+    )
+
+
+def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool = False) -> str:
+    """A Markdown table of estimates by row and column; ``percent`` makes all of them percentages.
+
+    The optimality gap is left out if no row has one.
+    """
+    first = next(iter(rows.values()))
+    columns = [
+        c for c in first if c != "optimality_gap" or any(_is_known(row[c]) for row in rows.values())
+    ]
+    cells = [
+        [name, *(_cell(row[c], percent=percent or c in _PERCENT) for c in columns)]
+        for name, row in rows.items()
+    ]
+    return _markdown_table([corner, *(_TITLES.get(c, c) for c in columns)], cells)
+
+
+def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _join(parts: Sequence[str]) -> str:
+    return "\n\n".join(parts) + "\n"
+
+
+def _made_by(command: str) -> str:
+    return f"Made by `{command} --out FILE.json --markdown FILE.md`"
+
+
+def _dataset(results: Results) -> str:
+    if "images" not in results:
+        return "drawn scenes of the split `test`, whose backgrounds no classifier was trained on."
+    measured, images = results["measured"], results["images"]
+    text = (
+        f"`{measured['data']}`: the first {images['flagged']} images that "
+        f"`{measured['classifier']}` flags, of {images['read']} images read."
+    )
+    if not images["has_gradients"]:
+        text += " It gives no gradients, so occlusion ranked the regions in every row."
+    return text
+
+
+def _has_optimum(tables: Results) -> bool:
+    rows = [row for methods in tables.values() for row in methods.values()]
+    return any(
+        _is_known(category["optimality_gap"])
+        for row in rows
+        for category in row.values()
+        if "optimality_gap" in category
+    )
+
+
+def _by_category(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The paper's order: all methods on one category, then the next category."""
+    categories = next(iter(methods.values()))
+    return {f"{key}: {name}": row[key] for key in categories for name, row in methods.items()}
+
+
+def _release_sections(results: Results) -> list[str]:
+    parts = []
+    if "released" in results:
+        parts += [
+            "## Released files, default configuration",
+            "The bytes of the written file, measured against the ground truth.",
+            table("category", results["released"]),
+        ]
+    if "edges" in results:
+        parts.append("## Unsafe objects at the border")
+        for key, rows in results["edges"].items():
+            parts += [f"### {key}", table("position", rows)]
+    return parts
+
+
+def _transpose(by_condition: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for condition, values in by_condition.items():
+        for name, value in values.items():
+            rows.setdefault(name, {})[condition] = value
+    return rows
+
+
+def _bin_table(bins: Sequence[Mapping[str, float]]) -> str:
+    rows = [[f"{b['mean_p_yes']:.3f}", f"{b['frequency']:.3f}", f"{b['count']:.0f}"] for b in bins]
+    return _markdown_table(["mean P(yes)", "share of true yes", "answers"], rows)
+
+
+def _example(row: Mapping[str, str]) -> str:
+    lines = [f"**{row['scene']}**", ""]
+    lines += [f"- {name}: {text}" for name, text in row.items() if name != "scene"]
+    return "\n".join(lines)
+
+
+def _is_known(value: Mapping[str, Any] | int) -> bool:
+    return isinstance(value, int) or value["mean"] is not None
+
+
+def _cell(value: Mapping[str, Any] | int, *, percent: bool) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if not _is_known(value):
+        return "–"
+    low, mean, high = (_number(value[k], percent=percent) for k in ("low", "mean", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def _number(value: float, *, percent: bool) -> str:
+    if percent:
+        return f"{100 * value:.1f} %"
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"

@@ -1,0 +1,148 @@
+"""Plots of the benchmarks as reproducible SVG files; they need matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from counterveil.errors import MissingExtraError
+
+TABLE_TITLES = {
+    "paper": "The paper's settings, and our search with the same settings",
+    "attributions": "Attribution maps, with BASS (Table 3)",
+    "partitions": "Partitions, ranked by FullGrad (Table 4)",
+    "searches": "Searches: ours and rivals",
+}
+"""Titles of the tables of counterfactuals."""
+
+Points = Sequence[tuple[float, float]]
+
+_GREEN = "#1a6b3c"
+_COLOURS = (_GREEN, "#b4551d", "#2f5c9e", "#8a3c8f", "#5f6b1a", "#8f3c3c")
+
+
+def bar_charts(results: Mapping[str, Any]) -> bytes:
+    """Share of images with a counterfactual, and veiled share, of each method; an SVG file.
+
+    One bar per method with its 95 % interval, for all categories together (or the only one).
+
+    Args:
+        results: results of the benchmark ``cse``, with at least one table of counterfactuals.
+    """
+    labels: list[str] = []
+    titles: dict[int, str] = {}
+    rows: list[Mapping[str, Any] | None] = []
+    for table, methods in results["counterfactuals"].items():
+        titles[len(rows)] = TABLE_TITLES[table]
+        labels += [TABLE_TITLES[table], *methods]
+        rows += [None, *map(_all_categories, methods.values())]
+    with _figure(9, 0.5 + 0.2 * len(rows), columns=2) as (axes, buffer):
+        columns = {"found": "counterfactual found", "obfuscation": "image veiled"}
+        for axis, (metric, title) in zip(axes, columns.items(), strict=True):
+            for y, row in enumerate(rows):
+                if row is not None:
+                    _bar(axis, y, row[metric])
+            axis.set_title(f"{title}, %", fontsize=9)
+            axis.set_xlim(0, 100 if metric == "found" else None)
+            axis.margins(x=0.25)
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0].set_yticks(range(len(rows)), labels)
+        axes[0].set_ylim(len(rows) - 0.5, -0.5)
+        for y, label in enumerate(axes[0].get_yticklabels()):
+            label.set_fontweight("bold" if y in titles else "normal")
+        axes[1].sharey(axes[0])
+        axes[1].tick_params(labelleft=False)
+    return buffer.getvalue()
+
+
+def _all_categories(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row for all categories, or for the only one."""
+    found: Mapping[str, Any] = row["all"] if "all" in row else next(iter(row.values()))
+    return found
+
+
+def _bar(axis: Any, y: int, estimate: Mapping[str, Any]) -> None:
+    if estimate["mean"] is None:
+        axis.text(0, y, " –", va="center")
+        return
+    low, mean, high = (100 * estimate[key] for key in ("low", "mean", "high"))
+    axis.barh(y, mean, height=0.65, color=_GREEN, alpha=0.7)
+    # Not xerr: an interval of a skewed distribution need not contain the mean.
+    axis.plot([low, high], [y, y], color="#222", linewidth=1, marker="|", markersize=4)
+    axis.text(max(mean, high), y, f" {mean:.1f}", va="center", clip_on=False)
+
+
+def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> bytes:
+    """Share of true yes over P(yes), of ``reasoning.calibration_error``; an SVG file.
+
+    The marker's area is the number of answers.
+    """
+    largest = max((b["count"] for b in bins), default=1)
+    with _figure(3.2, 3.2) as ((axis,), buffer):
+        axis.plot([0, 1], [0, 1], color="#999", linestyle="--", linewidth=1)
+        axis.scatter(
+            [b["mean_p_yes"] for b in bins],
+            [b["frequency"] for b in bins],
+            s=[10 + 150 * b["count"] / largest for b in bins],
+            color=_GREEN,
+            alpha=0.7,
+            clip_on=False,
+        )
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="mean P(yes)", ylabel="share of true yes")
+        axis.set_aspect("equal")
+    return buffer.getvalue()
+
+
+def log_log_plot(series: Mapping[str, Points], *, x: str, y: str) -> bytes:
+    """Series over two logarithmic axes, each with its slope in the legend; an SVG file."""
+    with _figure(5.5, 4.2) as ((axis,), buffer):
+        for number, (name, points) in enumerate(series.items()):
+            label = f"{name}: slope {power_law_exponent(points):.2f}" if len(points) > 1 else name
+            colour = _COLOURS[number % len(_COLOURS)]
+            axis.loglog(
+                *zip(*sorted(points), strict=True),
+                marker="o",
+                markersize=4,
+                color=colour,
+                label=label,
+            )
+        axis.set(xlabel=x, ylabel=y)
+        axis.grid(color="#ddd")
+        axis.legend()
+    return buffer.getvalue()
+
+
+def power_law_exponent(points: Points) -> float:
+    """Exponent of the power law through the points: least squares of the logarithms."""
+    x, y = np.log(np.array(sorted(points), float)).T
+    return float(np.polyfit(x, y, 1)[0])
+
+
+@contextmanager
+def _figure(width: float, height: float, *, columns: int = 1) -> Iterator[tuple[Any, io.BytesIO]]:
+    """Axes to draw on, and the buffer that holds the SVG file when the block ends."""
+    try:
+        import matplotlib
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "plots need matplotlib; install it with: pip install 'counterveil[lab]'"
+        ) from error
+    # A fixed salt and no date: the same data give the same file. Text stays text, so that it can
+    # be searched and needs no font outlines.
+    options: dict[Any, Any] = {
+        "svg.hashsalt": "counterveil",
+        "svg.fonttype": "none",
+        "font.size": 8,
+    }
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(options):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        yield figure.subplots(1, columns, squeeze=False)[0], buffer
+        figure.savefig(buffer, format="svg", metadata={"Date": None})

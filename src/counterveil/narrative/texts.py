@@ -1,0 +1,311 @@
+"""Rationale, statement of reasons, and the texts of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+from counterveil.narrative.phrases import (
+    category_title,
+    category_titles,
+    end_sentence,
+    join_list,
+    method_name,
+    none_flagged,
+    percent,
+    pluralize,
+    public_model_name,
+    ratings,
+    released_frame,
+    veil_area,
+    veiled_percent,
+)
+from counterveil.record import Answer, CategoryResult, Record, Source
+
+State = Literal["veiled", "not_found", "unverified", "clear", "error"]
+
+STATE_LABELS: Mapping[State, str] = MappingProxyType(
+    {"veiled": "Veiled and verified", "not_found": "Whole image veiled",
+     "unverified": "Not verified", "clear": "Not flagged", "error": "Not examined"}
+)  # fmt: skip
+PROFILE_NOTICES = MappingProxyType(
+    {
+        "pictograms": "The profile “pictograms” is for drawn scenes only. Its classifiers know "
+        "pictograms; their scores say nothing about photographs."
+    }
+)
+
+
+def rationale(
+    categories: Sequence[CategoryResult],
+    answers: Sequence[Answer],
+    description: str,
+    *,
+    whole: bool,
+    source: Source | None = None,
+) -> str:
+    """Text for a moderator: what was flagged, described, answered and veiled.
+
+    Args:
+        categories: all of the record's.
+        answers: to the moderator's questions.
+        description: the model's.
+        whole: the whole image is veiled.
+        source: the file; needed to name frames where it holds several.
+    """
+    flagged = [category for category in categories if category.flagged]
+    if flagged:
+        texts = [f"The classifiers flagged the image as {ratings(flagged, source)}."]
+    else:
+        texts = [none_flagged(categories)]
+    texts.append(
+        f"The model says: “{description}”" if description else "The model gave no description."
+    )
+    texts += _answered(answers)
+    if flagged:
+        texts += [veil_area(flagged, whole=whole), *_score_changes(flagged)]
+        texts += [*released_frame(source), *_answers_under_veil(answers)]
+    elif any(answer.yes for answer in answers):
+        texts.append("The classifiers and the model disagree: a person should check the image.")
+    return " ".join(texts)
+
+
+def statement(
+    categories: Sequence[CategoryResult],
+    answers: Sequence[Answer],
+    *,
+    whole: bool,
+    model: str,
+    source: Source | None = None,
+) -> str:
+    """Statement of reasons for the person who posted the image; empty where nothing was flagged.
+
+    It names the decision, its ground and facts, the use of automated means and the way to a
+    review by a person. Models are named as by ``public_model_name``.
+
+    References:
+        Regulation (EU) 2022/2065 (Digital Services Act), article 17.
+    """
+    flagged = [category for category in categories if category.flagged]
+    if not flagged:
+        return ""
+    keys = {category.key for category in flagged}
+    # What still shows was no reason to hide, so only answers whose evidence was hidden count.
+    facts = dict.fromkeys(
+        a.answer for a in answers if a.category in keys and a.yes and a.answer and a.grounded
+    )
+    models = [*(c.classifier for c in flagged if c.classifier), model]
+    software = join_list(list(dict.fromkeys(map(public_model_name, models))))
+    texts = [
+        "Your image is hidden as a whole."
+        if whole
+        else f"The parts that led to this decision, {veiled_percent(flagged)} of your image, are "
+        "hidden; the rest is unchanged.",
+        *released_frame(source),
+        f"The ground is our policy on: {category_titles(flagged)}.",
+        f"The image was rated by automated means: {ratings(flagged, source)}.",
+        *([f"The software described what it saw: {' '.join(facts)}"] if facts else []),
+        f"The decision was made by software ({software}), without a person.",
+        "If you think that it is wrong, ask for a review by a person.",
+    ]
+    return " ".join(texts)
+
+
+def state(record: Record) -> State:
+    """State of a record; ``unverified`` comes before ``not_found``, because it is the worse."""
+    if record.status == "error":
+        return "error"
+    if not verified(record):
+        return "unverified"
+    if not record.flagged:
+        return "clear"
+    return "not_found" if record.whole_image_veiled else "veiled"
+
+
+def verified(record: Record) -> bool:
+    """Whether every category was scored on the written file and is below its threshold."""
+    return bool(record.categories) and all(c.counterfactual.verified for c in record.categories)
+
+
+def headline(record: Record) -> str:
+    """Result of a record in a few words."""
+    key = state(record)
+    label = STATE_LABELS[key]
+    if key in ("veiled", "not_found"):
+        label = f"Flagged: {category_titles(record.flagged)}. {label}"
+    gap = "only partly assessed" if _partly_assessed(record) else "rationale incomplete"
+    return f"{label}; {gap}" if record.status == "partial" else label
+
+
+def sentences(record: Record) -> tuple[str, ...]:
+    """What was done, one claim per sentence, in the order of the steps; the verdict is last."""
+    if record.status == "error":
+        return (
+            f"This file was not examined: {end_sentence(record.error or 'no reason is recorded')}",
+            "Nothing was veiled and nothing was released.",
+            "Treat this file as unsafe until it has been examined.",
+        )
+    texts = _assessed(record)
+    if not record.flagged:
+        texts.append(none_flagged(record.categories))
+    for category in record.flagged:
+        texts += _category(record, category)
+    return (*texts, *_veil(record), *_fill(record), verdict(record))
+
+
+def verdict(record: Record) -> str:
+    """Result of the verification of the written file."""
+    failed = [
+        f"{category_title(c)} at {percent(c.counterfactual.score_after)} "
+        f"(threshold {percent(c.threshold)})"
+        for c in record.categories
+        if not c.counterfactual.verified
+    ]
+    if not record.categories:
+        return "Nothing was verified."
+    if not failed:
+        return (
+            "The written file was decoded and scored again: every category is below its threshold."
+        )
+    return f"The written file did not pass: {join_list(failed)}. Do not treat this file as safe."
+
+
+def _answered(answers: Sequence[Answer]) -> list[str]:
+    """Which questions were answered yes, each sentence once, and how many were not assessed."""
+    yes = [answer for answer in answers if answer.yes]
+    assessed = sum(answer.p_yes is not None for answer in answers)
+    missed = len(answers) - assessed
+    texts = []
+    if yes:
+        quoted = " ".join(f"“{text}”" for text in dict.fromkeys(a.answer for a in yes if a.answer))
+        which = f"{len(yes)} of {pluralize(assessed, 'question')}"
+        texts.append(f"The model answers yes to {which}{': ' + quoted if quoted else '.'}")
+    elif assessed:
+        texts.append(f"The model answers yes to none of {pluralize(assessed, 'question')}.")
+    if missed and not assessed:
+        texts.append(
+            f"None of {pluralize(missed, 'question')} could be assessed; this does not mean no."
+        )
+    elif missed:
+        texts.append(f"{pluralize(missed, 'question')} could not be assessed.")
+    return texts
+
+
+def _score_changes(flagged: Sequence[CategoryResult]) -> list[str]:
+    changes = [
+        f"of {category_title(c)} from {percent(c.counterfactual.score_before)} to "
+        f"{percent(c.counterfactual.score_after)}"
+        for c in flagged
+        if c.counterfactual.outcome != "not_needed"  # flagged in a frame that is not released
+    ]
+    return [f"It changes the score {join_list(changes)}."] if changes else []
+
+
+def _answers_under_veil(answers: Sequence[Answer]) -> list[str]:
+    yes = [answer for answer in answers if answer.yes]
+    asked_again = [answer for answer in yes if answer.p_yes_veiled is not None]
+    still_yes = [answer for answer in asked_again if not answer.grounded]
+    removed, missed = len(asked_again) - len(still_yes), len(yes) - len(asked_again)
+    texts = []
+    if asked_again and len(yes) == 1:
+        texts.append(f"The veil {'removes' if removed else 'does not remove'} this answer.")
+    elif asked_again:
+        texts.append(f"The veil removes {removed} of these {len(yes)} answers.")
+    if yes and not asked_again:
+        texts.append("None of these answers could be assessed again under the veil.")
+    elif missed:
+        texts.append(f"{missed} could not be assessed again under the veil.")
+    if still_yes:
+        questions = join_list([f"“{answer.question}”" for answer in still_yes])
+        texts.append(f"Still yes under the veil: {questions}.")
+    return texts
+
+
+def _partly_assessed(record: Record) -> bool:
+    """Whether part of the file was not assessed; an incomplete rationale does not count."""
+    source = record.source
+    return record.error is not None or len(source.frames_assessed) < source.frames
+
+
+def _assessed(record: Record) -> list[str]:
+    texts = []
+    if record.status == "partial" and _partly_assessed(record):
+        reason = f": {end_sentence(record.error)}" if record.error else "."
+        texts.append(f"Only part of this file was assessed{reason}")
+    elif record.status == "partial":
+        texts.append("All of this file was assessed, but its rationale is incomplete.")
+    texts += released_frame(record.source)
+    return texts + [f"While reading: {end_sentence(note)}" for note in record.source.notes]
+
+
+def _category(record: Record, category: CategoryResult) -> list[str]:
+    result = category.counterfactual
+    what = f"frame {category.frame}" if record.source.frames > 1 else "the image"
+    texts = [
+        f"{category_title(category)} flagged {what} at {percent(category.score)}; its threshold is "
+        f"{percent(category.threshold)}."
+    ]
+    if category.frame != record.source.frame:
+        before = percent(result.score_before)
+        texts.append(f"That frame is not released. The released frame scored {before}.")
+    if result.regions_total:
+        ranked = (
+            f", and {method_name(result.attribution)} ranked them" if result.attribution else ""
+        )
+        texts.append(
+            f"{method_name(result.segmentation)} divided the image into "
+            f"{pluralize(result.regions_total, 'region')}{ranked}."
+        )
+    scored = f"The {result.search} search scored {pluralize(result.evaluations, 'image')}"
+    if result.outcome == "found":
+        texts.append(
+            f"{scored}. The decision first flipped with {pluralize(result.depth, 'region')} "
+            f"veiled; the final veil touches {pluralize(result.regions_veiled, 'region')}."
+        )
+    elif result.outcome == "not_found":
+        texts.append(f"{scored} and ended without a valid veil.")
+    return texts
+
+
+def _veil(record: Record) -> list[str]:
+    flagged = record.flagged
+    if record.whole_image_veiled:
+        reason = "No counterfactual was found within the budget."
+        return [reason, veil_area(flagged, whole=True)]
+    if not flagged:
+        return []
+    texts = [veil_area(flagged, whole=False)]
+    results = [category.counterfactual for category in flagged]
+    completed = max(result.completed_fraction for result in results)
+    answered = max(result.answered_fraction for result in results)
+    if completed:
+        texts.append(
+            f"{percent(completed)} of the image is the rest of objects that the search veiled in "
+            "part; the decision does not need it."
+        )
+    if answered:
+        texts.append(
+            f"{percent(answered)} of the image is veiled for the reasoner alone, which answered "
+            "yes while it was visible; the decision does not need it."
+        )
+    if all(result.irreducible for result in results):
+        what = "The part that the decision needs" if completed or answered else "The veil"
+        texts.append(
+            f"{what} is irreducible: uncovering any single piece of it raises a score to the "
+            "target of the search or above."
+        )
+    return texts
+
+
+def _fill(record: Record) -> list[str]:
+    if record.outputs is None or not record.flagged:
+        return []
+    veiled = record.outputs.veiled
+    texts = [f"The fill is {veiled.fill}."]
+    if veiled.reversible_risk:
+        texts.append(
+            "It hides the content from the eye, but part of the content might be computed back. "
+            "Do not publish this file."
+        )
+    return texts

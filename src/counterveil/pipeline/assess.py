@@ -1,0 +1,96 @@
+"""Step 1: score every frame of a file for every category."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64
+
+from counterveil.pipeline.components import CategoryClassifier
+from counterveil.record import Source
+from counterveil.types import Frame
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """Scores of one file.
+
+    Attributes:
+        frames: the frames that were scored.
+        classifiers: one for each category.
+        scores: P(unsafe) of each frame for each category.
+    """
+
+    frames: tuple[Frame, ...]
+    classifiers: tuple[CategoryClassifier, ...]
+    scores: Float64[np.ndarray, "frames categories"]
+
+    @cached_property
+    def released_index(self) -> int:
+        """Index, in ``frames``, of the frame that is furthest above a threshold."""
+        # Relative to the threshold: 0.6 of 0.5 is worse than 0.8 of 0.9.
+        return int((self.scores - self._thresholds).max(axis=1).argmax())
+
+    @property
+    def frame(self) -> Frame:
+        """The frame that is veiled and released."""
+        return self.frames[self.released_index]
+
+    @property
+    def frame_scores(self) -> Float64[np.ndarray, " categories"]:
+        """Scores of the released frame."""
+        row: np.ndarray = self.scores[self.released_index]
+        return row
+
+    @property
+    def flagged(self) -> tuple[CategoryClassifier, ...]:
+        """Categories that flag the released frame. Where it is clean, all frames are."""
+        flags = self.frame_scores >= self._thresholds
+        return tuple(each for each, flag in zip(self.classifiers, flags, strict=True) if flag)
+
+    @property
+    def complete(self) -> bool:
+        """Every frame of the file was scored."""
+        return len(self.frames) == self.frame.frames
+
+    def highest_score(self, category: int) -> tuple[float, int]:
+        """A category's highest score, and the index in the file of the frame that has it.
+
+        On a tie with another frame, the released frame is named.
+        """
+        column = self.scores[:, category]
+        tied = column[self.released_index] == column.max()
+        index = self.released_index if tied else int(column.argmax())
+        return float(column[index]), self.frames[index].frame
+
+    def source(self, name: str) -> Source:
+        """The file, as a record describes it."""
+        frame = self.frame
+        return Source(
+            name=name,
+            sha256=frame.sha256,
+            width=frame.width,
+            height=frame.height,
+            format=frame.format,
+            frames=frame.frames,
+            frames_assessed=tuple(each.frame for each in self.frames),
+            frame=frame.frame,
+            notes=frame.notes,
+        )
+
+    @property
+    def _thresholds(self) -> Float64[np.ndarray, " categories"]:
+        return np.array([each.category.threshold for each in self.classifiers], float)
+
+
+def assess(frames: Sequence[Frame], classifiers: Sequence[CategoryClassifier]) -> Assessment:
+    """Score every frame for every category."""
+    # One image a call: frames of one file may differ in size.
+    scores = [
+        [float(each.classifier.score(frame.pixels[None])[0]) for each in classifiers]
+        for frame in frames
+    ]
+    return Assessment(tuple(frames), tuple(classifiers), np.array(scores, float))

@@ -1,0 +1,100 @@
+"""Step 3: one mask for all flagged categories, completed to whole objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from counterveil.masking.candidates import candidate_masks
+from counterveil.masking.objects import complete_objects
+from counterveil.masking.union import ScoreConstraint, unite_masks
+from counterveil.pipeline.components import CategoryClassifier, Context, mask_evaluator
+from counterveil.pipeline.explain import Explanation
+from counterveil.types import AttributionMap, Image, Mask, Masks, Scores
+
+
+@dataclass(frozen=True, eq=False)
+class CoreMask:
+    """What must be veiled so that every flagged category flips.
+
+    Attributes:
+        mask: ``(H, W)``, ``True`` = veiled.
+        irreducible: proven that no part of it can be given back.
+    """
+
+    mask: Mask
+    irreducible: bool
+
+
+def core_mask(
+    image: Image,
+    flagged: Sequence[CategoryClassifier],
+    explanations: Mapping[str, Explanation],
+    context: Context,
+) -> CoreMask | None:
+    """Unite the masks of the categories; ``None`` if one of them was not found."""
+    results = [explanation.result for explanation in explanations.values()]
+    if any(result.outcome != "found" for result in results):
+        return None
+    if len(results) == 1:  # already irreducible, by the same cells
+        return CoreMask(results[0].mask, results[0].irreducible)
+    fill, limit = context.components.fill, context.config.max_evaluations
+    constraints = [
+        ScoreConstraint(
+            mask_evaluator(each.classifier, image, fill, max_evaluations=limit),
+            explanations[each.category.key].result.target,
+        )
+        for each in flagged
+    ]
+    cells = next(iter(explanations.values())).refinement_labels
+    with context.stopwatch("search"):
+        united = unite_masks([result.mask for result in results], constraints, cells)
+    return CoreMask(united.mask, united.irreducible)
+
+
+def masks_to_try(
+    image: Image,
+    core: CoreMask,
+    classifiers: Sequence[CategoryClassifier],
+    explanations: Mapping[str, Explanation],
+    context: Context,
+) -> Iterator[Mask]:
+    """Masks that hold the core, the preferred one first and the core itself last.
+
+    A veil that follows an object's outline shows its shape, and a shape can be unsafe by itself.
+    So wider masks and masks with fewer whole objects follow the completed one.
+    """
+    if not context.config.complete_objects or context.components.refinement is None:
+        return iter([core.mask])
+    with context.stopwatch("objects"):
+        completed = complete_objects(
+            image,
+            core.mask,
+            next(iter(explanations.values())).refinement_labels,
+            attribution_map=_highest([each.attribution_map for each in explanations.values()]),
+        )
+
+    # All categories count here: a shape can provoke one that flagged nothing before.
+    def margin(masks: Masks) -> Scores:
+        """Worst score above its threshold, under each mask."""
+        veiled = context.components.fill(image, masks)
+        worst: Scores = np.max(
+            [each.classifier.score(veiled) - each.category.threshold for each in classifiers],
+            axis=0,
+        )
+        return worst
+
+    return candidate_masks(core.mask, completed, margin=margin)
+
+
+def _highest(maps: Sequence[AttributionMap]) -> AttributionMap:
+    """Maximum over categories; each map is first divided by its own maximum."""
+    if len(maps) == 1:
+        return maps[0]
+    # Maps of different classifiers have no common unit.
+    highest: AttributionMap = np.max(
+        [each / max(float(each.max()), 1e-12) for each in maps], axis=0
+    )
+    return highest

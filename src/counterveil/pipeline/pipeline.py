@@ -1,0 +1,171 @@
+"""Examines files: the one place where the steps meet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import overload
+
+from counterveil.config import Config
+from counterveil.errors import BOUNDARY_ERRORS, UsageError, describe_error
+from counterveil.images import load
+from counterveil.pipeline.assess import Assessment, assess
+from counterveil.pipeline.components import CategoryClassifier, Components, Context
+from counterveil.pipeline.examination import Examination
+from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
+from counterveil.pipeline.results import frame_warnings, make_record
+from counterveil.pipeline.source import FileSource, ImageSource, open_source
+from counterveil.pipeline.timing import Stopwatch
+from counterveil.pipeline.veil import VeiledFrame, veil
+from counterveil.reasoning.interfaces import Reasoner
+from counterveil.record import Record, Source
+from counterveil.types import ModelInfo
+
+_MAX_HASHED_BYTES = 1 << 31
+"""Largest file that is still read for its hash after it was refused: a refusal must stay cheap."""
+
+
+class Pipeline:
+    """Examines images: scores them, veils what is unsafe, verifies the result, records it.
+
+    :func:`counterveil.load` makes one from a profile.
+
+    Args:
+        classifiers: one for each category; at least one.
+        components: methods of the counterfactual search.
+        config: limits, target, name of the profile; the defaults if ``None``.
+        reasoner: writes the rationale; ``None``: records have none.
+
+    Raises:
+        UsageError: there is no category, or two have the same key.
+
+    Example:
+        >>> import counterveil
+        >>> pipeline = counterveil.load("pictograms")
+        >>> examination = pipeline.examine("photo.png")
+        >>> examination.save("out")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        classifiers: Sequence[CategoryClassifier],
+        components: Components,
+        *,
+        config: Config | None = None,
+        reasoner: Reasoner | None = None,
+    ) -> None:
+        keys = [each.category.key for each in classifiers]
+        if not keys or len(set(keys)) < len(keys):
+            raise UsageError(f"a pipeline needs categories with different keys, got {keys}")
+        self.classifiers = tuple(classifiers)
+        self.components = components
+        self.config = config or Config()
+        self.reasoner = reasoner
+
+    @overload
+    def examine(
+        self, source: ImageSource, *, name: str | None = None, output_name: str | None = None
+    ) -> Examination: ...
+
+    @overload
+    def examine(
+        self, source: list[ImageSource], *, name: None = None, output_name: None = None
+    ) -> list[Examination]: ...
+
+    def examine(
+        self,
+        source: ImageSource | list[ImageSource],
+        *,
+        name: str | None = None,
+        output_name: str | None = None,
+    ) -> Examination | list[Examination]:
+        """Examine one image, or each image of a list.
+
+        A broken or missing file is not an exception: its record has the status ``error``.
+
+        Args:
+            source: a path, bytes, a binary file object, a NumPy array (uint8, grey, RGB or RGBA),
+                a PIL image, or a list of these.
+            name: name in the record; the file's own name if ``None``.
+            output_name: start of the output files' names; from ``name`` if ``None``.
+
+        Raises:
+            InputTypeError: ``source`` is none of these.
+        """
+        if isinstance(source, list | tuple):
+            return [self.examine(each) for each in source]
+        file = open_source(source, name)
+        output_name = output_name or PurePath(file.name).stem
+        try:
+            return self._examine(file, output_name)
+        except BOUNDARY_ERRORS as error:  # one image never ends a batch
+            record = Record.from_error(
+                _source_of(file), describe_error(error), profile=self.config.name
+            )
+            return Examination(record, output_name=output_name)
+
+    def _examine(self, file: FileSource, output_name: str) -> Examination:
+        stopwatch = Stopwatch()
+        context = Context(self.components, self.config, stopwatch)
+        with stopwatch("decode"):
+            frames = load(file.data, name=file.name, limits=self.config.limits())
+        frames = tuple(replace(frame, notes=(*frame.notes, *file.notes)) for frame in frames)
+        with stopwatch("score"):
+            assessment = assess(frames, self.classifiers)
+        veiled = veil(assessment, context)
+        result = RationaleResult(None, veiled)
+        # The rationale may widen the veil, so the record describes its result.
+        if self.reasoner is not None:
+            writer = RationaleWriter(self.reasoner, assessment, context)
+            result = writer.write(veiled)
+        record = make_record(
+            assessment,
+            result.veiled,
+            result.rationale,
+            context,
+            name=file.name,
+            output_name=output_name,
+            complete=assessment.complete and not result.not_assessed,
+            models=self._models(),
+            timing_ms=stopwatch.milliseconds(),
+            warnings=self._warnings(assessment, result),
+        )
+        release = result.veiled.release
+        return Examination(
+            record,
+            release.veiled.data,
+            release.mask.data,
+            result.veiled.explanations,
+            output_name,
+        )
+
+    def _models(self) -> tuple[ModelInfo, ...]:
+        models = [each.classifier.info for each in self.classifiers]
+        return (*models, self.reasoner.info) if self.reasoner else tuple(models)
+
+    def _warnings(self, assessment: Assessment, result: RationaleResult) -> tuple[str, ...]:
+        """All warnings, in the order of the steps."""
+        veiled: VeiledFrame = result.veiled
+        warnings = [self.config.notice] if self.config.notice else []
+        if result.rationale is not None and self.config.guidance is not None:
+            warnings.append("the reasoner's guidance was configured, not taken from the scores")
+        warnings += frame_warnings(assessment)
+        for explanation in veiled.explanations.values():
+            warnings += explanation.warnings
+        return (*warnings, *veiled.warnings, *result.not_assessed)
+
+
+def _source_of(file: FileSource) -> Source:
+    """Name and hash of a file that could not be examined."""
+    if isinstance(file.data, bytes):
+        return Source(file.name, hashlib.sha256(file.data).hexdigest())
+    path: Path = file.data
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_HASHED_BYTES:
+            return Source(file.name)
+        with path.open("rb") as opened:
+            return Source(file.name, hashlib.file_digest(opened, "sha256").hexdigest())
+    except OSError:
+        return Source(file.name)

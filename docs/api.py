@@ -23,7 +23,6 @@ NOT_LIBRARY = (
     "cli",
     "lab",
     "progress",
-    "record_schema",
     "registry",
     "serialization",
     "service",

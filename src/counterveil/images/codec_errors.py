@@ -29,7 +29,7 @@ CODEC_ERRORS: tuple[tuple[type[Exception], type[ImageError], str], ...] = (
         "ask for an intact copy, or convert it to PNG",
     ),
     (EOFError, ImageBrokenError, "ends before its last pixel ({error}); ask for an intact copy"),
-    (struct.error, ImageBrokenError, "ends inside a header ({error}); ask for an intact copy"),
+    (struct.error, ImageBrokenError, "truncated: it ends inside a header; ask for an intact copy"),
     (zlib.error, ImageBrokenError, "its data are damaged ({error}); ask for an intact copy"),
     (OSError, ImageBrokenError, "cannot be decoded ({error}); ask for an intact copy"),
     *(
@@ -67,7 +67,8 @@ def translate_codec_errors(context: str) -> Iterator[None]:
         raise type(error)(_printable(f"{context}: {error}")) from error.__cause__
     except CODEC_ERROR_TYPES as error:
         target, message = next((t, m) for s, t, m in CODEC_ERRORS if isinstance(error, s))
-        text = " ".join(str(error).split()) or type(error).__name__
+        # Codecs assert without a message; the name of the exception helps nobody.
+        text = " ".join(str(error).split()) or "the decoder gave no reason"
         raise target(_printable(f"{context}: {message.format(error=text)}")) from error
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from counterveil import profiles
 from counterveil.fills import fill
-from counterveil.lab.benchmarks.cse import ImageCounter
+from counterveil.lab.benchmarks.anytime_curve import ImageCounter
 from counterveil.lab.benchmarks.datasets import FlaggedImage, flagged_scenes, load_pictograms
 from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.pipeline import CategoryClassifier

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from counterveil.fills import fill
+from counterveil.lab.benchmarks.anytime_curve import AnytimeSearch, count_images
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean, bootstrap_ratio
-from counterveil.lab.benchmarks.cse import AnytimeSearch, compare, count_images
+from counterveil.lab.benchmarks.cse import compare
 from counterveil.lab.benchmarks.pages import cse_page, to_json
 from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.types import GradientClassifier, ModelInfo

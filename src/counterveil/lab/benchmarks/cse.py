@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from counterveil import search
-from counterveil.classifiers.checked import CheckedClassifier, GradientAccess
 from counterveil.config import make_config
 from counterveil.fills import Fill
 from counterveil.images import decode_clean, encode_png, load
+from counterveil.lab.benchmarks.anytime_curve import AnytimeSearch, Curve, count_images
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean, bootstrap_ratio
 from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.lab.benchmarks.methods import Method
@@ -24,21 +24,9 @@ from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import Context, Stopwatch
 from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.veil import veil
-from counterveil.search import MaskEvaluator, Search, SearchProblem
+from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.search.rivals.subset_searches import MAX_REGIONS
-from counterveil.types import (
-    Classifier,
-    GradientClassifier,
-    Image,
-    Images,
-    Labels,
-    Mask,
-    Masks,
-    MaskScoreFunction,
-    Outcome,
-    Scores,
-    SearchResult,
-)
+from counterveil.types import Classifier, Image, Labels, Mask, Outcome
 
 Measurement = dict[str, Any]
 """Metrics of one image by name; ``None`` where undefined. ``anytime_curve`` is no metric."""
@@ -281,71 +269,3 @@ def _ratio(pairs: Pairs, name: str) -> dict[str, float | None]:
 
 def _known(pairs: Pairs, name: str) -> list[tuple[float, float]]:
     return [(x, y) for a, b in pairs if (x := a[name]) is not None and (y := b[name]) is not None]
-
-
-Curve = list[tuple[int, float]]
-"""Images scored so far, and the veiled share of the image."""
-
-
-class AnytimeSearch:
-    """Records the smallest decision-flipping mask after each batch (anytime curve).
-
-    Attributes:
-        evaluations: images that the search has scored.
-        curve: one point for each flip that veils less than all flips before it.
-    """
-
-    def __init__(self, search: Search) -> None:
-        self._search = search
-        self.evaluations = 0
-        self.curve: Curve = []
-
-    def __call__(self, problem: SearchProblem, evaluator: MaskEvaluator) -> SearchResult:
-        """Search and record."""
-
-        def record(masks: Masks, scores: Scores) -> None:
-            for mask in masks[scores < problem.threshold]:
-                area = float(mask.mean())
-                if not self.curve or area < self.curve[-1][1]:
-                    self.curve.append((evaluator.evaluations, area))
-
-        evaluator.on_scores = record
-        result = self._search(problem, evaluator)
-        self.evaluations = evaluator.evaluations
-        return result
-
-
-class ImageCounter(CheckedClassifier):
-    """A classifier that counts the images it scores, in ``images``."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__(classifier)
-        self.images = 0
-
-    def score(self, images: Images) -> Scores:
-        """P(unsafe) of each image, ``(B,)``."""
-        self.images += len(images)
-        return super().score(images)
-
-    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
-        """As ``MaskScoringClassifier.score_masked``."""
-        score = super().score_masked(image, paint)
-        if score is None:
-            return None
-
-        def counted(masks: Masks) -> Scores:
-            self.images += len(masks)
-            return score(masks)
-
-        return counted
-
-
-class GradientImageCounter(GradientAccess, ImageCounter):
-    """An ``ImageCounter`` that gradient attributions support."""
-
-
-def count_images(classifier: Classifier) -> ImageCounter:
-    """The classifier, counted; it is still a ``GradientClassifier`` if it was one."""
-    if isinstance(classifier, GradientClassifier):
-        return GradientImageCounter(classifier)
-    return ImageCounter(classifier)

@@ -1,4 +1,4 @@
-"""Metrics: masks beside the truth; attribution maps by pointing games, deletion and insertion, ROAD."""
+"""Metrics of masks, and of attribution maps: pointing games, deletion and insertion, ROAD."""
 
 from __future__ import annotations
 

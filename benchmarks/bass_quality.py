@@ -20,7 +20,7 @@ from skimage.color import gray2rgb
 from skimage.segmentation import slic
 
 from bass_vs_slic import photograph
-from counterveil.lab.benchmarks.region_metrics import explained_variation
+from counterveil.lab.benchmarks.metrics import explained_variation
 from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
 from counterveil.segmentation.bass import Bass
 from measuring import machine, print_result

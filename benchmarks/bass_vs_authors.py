@@ -22,7 +22,7 @@ from PIL import Image
 
 from authors import commit
 from bass_vs_slic import NAMES, photograph
-from counterveil.lab.benchmarks.region_metrics import explained_variation
+from counterveil.lab.benchmarks.metrics import explained_variation
 from counterveil.segmentation.bass import Bass
 from measuring import machine, print_result, seconds, spread
 

@@ -19,8 +19,8 @@ from skimage import data
 from skimage.segmentation import slic
 from skimage.transform import resize
 
+from counterveil.lab.benchmarks.metrics import explained_variation
 from counterveil.lab.benchmarks.plots import log_log_plot, power_law_exponent
-from counterveil.lab.benchmarks.region_metrics import explained_variation
 from counterveil.segmentation.bass import Bass
 from measuring import (
     machine,

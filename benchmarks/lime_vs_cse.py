@@ -20,11 +20,10 @@ from counterveil import profiles
 from counterveil.fills import fill
 from counterveil.lab.benchmarks.anytime_curve import ImageCounter
 from counterveil.lab.benchmarks.datasets import FlaggedImage, flagged_scenes, load_pictograms
-from counterveil.lab.benchmarks.region_metrics import mask_overlap
+from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.pipeline import CategoryClassifier
-from counterveil.pipeline.components import Context
+from counterveil.pipeline.components import Context, Stopwatch
 from counterveil.pipeline.explain import explain
-from counterveil.pipeline.timing import Stopwatch
 from measuring import machine, print_result, ratios, seconds, spread
 
 SEED = 2027

@@ -25,9 +25,8 @@ from counterveil.config import Config
 from counterveil.fills import fill
 from counterveil.lab.benchmarks.plots import log_log_plot
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod
-from counterveil.pipeline.components import Context
+from counterveil.pipeline.components import Context, Stopwatch
 from counterveil.pipeline.explain import Explanation, explain
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.segmentation import region_scores
 from counterveil.types import Images, ModelInfo, Scores
 from measuring import machine, print_result, ratios, spread, time_alternately

@@ -17,7 +17,7 @@ from counterveil.config import make_config
 from counterveil.images import encode_png
 from counterveil.lab.benchmarks.cse import decode_mask
 from counterveil.lab.benchmarks.datasets import FlaggedImage, flagged_scenes, load_pictograms
-from counterveil.lab.benchmarks.region_metrics import mask_overlap
+from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.pipeline import Pipeline
 
 SEED = 77

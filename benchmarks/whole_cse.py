@@ -20,9 +20,8 @@ from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.config import make_config
 from counterveil.lab.scenes import draw_scene
 from counterveil.pipeline import CategoryClassifier
-from counterveil.pipeline.components import Context
+from counterveil.pipeline.components import Context, Stopwatch
 from counterveil.pipeline.explain import explain
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.types import ModelInfo
 from measuring import machine, print_result, ratios
 

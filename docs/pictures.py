@@ -19,7 +19,7 @@ from skimage import data
 
 import counterveil
 from counterveil.images import decode_clean, encode_png, load
-from counterveil.lab.benchmarks.region_metrics import mask_overlap
+from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.lab.scenes import CATEGORY_KEYS, Scene, draw_scene
 
 FOLDER = Path(__file__).parent / "images"

@@ -17,6 +17,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # callers' mistakes are answered in words, and not where numba compiles functions as they are.
 CHECKED = (
     "search", "masking.union", "masking.candidates", "report", "pipeline",
-    "lab.benchmarks.region_metrics", "images.frame", "segmentation.regions",
+    "lab.benchmarks.metrics", "images.frame", "segmentation.regions",
 )  # fmt: skip
 install_import_hook([f"counterveil.{room}" for room in CHECKED], "tests.shapes.checked")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app
 from counterveil.errors import UsageError
-from counterveil.lab.benchmarks import bench_cse, example_panels
+from counterveil.lab.benchmarks import bench_cse, plots
 from counterveil.lab.benchmarks.accuracy import scene_count
 from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import ImageFolder
@@ -232,7 +232,7 @@ def test_a_page_links_its_pictures(few, tmp_path, monkeypatch, part, made):
 
 def test_without_a_page_no_pictures_are_made(few, tmp_path, monkeypatch):
     monkeypatch.setattr(bench_cse, "QUICK", replace(SIZE, tables=1))
-    monkeypatch.setattr(example_panels, "example_panels", None)  # fails if it is called
+    monkeypatch.setattr(plots, "example_panels", None)  # fails if it is called
     words = ["bench", "cse", "--quick", "--part", "released", "--out", str(tmp_path / "x.json")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output

@@ -12,7 +12,7 @@ import counterveil
 from counterveil.classifiers import load as load_classifier
 from counterveil.errors import ModelError
 from counterveil.images import decode_clean, load
-from counterveil.lab.benchmarks.region_metrics import mask_overlap
+from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.lab.scenes import CATEGORY_KEYS, draw_scene
 
 SEED = 4711

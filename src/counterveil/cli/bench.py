@@ -141,7 +141,7 @@ def _cse(
 
 def _cse_pictures(results: Any, device: str) -> dict[str, bytes]:
     """The pictures that the page of ``cse`` links."""
-    from counterveil.lab.benchmarks import bench_cse, datasets, example_panels, plots
+    from counterveil.lab.benchmarks import bench_cse, datasets, plots
 
     pictures = {}
     if results["counterfactuals"]:
@@ -149,7 +149,7 @@ def _cse_pictures(results: Any, device: str) -> dict[str, bytes]:
     if "released" in results:
         scenes = datasets.SceneDataset(bench_cse.SEED)
         pipeline = datasets.load_pictograms(device)
-        pictures[".png"] = example_panels.example_panels(pipeline, scenes)
+        pictures[".png"] = plots.example_panels(pipeline, scenes)
     return pictures
 
 

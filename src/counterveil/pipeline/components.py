@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -9,7 +12,6 @@ from counterveil.attribution import Attribution
 from counterveil.categories import Category
 from counterveil.config import Config
 from counterveil.fills import Fill
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.search import Search
 from counterveil.search.evaluator import MaskEvaluator
 from counterveil.segmentation import Segmentation
@@ -81,3 +83,26 @@ def mask_evaluator(
     return MaskEvaluator(
         image, classifier.score, fill, max_evaluations=max_evaluations, score_masked=score_masked
     )
+
+
+class Stopwatch:
+    """Adds up the milliseconds of each stage: ``with stopwatch("search"): ...``."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._spent: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time the block and add it to the stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = (time.perf_counter() - start) * 1000
+            self._spent[stage] = self._spent.get(stage, 0.0) + spent
+
+    def milliseconds(self) -> dict[str, float]:
+        """Milliseconds of each stage, and in total since the stopwatch was made."""
+        total = (time.perf_counter() - self._start) * 1000
+        return {stage: round(spent, 2) for stage, spent in [*self._spent.items(), ("total", total)]}

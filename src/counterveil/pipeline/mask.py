@@ -1,4 +1,4 @@
-"""Step 3: one mask for all flagged categories, completed to whole objects."""
+"""Step 3: one mask for all flagged categories, completed to whole objects, at two resolutions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image as Pillow
 
 from counterveil.masking.candidates import candidate_masks
 from counterveil.masking.objects import complete_objects
@@ -98,3 +100,23 @@ def _highest(maps: Sequence[AttributionMap]) -> AttributionMap:
         [each / max(float(each.max()), 1e-12) for each in maps], axis=0
     )
     return highest
+
+
+def shrink_image(image: Image, size: int) -> UInt8[np.ndarray, "h w 3"]:
+    """The image with its longest side at most ``size`` pixels; unchanged if it is already."""
+    height, width = image.shape[:2]
+    if max(height, width) <= size:
+        return image
+    factor = size / max(height, width)
+    shape = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(Pillow.fromarray(image).resize(shape, Pillow.Resampling.BOX))
+
+
+def enlarge_mask(mask: Mask, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    """The mask at full resolution; each pixel takes the value of the pixel it shrank into."""
+    if mask.shape == (height, width):
+        return mask
+    rows = np.arange(height) * mask.shape[0] // height
+    columns = np.arange(width) * mask.shape[1] // width
+    large: np.ndarray = mask[rows[:, None], columns]
+    return large

@@ -12,12 +12,11 @@ from counterveil.config import Config
 from counterveil.errors import BOUNDARY_ERRORS, UsageError, describe_error
 from counterveil.images import load
 from counterveil.pipeline.assess import Assessment, assess
-from counterveil.pipeline.components import CategoryClassifier, Components, Context
+from counterveil.pipeline.components import CategoryClassifier, Components, Context, Stopwatch
 from counterveil.pipeline.examination import Examination
 from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
 from counterveil.pipeline.results import frame_warnings, make_record
 from counterveil.pipeline.source import FileSource, ImageSource, open_source
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import VeiledFrame, veil
 from counterveil.reasoning.interfaces import Reasoner
 from counterveil.record import Record, Source

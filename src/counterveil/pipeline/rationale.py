@@ -12,8 +12,8 @@ from counterveil.categories import ControlCode
 from counterveil.errors import BOUNDARY_ERRORS, describe_error
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import Context
+from counterveil.pipeline.mask import enlarge_mask, shrink_image
 from counterveil.pipeline.results import category_results
-from counterveil.pipeline.scale import enlarge_mask, shrink_image
 from counterveil.pipeline.veil import VeiledFrame, widen
 from counterveil.reasoning.interfaces import GroundedAnswer, Reasoner, ask_with_grounding
 from counterveil.record import Answer, Rationale

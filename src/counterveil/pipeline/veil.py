@@ -12,9 +12,8 @@ from counterveil.fills import fill as fill_by_name
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import Explanation, explain
-from counterveil.pipeline.mask import core_mask, masks_to_try
+from counterveil.pipeline.mask import core_mask, enlarge_mask, masks_to_try, shrink_image
 from counterveil.pipeline.release import Release, release
-from counterveil.pipeline.scale import enlarge_mask, shrink_image
 from counterveil.types import Image, Mask
 
 

@@ -18,6 +18,7 @@ from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.errors import UsageError
 from counterveil.reasoning.interfaces import OPEN_QUESTIONS, QuestionAnswer
+from counterveil.reasoning.openai_requests import parse_text
 from counterveil.reasoning.options import (
     GREEDY,
     GenerationSettings,
@@ -33,7 +34,6 @@ from counterveil.reasoning.prompts import (
     YesNoTokens,
     system_prompt,
 )
-from counterveil.reasoning.replies import parse_text
 from counterveil.types import Image
 
 

@@ -22,10 +22,14 @@ from counterveil.categories import ControlCode
 from counterveil.errors import MissingExtraError, UsageError
 from counterveil.images import encode_png
 from counterveil.reasoning.interfaces import OPEN_QUESTIONS, QuestionAnswer
-from counterveil.reasoning.openai_requests import CircuitOpenError, RetryPolicy, ServerCapabilities
+from counterveil.reasoning.openai_requests import (
+    CircuitOpenError,
+    RetryPolicy,
+    ServerCapabilities,
+    parse_reply,
+)
 from counterveil.reasoning.options import parse_options, split_options
 from counterveil.reasoning.prompts import YES_NO_INSTRUCTION, system_prompt
-from counterveil.reasoning.replies import parse_reply
 from counterveil.types import Image, ModelInfo
 
 _SCHEMA = {

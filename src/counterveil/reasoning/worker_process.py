@@ -34,7 +34,7 @@ from counterveil.categories import ControlCode
 from counterveil.errors import ModelError, UsageError
 from counterveil.images import encode_png
 from counterveil.reasoning.interfaces import OPEN_QUESTIONS, QuestionAnswer
-from counterveil.reasoning.replies import find_refusal, parse_description
+from counterveil.reasoning.openai_requests import find_refusal, parse_description
 from counterveil.types import Image, ModelInfo
 
 

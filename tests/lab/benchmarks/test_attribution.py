@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from counterveil.cli import app
 from counterveil.lab.benchmarks import bench_attribution
-from counterveil.lab.benchmarks.attribution_metrics import (
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
+from counterveil.lab.benchmarks.datasets import SceneDataset, load_pictograms
+from counterveil.lab.benchmarks.metrics import (
     area_under_curve,
     blur,
     deletion_auc,
@@ -21,8 +23,6 @@ from counterveil.lab.benchmarks.attribution_metrics import (
     pointing_game,
     road,
 )
-from counterveil.lab.benchmarks.checkpoint import Checkpoint
-from counterveil.lab.benchmarks.datasets import SceneDataset, load_pictograms
 
 SIDE = 64
 TRUTH = np.zeros((SIDE, SIDE), bool)

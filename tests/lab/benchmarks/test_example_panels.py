@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from scipy.ndimage import binary_dilation
 
 from counterveil.lab.benchmarks.datasets import SceneDataset, load_pictograms
-from counterveil.lab.benchmarks.example_panels import (
+from counterveil.lab.benchmarks.plots import (
     COLUMNS,
     GAP,
     GREY,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from counterveil.errors import UsageError
-from counterveil.lab.benchmarks.region_metrics import (
+from counterveil.lab.benchmarks.metrics import (
     explained_variation,
     mask_overlap,
 )

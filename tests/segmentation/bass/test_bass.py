@@ -8,7 +8,7 @@ from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
 from counterveil.errors import UsageError
-from counterveil.lab.benchmarks.region_metrics import explained_variation
+from counterveil.lab.benchmarks.metrics import explained_variation
 from counterveil.segmentation import region_scores
 from counterveil.segmentation.bass import Bass
 from counterveil.segmentation.bass.initialisation import (

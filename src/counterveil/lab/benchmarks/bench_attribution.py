@@ -11,7 +11,15 @@ import numpy as np
 
 import counterveil
 from counterveil import attribution, segmentation
-from counterveil.lab.benchmarks.attribution_metrics import (
+from counterveil.lab.benchmarks.bootstrap import bootstrap_mean
+from counterveil.lab.benchmarks.checkpoint import Checkpoint
+from counterveil.lab.benchmarks.datasets import (
+    FlaggedImage,
+    SceneDataset,
+    classifier_hashes,
+    load_pictograms,
+)
+from counterveil.lab.benchmarks.metrics import (
     REMOVED_SHARES,
     STEPS,
     deletion_auc,
@@ -20,14 +28,6 @@ from counterveil.lab.benchmarks.attribution_metrics import (
     pixel_order,
     pointing_game,
     road,
-)
-from counterveil.lab.benchmarks.bootstrap import bootstrap_mean
-from counterveil.lab.benchmarks.checkpoint import Checkpoint
-from counterveil.lab.benchmarks.datasets import (
-    FlaggedImage,
-    SceneDataset,
-    classifier_hashes,
-    load_pictograms,
 )
 from counterveil.pipeline import CategoryClassifier
 from counterveil.types import AttributionMap

@@ -18,12 +18,11 @@ from counterveil.lab.benchmarks.anytime_curve import AnytimeSearch, Curve, count
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean, bootstrap_ratio
 from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.lab.benchmarks.methods import Method
-from counterveil.lab.benchmarks.region_metrics import mask_overlap
+from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.pipeline import CategoryClassifier, NamedMethod, Pipeline
 from counterveil.pipeline.assess import Assessment
-from counterveil.pipeline.components import Context
+from counterveil.pipeline.components import Context, Stopwatch
 from counterveil.pipeline.explain import Explanation, explain
-from counterveil.pipeline.timing import Stopwatch
 from counterveil.pipeline.veil import veil
 from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.search.rivals.subset_searches import MAX_REGIONS

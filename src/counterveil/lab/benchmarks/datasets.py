@@ -17,7 +17,7 @@ from counterveil.images import load
 from counterveil.inputs import find_inputs
 from counterveil.lab.scenes import draw_scene
 from counterveil.pipeline import CategoryClassifier, Pipeline
-from counterveil.pipeline.scale import shrink_image
+from counterveil.pipeline.mask import shrink_image
 from counterveil.types import GradientClassifier, Image, Mask
 
 MASKS_FOLDER = "masks"

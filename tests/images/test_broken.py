@@ -36,7 +36,8 @@ def test_the_reasons_differ():
         with pytest.raises(ImageError) as caught:
             load(data, name="x")
         reasons.add(str(caught.value))
-    assert len(reasons) >= len(BROKEN) - 15  # files cut in different places share a reason
+    # Files cut in different places share a reason, and two checksums do.
+    assert len(reasons) >= len(BROKEN) - 5
 
 
 @pytest.mark.parametrize(

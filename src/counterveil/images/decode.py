@@ -17,7 +17,7 @@ from counterveil.images.codec_errors import collect_warnings, translate_codec_er
 from counterveil.images.frame import OpenedFile, decode_frame
 from counterveil.images.limits import Limits
 from counterveil.images.signatures import detect_format, suffix_notes
-from counterveil.images.structure import read_layout
+from counterveil.images.structure import Layout, read_layout
 from counterveil.types import Frame
 
 _DEFAULT = Limits()
@@ -57,15 +57,18 @@ def load(
         name = source.name if isinstance(source, Path) else "image"
     with translate_codec_errors(name):
         data = _read(source, limits)
-        with collect_warnings() as warnings:
-            frames = _decode(data, name, limits)
+        format = detect_format(data)
+        # A codec's message rarely says which format it failed on.
+        with translate_codec_errors(format), collect_warnings() as warnings:
+            layout = read_layout(data, format, limits)
+            frames = _decode(data, name, format, layout, limits)
     remarks = tuple(f"the decoder remarked: {text}" for text in warnings)
     return tuple(replace(frame, notes=frame.notes + remarks) for frame in frames)
 
 
-def _decode(data: bytes, name: str, limits: Limits) -> tuple[Frame, ...]:
-    format = detect_format(data)
-    layout = read_layout(data, format, limits)
+def _decode(
+    data: bytes, name: str, format: str, layout: Layout, limits: Limits
+) -> tuple[Frame, ...]:
     with Pillow.open(io.BytesIO(data), formats=(format,)) as image:
         limits.check_size(*image.size)
         file = OpenedFile(image, data, format, layout, limits)

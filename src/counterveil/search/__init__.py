@@ -27,19 +27,19 @@ class Search(Protocol):
         ...
 
 
-def _lazily(module: str, name: str) -> Callable[..., Search]:
+def _lazy_search(module: str, name: str) -> Callable[..., Search]:
     return lazy_callable(f"counterveil.search.{module}", name)
 
 
 SEARCHES: Mapping[str, Callable[..., Search]] = MappingProxyType(
     {
-        "greedy": _lazily("greedy", "Greedy"),
-        "minimal": _lazily("minimal", "Minimal"),
-        "csra": _lazily("rivals.subset_searches", "Csra"),
-        "sedc": _lazily("rivals.subset_searches", "Sedc"),
-        "ben": _lazily("rivals.ben", "Ben"),
-        "reference": _lazily("rivals.subset_searches", "Reference"),
-        "exhaustive": _lazily("rivals.subset_searches", "Exhaustive"),
+        "greedy": _lazy_search("greedy", "Greedy"),
+        "minimal": _lazy_search("minimal", "Minimal"),
+        "csra": _lazy_search("rivals.subset_searches", "Csra"),
+        "sedc": _lazy_search("rivals.subset_searches", "Sedc"),
+        "ben": _lazy_search("rivals.ben", "Ben"),
+        "reference": _lazy_search("rivals.subset_searches", "Reference"),
+        "exhaustive": _lazy_search("rivals.subset_searches", "Exhaustive"),
     }
 )
 

@@ -120,6 +120,8 @@ def read_tiff(data: bytes, limits: Limits) -> Layout:
         entries = _tiff_number(order + count, data, position, len(seen) - 1)
         position += struct.calcsize(order + count) + entries * entry_size
         position = _tiff_number(order + link, data, position, len(seen) - 1)
+    if not seen:  # no-page.tif: Pillow refuses it, too, but cannot say why
+        raise damaged("a TIFF without a page: there is no image in it")
     return Layout(len(seen))
 
 

@@ -33,16 +33,21 @@ Outcome = Literal["found", "not_found", "not_needed"]
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One decoded frame of one file.
+    """One frame of one file, as one kind of viewer shows it.
 
     Attributes:
-        pixels: the frame as RGB, orientation applied.
+        pixels: the frame as RGB.
         name: the file's name, without folders.
         sha256: of the file's bytes, lower-case hex.
         format: the codec's name, such as ``"PNG"``.
         frame: index of this frame in the file.
         frames: how many frames the file holds.
         notes: what decoding changed, in plain words ("transparency laid on white").
+        view: how these pixels come about, such as ``"on black"``; empty for the plain way.
+        released: may be released. ``False`` for a further picture in the file, such as a
+            thumbnail, which is only assessed.
+        not_assessed: sentences on what the file holds and nobody assessed; the same in every
+            frame of a file.
     """
 
     pixels: Image
@@ -52,6 +57,9 @@ class Frame:
     frame: int = 0
     frames: int = 1
     notes: tuple[str, ...] = ()
+    view: str = ""
+    released: bool = True
+    not_assessed: tuple[str, ...] = ()
 
     @property
     def height(self) -> int:

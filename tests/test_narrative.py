@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from counterveil import narrative
+from counterveil.outcomes import outcome
 from counterveil.narrative.phrases import answer_evidence, answer_status
 from counterveil.record import Answer, CounterfactualResult, Outputs, Source, VeiledOutput
 from tests.report.samples import (
@@ -164,7 +165,7 @@ def test_the_whole_image():
 
 @pytest.mark.parametrize("name", STATES)
 def test_each_record_has_its_state(name):
-    assert narrative.state(STATES[name]()) == name
+    assert outcome(STATES[name]()).key == name
 
 
 def report_text(record) -> str:
@@ -185,17 +186,20 @@ SENTENCES = [
     (record(), "The veil is irreducible"),
     (record(), "The fill is black."),
     (record(), "The written file was decoded and scored again: every category is below"),
-    (STATES["clear"](), "No category flagged this image. Faces came closest, at 2.0 %"),
+    (STATES["clean"](), "No category flagged this image. Faces came closest, at 2.0 %"),
     (
-        STATES["not_found"](),
+        STATES["veiled_whole"](),
         "No counterfactual was found within the budget. The veil covers the whole image.",
     ),
-    (STATES["not_found"](), "The minimal search scored 40 images and ended without a valid veil."),
+    (
+        STATES["veiled_whole"](),
+        "The minimal search scored 40 images and ended without a valid veil.",
+    ),
     (
         unverified(),
         "did not pass: Self-harm at 83.0 % (threshold 50.0 %). Do not treat this file as safe",
     ),
-    (animated(), "Only part of this file was assessed."),
+    (animated(), "28 of 30 frames were not assessed."),
     (animated(), "holds 30 frames, counted from 0; 2 of them were assessed. Only frame 14 is"),
     (animated(), "Self-harm flagged frame 14 at 97.0 %"),
     (
@@ -203,7 +207,7 @@ SENTENCES = [
         "Bullying flagged frame 3 at 91.0 %; its threshold is 50.0 %. That frame is not",
     ),
     (flagged_in_two_frames(), "not released. The released frame scored 1.0 %."),
-    (partly_answered(), "All of this file was assessed, but its rationale is incomplete."),
+    (partly_answered(), "The reasoner did not answer 1 question (it refused); that is not a no."),
     (animated(), "While reading: transparency laid on white."),
     (failed(), "This file was not examined: truncated; ask for an intact copy."),
     (failed(), "Nothing was veiled and nothing was released."),
@@ -220,8 +224,8 @@ def test_a_sentence_for_each_fact(record, sentence):
 ABSENT = [
     (unverified(), "is below its threshold"),
     (unverified(), "irreducible"),
-    (STATES["not_found"](), "irreducible"),
-    (STATES["clear"](), "veil covers"),
+    (STATES["veiled_whole"](), "irreducible"),
+    (STATES["clean"](), "veil covers"),
     (failed(), "verified"),
     (record(), "whole image"),
     (record(), "frame"),
@@ -245,7 +249,7 @@ def test_irreducible_is_claimed_only_if_all_categories_are():
 def test_a_headline_names_all_flags_and_what_is_incomplete():
     both = record(categories=(category(), category(key="b", title="Bullying"), not_flagged()))
     assert narrative.headline(both) == "Flagged: Self-harm and Bullying. Veiled and verified"
-    assert narrative.headline(animated()).endswith("; only partly assessed")
+    assert narrative.headline(animated()).endswith("Assessed in part, veiled and verified")
     assert narrative.headline(partly_answered()).endswith("; rationale incomplete")
     assert narrative.headline(replace(record(), status="partial", error="half")).endswith(
         "partly assessed"

@@ -73,7 +73,7 @@ def test_json_is_one_ascii_line_that_starts_with_the_version():
     text = full().to_json()
     assert "\n" not in text
     assert text.isascii()
-    assert text.startswith('{"schema_version": "1.0", "status": "ok"')
+    assert text.startswith('{"schema_version": "1.1", "status": "ok"')
 
 
 def test_failed_input_gives_a_valid_error_record():

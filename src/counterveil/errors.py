@@ -66,4 +66,6 @@ def describe_error(error: BaseException) -> str:
         return str(error)
     if isinstance(error, SystemExit):
         return f"a plugged-in part tried to end the program (SystemExit: {error.code})"
+    if isinstance(error, MemoryError):
+        return "the machine has not enough memory for this image; free some, or lower max_pixels"
     return f"unexpected {type(error).__name__}: {error}; please report it"

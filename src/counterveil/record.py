@@ -15,15 +15,15 @@ from typing import Any, Literal
 
 from counterveil.errors import UsageError
 from counterveil.serialization import canonical_json, from_plain, schema, to_plain, validate
-from counterveil.types import ModelInfo, Outcome
+from counterveil.types import ModelInfo, SearchOutcome
 
 __all__ = ["SCHEMA_VERSION", "Answer", "CategoryResult", "CounterfactualResult", "Output",
            "Outputs", "Rationale", "Record", "Source", "Status", "VeiledOutput", "schema",
            "utc_now", "validate"]  # fmt: skip
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
-Status = Literal["ok", "error", "partial"]
+Status = Literal["ok", "partial", "not_verified", "not_assessed", "error"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class CounterfactualResult:
         answered_fraction: part of the image that is veiled only for the reasoner's answers.
     """
 
-    outcome: Outcome
+    outcome: SearchOutcome
     score_before: float
     score_after: float
     target: float
@@ -212,12 +212,14 @@ class Record:
     """Record of one examined image.
 
     Attributes:
-        status: ``ok``; ``partial`` if something was not assessed (frames, questions); ``error`` if
-            nothing was.
+        status: ``ok``: everything was assessed, and the released file is verified. ``partial``:
+            verified, but something was not assessed. ``not_verified``: the released file still
+            scores at or above a threshold. ``not_assessed``: a model or the machine failed, so
+            nothing was released. ``error``: the input cannot be examined.
         profile: name of the profile.
         source: the file.
         created: UTC, ISO 8601, such as ``2025-01-31T12:00:00Z``.
-        error: one sentence on what went wrong; ``None`` if nothing did.
+        error: one sentence on what went wrong; ``None`` where something was released.
         categories: one result for each category.
         rationale: ``None`` if no reasoner was asked.
         outputs: written files; ``None`` if there are none.
@@ -225,6 +227,9 @@ class Record:
         models: all models that were used.
         timing_ms: wall-clock milliseconds of each stage.
         warnings: sentences that a reader must know.
+        not_assessed: sentences, one for each thing that was not assessed: frames, pictures in the
+            file, questions.
+        settings: all options of the pipeline, defaults too, except the categories.
     """
 
     status: Status
@@ -239,15 +244,25 @@ class Record:
     models: tuple[ModelInfo, ...] = ()
     timing_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    not_assessed: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     schema_version: str = SCHEMA_VERSION
 
     @classmethod
     def from_error(
-        cls, source: Source, error: BaseException | str, *, profile: str, created: str | None = None
+        cls,
+        source: Source,
+        error: BaseException | str,
+        *,
+        profile: str,
+        status: Literal["error", "not_assessed"] = "error",
+        created: str | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Record:
-        """Record of an input that could not be examined."""
+        """Record of an input of which nothing was released."""
         message = " ".join(str(error).split()) or type(error).__name__
-        return cls("error", profile, source, created or utc_now(), error=message)
+        created = created or utc_now()
+        return cls(status, profile, source, created, error=message, settings=settings or {})
 
     @property
     def flagged(self) -> tuple[CategoryResult, ...]:

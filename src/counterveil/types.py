@@ -28,7 +28,7 @@ ScoreFunction = Callable[[Images], Scores]
 MaskScoreFunction = Callable[[Masks], Scores]
 """P(unsafe) of one image under each of a batch of masks."""
 
-Outcome = Literal["found", "not_found", "not_needed"]
+SearchOutcome = Literal["found", "not_found", "not_needed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,7 @@ class SearchResult:
         target: the score that the veiled image had to stay below.
     """
 
-    outcome: Outcome
+    outcome: SearchOutcome
     mask: Mask
     regions: tuple[int, ...]
     depth: int

@@ -30,7 +30,7 @@ def test_repr_says_in_three_lines_what_happened(pipeline, flagged, broken):
     clean = pipeline.examine(encode_png(square(BLUE)), name="clean.png")
     for examination, words in [
         (flagged, ["'photo <b>.png'", "Red", "% veiled", "red 0.", " -> 0.", "1 warning"]),
-        (clean, ["'clean.png'", "Not flagged", "0.0 % veiled", "red 0.0"]),
+        (clean, ["'clean.png'", "Clean", "0.0 % veiled", "red 0.0"]),
         (broken, ["'broken.png'", "error", "scores: none"]),
     ]:
         text = repr(examination)

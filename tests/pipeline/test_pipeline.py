@@ -245,7 +245,7 @@ def test_frames_that_were_not_assessed_make_a_record_partial():
 
 def test_a_bug_in_one_classifier_does_not_end_a_batch_and_passes_nothing_as_safe():
     examination = make_pipeline(scored("broken", Broken())).examine(encode_png(square()))
-    assert examination.record.status == "error"
+    assert examination.record.status == "not_assessed"
     assert "ZeroDivisionError" in examination.record.error
     assert examination.veiled is None
 
@@ -261,7 +261,7 @@ class Raises(Broken):
 def test_code_that_asks_the_program_to_end_ends_one_image():
     pipeline = make_pipeline(scored("exits", Raises(SystemExit(7))))
     record = pipeline.examine(encode_png(square()), name="a.png").record
-    assert record.status == "error"
+    assert record.status == "not_assessed"
     assert "tried to end the program (SystemExit: 7)" in record.error
 
 

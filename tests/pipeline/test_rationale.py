@@ -127,7 +127,7 @@ def test_what_is_not_answered_is_neither_yes_nor_no_and_makes_the_record_partial
     blue = record.rationale.answers[1]
     assert (blue.p_yes, blue.answer, blue.reason) == (None, "", "the server refused")
     assert record.status == "partial"
-    assert "gave no description and did not answer 1 question" in record.warnings[-1]
+    assert "gave no description and did not answer 1 question" in record.not_assessed[-1]
     assert "1 question could not be assessed" in record.rationale.text
 
 
@@ -137,8 +137,8 @@ def test_a_reasoner_that_fails_loses_no_veil(error):
     record = examination.record
     assert record.status == "partial"
     assert record.rationale is None
-    assert "no rationale was written" in record.warnings[-1]
-    assert str(error) in record.warnings[-1]
+    assert "no rationale was written" in record.not_assessed[-1]
+    assert str(error) in record.not_assessed[-1]
     assert record.categories[0].counterfactual.verified
     assert examination.veiled is not None
 
@@ -224,7 +224,7 @@ def test_a_failure_while_more_is_veiled_loses_no_veil(error):
     assert record.categories[0].counterfactual.verified
     assert record.categories[0].counterfactual.answered_fraction == 0
     assert "Still yes under the veil" in record.rationale.text
-    assert "what is still answered yes could not be veiled" in record.warnings[-1]
+    assert "what is still answered yes could not be veiled" in record.not_assessed[-1]
     plain = examined(ColourReasoner(), both())
     assert examination.veiled == plain.veiled and examination.mask == plain.mask
 
@@ -247,7 +247,7 @@ def test_a_release_that_fails_while_more_is_veiled_leaves_the_veil_as_it_was(mon
     result = examination.record.categories[0].counterfactual
     assert result.area_fraction == pytest.approx(mask.mean())
     assert result.answered_fraction == 0
-    assert "no more memory" in examination.record.warnings[-1]
+    assert "no more memory" in examination.record.not_assessed[-1]
 
 
 class GoneLater(ColourReasoner):
@@ -266,7 +266,7 @@ def test_the_first_rationale_is_kept_where_the_second_fails():
     assert red.grounded
     assert blue.yes and blue.p_yes_veiled is None
     assert record.status == "partial"
-    assert any("could not be asked again: no rationale was" in w for w in record.warnings)
+    assert "could not be asked again: no rationale was" in record.not_assessed[0]
     assert result.answered_fraction > 0
     assert f"The veil covers {100 * result.area_fraction:.1f} %" in record.rationale.text
     assert "1 could not be assessed again under the veil." in record.rationale.text
@@ -277,7 +277,8 @@ def test_answers_that_are_not_given_again_under_the_veil_are_not_assessed():
     record = examined(Fickle("speak", "silent"), both()).record
     assert record.status == "partial"
     assert (
-        "did not answer 2 questions again under the veil; that is not a no" in (record.warnings[-1])
+        "did not answer 2 questions again under the veil; that is not a no"
+        in (record.not_assessed[-1])
     )
     assert "None of these answers could be assessed again under the veil." in record.rationale.text
     assert "The veil removes" not in record.rationale.text

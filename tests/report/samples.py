@@ -61,6 +61,7 @@ def animated() -> Record:
     source = Source("a.gif", SHA, 40, 30, "GIF", 30, (0, 14), 14, ("transparency laid on white",))
     return record(
         status="partial",
+        not_assessed=("28 of 30 frames were not assessed",),
         source=source,
         warnings=("the file holds 30 frames",),
         categories=(category(frame=14), not_flagged()),
@@ -82,7 +83,8 @@ def partly_answered() -> Record:
         Answer("self_harm", "Is there a blade?", "", None, reason="it refused"),
     )
     words = Rationale("Flagged.", "", answers, {}, "chat:vlm.internal:8000#org/qwen", "Your image.")
-    return record(status="partial", rationale=words, models=())
+    gap = "the reasoner did not answer 1 question (it refused); that is not a no"
+    return record(status="partial", not_assessed=(gap,), rationale=words, models=())
 
 
 def not_found() -> Record:
@@ -92,7 +94,13 @@ def not_found() -> Record:
 
 def unverified() -> Record:
     result = replace(FOUND, verified=False, score_after=0.83, irreducible=False)
-    return record(categories=(category(result), not_flagged()))
+    return record(status="not_verified", categories=(category(result), not_flagged()))
+
+
+def not_assessed() -> Record:
+    source = Source("a.png", SHA, 40, 30, "PNG", 1, (0,))
+    reason = "the model server closed the connection"
+    return Record.from_error(source, reason, profile="custom", status="not_assessed")
 
 
 def with_rationale() -> Record:
@@ -114,10 +122,12 @@ def failed(name: str = "broken.png", error: str = "truncated; ask for an intact 
 
 STATES = {
     "veiled": record,
-    "clear": lambda: record(categories=(not_flagged(),)),
-    "not_found": not_found,
-    "unverified": unverified,
-    "error": failed,
+    "clean": lambda: record(categories=(not_flagged(),)),
+    "veiled_whole": not_found,
+    "partial": animated,
+    "not_verified": unverified,
+    "not_assessed": not_assessed,
+    "failed": failed,
 }
 
 

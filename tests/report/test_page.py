@@ -76,7 +76,10 @@ def sample_view():
 
 def sample_pairs():
     return [
-        *((make(), None if name == "error" else sample_view()) for name, make in STATES.items()),
+        *(
+            (make(), None if name in ("failed", "not_assessed") else sample_view())
+            for name, make in STATES.items()
+        ),
         (animated(), sample_view()),
         (with_rationale(), sample_view()),
         (record(profile="pictograms"), None),
@@ -217,7 +220,7 @@ def test_every_state_shows_on_its_card(page):
     cards = re.findall(r'class="card is-(\w+)', page)
     assert set(cards) == set(STATES)
     text = Reader(page).text
-    for words in ("Not examined", "Whole image veiled", "Do not treat this file as safe.",
+    for words in ("Not assessed", "Whole image veiled", "Do not treat this file as safe.",
                   "Not flagged", "In part", "Yes, on the forearm.", "what is veiled",
                   "what is still visible", "not assessed: the server did not answer in time",
                   "The profile “pictograms” is for drawn scenes only", "picture is left out",
@@ -227,14 +230,14 @@ def test_every_state_shows_on_its_card(page):
 
 def test_the_counts_come_first_and_are_right(page):
     text = Reader(page).text
-    assert "7 of 8 files examined; 6 flagged." in text
+    assert "8 of 10 files examined; 7 flagged." in text
     assert "1 file was not verified." in text
     assert "This page holds no original image." in text
 
 
 def test_a_filter_appears_only_where_it_shows_a_record():
     ids = [a.get("id") for a in Reader(html([(failed(), None)])).all("input")]
-    assert ids == ["show-all", "show-error", "conceal"]
+    assert ids == ["show-all", "show-failed", "conceal"]
 
 
 def test_every_filter_has_a_style_rule_and_a_card(page):
@@ -249,7 +252,7 @@ def test_every_filter_has_a_style_rule_and_a_card(page):
 def test_an_unverified_image_is_concealed_until_asked_for():
     page = html([(unverified(), sample_view())])
     assert 'id="i1-reveal"' in page
-    assert ".is-unverified .stage img{visibility:hidden}" in Reader(page).style
+    assert ".is-not_verified .stage img{visibility:hidden}" in Reader(page).style
     assert "i1-reveal" not in html([(record(), sample_view())])
 
 

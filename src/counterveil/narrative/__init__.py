@@ -1,7 +1,7 @@
 """Every sentence for people about a record. Each claim is read from a field of the record."""
 
 from counterveil.narrative.phrases import join_list, percent, pluralize, public_model_name
-from counterveil.narrative.texts import headline, rationale, sentences, state, statement, verified
+from counterveil.narrative.texts import headline, rationale, sentences, statement
 
 __all__ = ["headline", "join_list", "percent", "pluralize", "public_model_name", "rationale",
-           "sentences", "state", "statement", "verified"]  # fmt: skip
+           "sentences", "statement"]  # fmt: skip

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Literal
 
 from counterveil.narrative.phrases import (
     category_title,
@@ -21,14 +20,9 @@ from counterveil.narrative.phrases import (
     veil_area,
     veiled_percent,
 )
+from counterveil.outcomes import outcome
 from counterveil.record import Answer, CategoryResult, Record, Source
 
-State = Literal["veiled", "not_found", "unverified", "clear", "error"]
-
-STATE_LABELS: Mapping[State, str] = MappingProxyType(
-    {"veiled": "Veiled and verified", "not_found": "Whole image veiled",
-     "unverified": "Not verified", "clear": "Not flagged", "error": "Not examined"}
-)  # fmt: skip
 PROFILE_NOTICES = MappingProxyType(
     {
         "pictograms": "The profile “pictograms” is for drawn scenes only. Its classifiers know "
@@ -112,37 +106,23 @@ def statement(
     return " ".join(texts)
 
 
-def state(record: Record) -> State:
-    """State of a record; ``unverified`` comes before ``not_found``, because it is the worse."""
-    if record.status == "error":
-        return "error"
-    if not verified(record):
-        return "unverified"
-    if not record.flagged:
-        return "clear"
-    return "not_found" if record.whole_image_veiled else "veiled"
-
-
-def verified(record: Record) -> bool:
-    """Whether every category was scored on the written file and is below its threshold."""
-    return bool(record.categories) and all(c.counterfactual.verified for c in record.categories)
-
-
 def headline(record: Record) -> str:
     """Result of a record in a few words."""
-    key = state(record)
-    label = STATE_LABELS[key]
-    if key in ("veiled", "not_found"):
-        label = f"Flagged: {category_titles(record.flagged)}. {label}"
-    gap = "only partly assessed" if _partly_assessed(record) else "rationale incomplete"
-    return f"{label}; {gap}" if record.status == "partial" else label
+    label = outcome(record).title
+    if not record.flagged:
+        return label
+    if record.status == "partial":
+        shown = "veiled as a whole" if record.whole_image_veiled else "veiled and verified"
+        label = f"{label}, {shown}"
+    return f"Flagged: {category_titles(record.flagged)}. {label}"
 
 
 def sentences(record: Record) -> tuple[str, ...]:
     """What was done, one claim per sentence, in the order of the steps; the verdict is last."""
-    if record.status == "error":
+    if record.status in ("error", "not_assessed"):
+        reason = end_sentence(record.error or "no reason is recorded")
         return (
-            f"This file was not examined: {end_sentence(record.error or 'no reason is recorded')}",
+            f"This file was not {'examined' if record.status == 'error' else 'assessed'}: {reason}",
             "Nothing was veiled and nothing was released.",
             "Treat this file as unsafe until it has been examined.",
         )
@@ -222,19 +202,8 @@ def _answers_under_veil(answers: Sequence[Answer]) -> list[str]:
     return texts
 
 
-def _partly_assessed(record: Record) -> bool:
-    """Whether part of the file was not assessed; an incomplete rationale does not count."""
-    source = record.source
-    return record.error is not None or len(source.frames_assessed) < source.frames
-
-
 def _assessed(record: Record) -> list[str]:
-    texts = []
-    if record.status == "partial" and _partly_assessed(record):
-        reason = f": {end_sentence(record.error)}" if record.error else "."
-        texts.append(f"Only part of this file was assessed{reason}")
-    elif record.status == "partial":
-        texts.append("All of this file was assessed, but its rationale is incomplete.")
+    texts = [end_sentence(f"{gap[:1].upper()}{gap[1:]}") for gap in record.not_assessed]
     texts += released_frame(record.source)
     return texts + [f"While reading: {end_sentence(note)}" for note in record.source.notes]
 

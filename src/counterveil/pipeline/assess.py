@@ -52,9 +52,12 @@ class Assessment:
         return tuple(each for each, flag in zip(self.classifiers, flags, strict=True) if flag)
 
     @property
-    def complete(self) -> bool:
-        """Every frame of the file was scored."""
-        return len(self.frames) == self.frame.frames
+    def not_assessed(self) -> tuple[str, ...]:
+        """Sentences on what in the file was not scored."""
+        total = self.frame.frames
+        missed = total - len(self.frames)
+        frames = (f"{missed} of {total} frames were not assessed",) if missed else ()
+        return (*frames, *self.frame.not_assessed)
 
     def highest_score(self, category: int) -> tuple[float, int]:
         """A category's highest score, and the index in the file of the frame that has it.

@@ -108,10 +108,12 @@ class Examination:
         return ", ".join(parts) or "none"
 
     def _remark(self) -> str:
-        """The error, or the number of warnings and the last one."""
+        """The error, what was not assessed, or the number of warnings and the last one."""
         record = self.record
         if record.error:
             return record.error
+        if record.not_assessed:
+            return f"not all was assessed: {narrative.join_list(record.not_assessed)}"
         if not record.warnings:
             return "no warnings"
         count = narrative.pluralize(len(record.warnings), "warning")

@@ -9,13 +9,13 @@ from pathlib import Path, PurePath
 from typing import overload
 
 from counterveil.config import Config
-from counterveil.errors import BOUNDARY_ERRORS, UsageError, describe_error
+from counterveil.errors import BOUNDARY_ERRORS, ImageError, UsageError, describe_error
 from counterveil.images import load
 from counterveil.pipeline.assess import Assessment, assess
 from counterveil.pipeline.components import CategoryClassifier, Components, Context, Stopwatch
 from counterveil.pipeline.examination import Examination
 from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
-from counterveil.pipeline.results import frame_warnings, make_record
+from counterveil.pipeline.results import frame_warnings, make_record, settings
 from counterveil.pipeline.source import FileSource, ImageSource, open_source
 from counterveil.pipeline.veil import VeiledFrame, veil
 from counterveil.reasoning.interfaces import Reasoner
@@ -82,7 +82,8 @@ class Pipeline:
     ) -> Examination | list[Examination]:
         """Examine one image, or each image of a list.
 
-        A broken or missing file is not an exception: its record has the status ``error``.
+        A broken or missing file is not an exception: its record has the status ``error``. Nor is a
+        model that fails: the status is ``not_assessed``.
 
         Args:
             source: a path, bytes, a binary file object, a NumPy array (uint8, grey, RGB or RGBA),
@@ -101,7 +102,12 @@ class Pipeline:
             return self._examine(file, output_name)
         except BOUNDARY_ERRORS as error:  # one image never ends a batch
             record = Record.from_error(
-                _source_of(file), describe_error(error), profile=self.config.name
+                _source_of(file),
+                describe_error(error),
+                profile=self.config.name,
+                # A file that decodes is not at fault: the next try may succeed.
+                status="error" if isinstance(error, ImageError) else "not_assessed",
+                settings=settings(self.config),
             )
             return Examination(record, output_name=output_name)
 
@@ -126,7 +132,7 @@ class Pipeline:
             context,
             name=file.name,
             output_name=output_name,
-            complete=assessment.complete and not result.not_assessed,
+            not_assessed=(*assessment.not_assessed, *result.not_assessed),
             models=self._models(),
             timing_ms=stopwatch.milliseconds(),
             warnings=self._warnings(assessment, result),
@@ -153,7 +159,7 @@ class Pipeline:
         warnings += frame_warnings(assessment)
         for explanation in veiled.explanations.values():
             warnings += explanation.warnings
-        return (*warnings, *veiled.warnings, *result.not_assessed)
+        return (*warnings, *veiled.warnings)
 
 
 def _source_of(file: FileSource) -> Source:

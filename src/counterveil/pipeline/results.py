@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from counterveil.config import Config
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import CategoryClassifier, Context
 from counterveil.pipeline.veil import VeiledFrame
@@ -14,6 +16,7 @@ from counterveil.record import (
     Outputs,
     Rationale,
     Record,
+    Status,
     VeiledOutput,
     utc_now,
 )
@@ -53,7 +56,7 @@ def make_record(
     *,
     name: str,
     output_name: str,
-    complete: bool,
+    not_assessed: tuple[str, ...],
     models: tuple[ModelInfo, ...],
     timing_ms: dict[str, float],
     warnings: tuple[str, ...],
@@ -67,14 +70,16 @@ def make_record(
         context: names of the profile and of the methods.
         name: name of the file.
         output_name: start of the names of the output files.
-        complete: every frame and every question was assessed.
+        not_assessed: sentences on frames, pictures and questions that were not assessed.
         models: the models that were used.
         timing_ms: milliseconds of each step.
         warnings: sentences for the reader.
     """
     release, fill = veiled.release, veiled.fill
+    # Not verified outweighs partial: the file may still show what it should hide.
+    passed: Status = "partial" if not_assessed else "ok"
     return Record(
-        status="ok" if complete else "partial",
+        status=passed if release.safe else "not_verified",
         profile=context.config.name,
         source=assessment.source(name),
         created=utc_now(),
@@ -90,7 +95,14 @@ def make_record(
         models=models,
         timing_ms=timing_ms,
         warnings=warnings,
+        not_assessed=not_assessed,
+        settings=settings(context.config),
     )
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """All options, as a record keeps them; the categories stand in the record anyway."""
+    return config.model_dump(mode="json", exclude={"name", "notice", "categories"})
 
 
 def frame_warnings(assessment: Assessment) -> list[str]:

@@ -25,13 +25,14 @@ from markupsafe import Markup
 from counterveil import __version__
 from counterveil.atomic import atomic_file
 from counterveil.narrative import phrases, texts
+from counterveil.outcomes import OUTCOMES, outcome
 from counterveil.record import Answer, Output, Record, utc_now
 from counterveil.report.pictures import View
 
 MAX_PICTURES = 1000
 """Most records with embedded pictures: a browser cannot open a page of gigabytes."""
 
-_FILTERS = (("flagged", "Flagged"), *texts.STATE_LABELS.items(), ("partial", "In part"))
+_FILTERS = (("flagged", "Flagged"), *((each.key, each.title) for each in OUTCOMES.values()))
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of characters that do not show, or that change how others show."""
 
@@ -155,10 +156,9 @@ class _Page:
 
 def _filters(record: Record) -> set[str]:
     """Keys of the filters that show a record, beside the one that shows all."""
-    filters: set[str] = {texts.state(record)}
+    filters = {outcome(record).key}
     filters |= {"flagged"} if record.flagged else set()
-    filters |= {"not_found"} if record.whole_image_veiled else set()
-    return filters | ({"partial"} if record.status == "partial" else set())
+    return filters | ({"veiled_whole"} if record.whole_image_veiled else set())
 
 
 def _pictures(record: Record, view: View) -> list[_Picture]:
@@ -212,6 +212,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "texts": texts,
         "phrases": phrases,
+        "outcome": outcome,
         "file_link": _file_link,
         "milliseconds": _milliseconds,
     }

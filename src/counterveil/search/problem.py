@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int
 
 from counterveil.errors import UsageError
 from counterveil.search.evaluator import MaskEvaluator, RegionScorer, RegionSet
-from counterveil.types import AttributionMap, Labels, Mask, Outcome, SearchResult
+from counterveil.types import AttributionMap, Labels, Mask, SearchOutcome, SearchResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class SearchProblem:
 
     def result(
         self,
-        outcome: Outcome,
+        outcome: SearchOutcome,
         evaluator: MaskEvaluator,
         mask: Mask,
         regions: RegionSet,

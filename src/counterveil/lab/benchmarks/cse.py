@@ -26,7 +26,7 @@ from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.veil import veil
 from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.search.rivals.subset_searches import MAX_REGIONS
-from counterveil.types import Classifier, Image, Labels, Mask, Outcome
+from counterveil.types import Classifier, Image, Labels, Mask, SearchOutcome
 
 Measurement = dict[str, Any]
 """Metrics of one image by name; ``None`` where undefined. ``anytime_curve`` is no metric."""
@@ -141,7 +141,7 @@ class MethodMeasure:
         assessment = Assessment(load(encode_png(item.image))[:1], (counted,), np.array([[1.0]]))
         veiled = veil(assessment, Context(self._components, self._method.config, Stopwatch()))
         explanation = veiled.explanations[self._classifier.category.key]
-        outcome: Outcome = "not_found" if veiled.whole_image else explanation.result.outcome
+        outcome: SearchOutcome = "not_found" if veiled.whole_image else explanation.result.outcome
         result = replace(explanation.result, mask=veiled.mask, outcome=outcome)
         # Masks on the way are not released, so the curve has one point only.
         curve = [(counter.images, result.area_fraction)]

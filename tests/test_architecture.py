@@ -16,7 +16,8 @@ HOUSE = (
     "images",
     "categories", "fills", "classifiers", "attribution", "segmentation", "search", "masking",
     "reasoning",
-    "config", "record", "outcomes", "narrative", "pipeline", "profiles", "report", "inputs", "outputs",
+    "config", "record", "outcomes", "narrative", "pipeline", "profiles", "report", "inputs",
+    "outputs",
     "store", "batch", "service", "lab", "cli", "__main__",
 )  # fmt: skip
 """Top to bottom: a room may import only rooms that come before it. The package itself

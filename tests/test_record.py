@@ -37,6 +37,7 @@ def full() -> Record:
         status="ok",
         profile="pictograms",
         source=Source("a/ü.gif", SHA, 64, 48, "GIF", 3, (0, 2), 2, ("frame 2 of 3",)),
+        output_name="ü",
         created="2025-01-31T12:00:00.000Z",
         categories=(
             CategoryResult(

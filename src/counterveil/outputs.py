@@ -71,8 +71,9 @@ class ResultFolder:
             reason = f"its results could not be written ({error.strerror or error})"
             source, profile = examination.record.source, examination.record.profile
             examination = Examination(
-                Record.from_error(source, reason, profile=profile),
-                output_name=examination.output_name,
+                Record.from_error(
+                    source, reason, profile=profile, output_name=examination.output_name
+                )
             )
             with suppress(OSError):  # the line below is written in any case
                 examination.save(self.path)

@@ -218,6 +218,8 @@ class Record:
             nothing was released. ``error``: the input cannot be examined.
         profile: name of the profile.
         source: the file.
+        output_name: start of the names of the files of this record: ``NAME.json`` and others. No
+            other record of the same folder has it.
         created: UTC, ISO 8601, such as ``2025-01-31T12:00:00Z``.
         error: one sentence on what went wrong; ``None`` where something was released.
         categories: one result for each category.
@@ -235,6 +237,7 @@ class Record:
     status: Status
     profile: str
     source: Source
+    output_name: str
     created: str
     error: str | None = None
     categories: tuple[CategoryResult, ...] = ()
@@ -255,6 +258,7 @@ class Record:
         error: BaseException | str,
         *,
         profile: str,
+        output_name: str = "image",
         status: Literal["error", "not_assessed"] = "error",
         created: str | None = None,
         settings: Mapping[str, Any] | None = None,
@@ -262,7 +266,9 @@ class Record:
         """Record of an input of which nothing was released."""
         message = " ".join(str(error).split()) or type(error).__name__
         created = created or utc_now()
-        return cls(status, profile, source, created, error=message, settings=settings or {})
+        return cls(
+            status, profile, source, output_name, created, error=message, settings=settings or {}
+        )
 
     @property
     def flagged(self) -> tuple[CategoryResult, ...]:

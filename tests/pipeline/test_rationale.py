@@ -224,7 +224,7 @@ def test_a_failure_while_more_is_veiled_loses_no_veil(error):
     assert record.categories[0].counterfactual.verified
     assert record.categories[0].counterfactual.answered_fraction == 0
     assert "Still yes under the veil" in record.rationale.text
-    assert "what is still answered yes could not be veiled" in record.not_assessed[-1]
+    assert "what is still answered yes could not be veiled" in record.warnings[-1]
     plain = examined(ColourReasoner(), both())
     assert examination.veiled == plain.veiled and examination.mask == plain.mask
 
@@ -247,7 +247,7 @@ def test_a_release_that_fails_while_more_is_veiled_leaves_the_veil_as_it_was(mon
     result = examination.record.categories[0].counterfactual
     assert result.area_fraction == pytest.approx(mask.mean())
     assert result.answered_fraction == 0
-    assert "no more memory" in examination.record.not_assessed[-1]
+    assert "no more memory" in examination.record.warnings[-1]
 
 
 class GoneLater(ColourReasoner):

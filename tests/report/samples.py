@@ -48,6 +48,7 @@ def record(**changes: Any) -> Record:
         status="ok",
         profile="custom",
         source=Source("a.png", SHA, 40, 30, "PNG", 1, (0,)),
+        output_name="a",
         created="2026-01-31T12:00:00.000Z",
         categories=(category(), not_flagged()),
         outputs=Outputs(VeiledOutput("a.veiled.png", SHA, "black"), Output("a.mask.png", SHA)),

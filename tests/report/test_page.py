@@ -220,8 +220,8 @@ def test_every_state_shows_on_its_card(page):
     cards = re.findall(r'class="card is-(\w+)', page)
     assert set(cards) == set(STATES)
     text = Reader(page).text
-    for words in ("Not assessed", "Whole image veiled", "Do not treat this file as safe.",
-                  "Not flagged", "In part", "Yes, on the forearm.", "what is veiled",
+    for words in ("Not assessed", "Veiled as a whole", "Do not treat this file as safe.",
+                  "Clean", "Assessed in part", "Yes, on the forearm.", "what is veiled",
                   "what is still visible", "not assessed: the server did not answer in time",
                   "The profile “pictograms” is for drawn scenes only", "picture is left out",
                   "No picture: nothing was released", SHA):  # fmt: skip

@@ -31,14 +31,17 @@ class Examination:
         veiled: bytes of the veiled PNG; ``None`` if the image could not be examined.
         mask: bytes of the mask's PNG, 8-bit, 255 = veiled; ``None`` likewise.
         explanations: by key of each category that flagged the image.
-        output_name: start of the names of the files that :meth:`save` writes.
     """
 
     record: Record
     veiled: bytes | None = None
     mask: bytes | None = None
     explanations: Mapping[str, Explanation] = field(default_factory=dict)
-    output_name: str = "image"
+
+    @property
+    def output_name(self) -> str:
+        """Start of the names of the files that :meth:`save` writes."""
+        return self.record.output_name
 
     @property
     def veiled_image(self) -> PillowImage | None:

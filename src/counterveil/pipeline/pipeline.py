@@ -105,11 +105,12 @@ class Pipeline:
                 _source_of(file),
                 describe_error(error),
                 profile=self.config.name,
+                output_name=output_name,
                 # A file that decodes is not at fault: the next try may succeed.
                 status="error" if isinstance(error, ImageError) else "not_assessed",
                 settings=settings(self.config),
             )
-            return Examination(record, output_name=output_name)
+            return Examination(record)
 
     def _examine(self, file: FileSource, output_name: str) -> Examination:
         stopwatch = Stopwatch()
@@ -143,7 +144,6 @@ class Pipeline:
             release.veiled.data,
             release.mask.data,
             result.veiled.explanations,
-            output_name,
         )
 
     def _models(self) -> tuple[ModelInfo, ...]:

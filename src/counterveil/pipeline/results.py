@@ -82,6 +82,7 @@ def make_record(
         status=passed if release.safe else "not_verified",
         profile=context.config.name,
         source=assessment.source(name),
+        output_name=output_name,
         created=utc_now(),
         categories=category_results(assessment, veiled, context),
         rationale=rationale,

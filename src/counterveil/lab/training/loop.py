@@ -22,7 +22,7 @@ class OneCycleAdamW:
         parameters: to optimize.
         learning_rate: peak of the cycle.
         total_steps: of the cycle.
-        warmup: share of the steps before the peak, in ``[0, 1]``.
+        warmup: share of the steps before the peak, in ``[0, 1]``; less than two steps are none.
         weight_decay: of AdamW.
         clip: parameters whose joint gradient norm is limited to ``max_norm``.
         max_norm: that limit.
@@ -41,8 +41,10 @@ class OneCycleAdamW:
     ) -> None:
         self._clip, self._max_norm = list(clip), max_norm
         self._optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay)
+        # OneCycleLR divides by the length of the warm-up less one step, which may be 0.
+        start = warmup if warmup * total_steps >= 2 else 0.0
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, learning_rate, total_steps=total_steps, pct_start=warmup
+            self._optimizer, learning_rate, total_steps=total_steps, pct_start=start
         )
 
     def step(self, loss: Tensor) -> None:

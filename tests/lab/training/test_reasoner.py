@@ -419,7 +419,9 @@ def test_a_missing_split_is_an_error(tmp_path, stock):
         train_reasoner(folder, tmp_path / "x", ReasonerTrainConfig(str(stock)), resume=False)
     for path in folder.glob("images/*.png"):
         path.write_bytes(b"no image")
-    with pytest.raises(UsageError, match=r"'train' has 0 images .*'validation' has 0 images .*each"):
+    with pytest.raises(
+        UsageError, match=r"'train' has 0 images .*'validation' has 0 images .*each"
+    ):
         train_reasoner(folder, tmp_path / "x", ReasonerTrainConfig(str(stock)), resume=False)
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from counterveil import narrative
 from counterveil.narrative.phrases import answer_evidence, answer_status
-from counterveil.narrative.phrases import answer_evidence, answer_status
 from counterveil.outcomes import outcome
 from counterveil.record import (
     Answer,

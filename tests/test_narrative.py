@@ -7,7 +7,15 @@ import pytest
 from counterveil import narrative
 from counterveil.narrative.phrases import answer_evidence, answer_status
 from counterveil.outcomes import outcome
-from counterveil.record import Answer, CounterfactualResult, Outputs, Source, VeiledOutput
+from counterveil.record import (
+    Answer,
+    CounterfactualResult,
+    Disagreement,
+    Outputs,
+    Rationale,
+    Source,
+    VeiledOutput,
+)
 from tests.report.samples import (
     FOUND,
     STATES,
@@ -283,3 +291,110 @@ def test_an_answer_that_was_not_asked_again_has_no_evidence():
     assert answer_evidence(yes, flagged=False) == answer_evidence(missed, flagged=True) == ""
     assert answer_evidence(YES, flagged=True) == "what is veiled"
     assert answer_evidence(STAYS, flagged=True) == "what is still visible"
+
+
+DENIED = Disagreement("self_harm", True, 0, 3)
+NOES = [Answer("self_harm", f"{n}?", "No.", 0.1) for n in range(3)]
+FACES_NO = Answer("faces", "A face?", "No.", 0.1)
+FACES_YES = Answer("faces", "A face?", "Yes, a face.", 0.9, 0.1, True)
+FACES_MISSED = Answer("faces", "A face?", "", None, reason="refused")
+FACES = category(replace(FOUND, score_before=0.8), key="faces", title="Faces", score=0.8)
+UNCONFIRMED = "The software that describes images did not confirm"
+
+
+def told(*answers, disagreements, categories=None, source=None):
+    """What the moderator, the report and the poster read about one record."""
+    categories = tuple(categories or (category(score=0.54), not_flagged()))
+    moderator = narrative.rationale(
+        categories, answers, "", whole=False, source=source, disagreements=disagreements
+    )
+    poster = narrative.statement(
+        categories, answers, whole=False, model="blip", source=source, disagreements=disagreements
+    )
+    said = Rationale("", "", answers, {}, "blip", disagreements=tuple(disagreements))
+    shown = record(rationale=said, categories=categories, source=source or record().source)
+    return moderator, " ".join(narrative.sentences(shown)), poster
+
+
+def test_a_ground_that_the_reasoner_denies_is_told_to_everybody():
+    moderator, report, poster = told(*NOES, disagreements=[DENIED])
+    sentence = "the classifier flagged it at 97.0 %, but the model answers no to all 3 questions on"
+    assert sentence in moderator and sentence in report
+    assert f"Self-harm. {UNCONFIRMED} this: it answered no to all 3 questions on Self-harm." in (
+        poster
+    )
+
+
+def test_grounds_are_told_apart_where_one_is_confirmed():
+    _, _, poster = told(*NOES, FACES_YES, disagreements=[DENIED], categories=[category(), FACES])
+    assert f"{UNCONFIRMED} all of this: it answered no to all 3 questions on Self-harm." in poster
+    assert "The software described what it saw: Yes, a face." in poster
+
+
+def test_several_denied_grounds_are_one_sentence():
+    both = [DENIED, Disagreement("faces", True, 0, 1)]
+    moderator, _, poster = told(*NOES, FACES_NO, disagreements=both, categories=[category(), FACES])
+    assert (
+        f"{UNCONFIRMED} this: it answered no to all 3 questions on Self-harm and to the only "
+        "question on Faces." in poster
+    )
+    assert moderator.count("disagree on") == 2
+    assert moderator.count("A person should check the image.") == 1
+
+
+def test_a_ground_that_could_not_be_asked_about_is_not_called_denied():
+    moderator, report, poster = told(
+        *NOES, FACES_MISSED, disagreements=[DENIED], categories=[category(), FACES]
+    )
+    assert "The software that describes images could not be asked about Faces." in poster
+    assert f"{UNCONFIRMED} all of this: it answered no to all 3 questions on Self-harm." in poster
+    for text in (moderator, report):
+        assert "The model answered no question on Faces: this neither confirms nor denies" in text
+    alone = told(FACES_MISSED, disagreements=[], categories=[FACES])
+    assert all("disagree" not in text and "did not confirm" not in text for text in alone)
+
+
+def test_a_no_to_some_questions_counts_those_that_were_assessed():
+    missed = replace(NOES[0], p_yes=None)
+    _, _, poster = told(missed, *NOES[1:], disagreements=[Disagreement("self_harm", True, 0, 2)])
+    assert "no to 2 of 3 questions on Self-harm (the rest were not assessed)." in poster
+
+
+def test_a_yes_without_a_flag_is_told_also_beside_a_flag():
+    found = [Disagreement("faces", False, 1, 1)]
+    moderator, report, poster = told(YES, FACES_YES, disagreements=found)
+    for text in (moderator, report):
+        assert (
+            "disagree on Faces: the classifier did not flag it (2.0 %), but the model answers yes "
+            "to 1 of 1 question on it. A person should check the image." in text
+        )
+    assert "confirm" not in poster and "Faces" not in poster
+
+
+def test_a_no_about_the_released_frame_denies_nothing_of_another():
+    elsewhere = category(
+        CounterfactualResult.not_needed(0.01, target=0.1), key="faces", title="Faces", frame=0
+    )
+    shown = [category(frame=1), elsewhere]
+    moderator, report, poster = told(
+        YES, FACES_NO, disagreements=[], categories=shown, source=SEVERAL
+    )
+    assert "disagree" not in moderator + report and UNCONFIRMED not in poster
+    assert (
+        "The software that describes images saw only frame 1, so it could not confirm Faces in "
+        "frame 0." in poster
+    )
+    view = replace(elsewhere, frame=1)  # of the same frame, such as on black
+    _, _, poster = told(YES, FACES_NO, disagreements=[], categories=[view], source=SEVERAL)
+    assert "saw another view of the image, so it could not confirm Faces." in poster
+    found = [Disagreement("faces", False, 1, 1)]
+    moderator, _, poster = told(
+        YES, FACES_YES, disagreements=found, categories=shown, source=SEVERAL
+    )
+    assert "did not flag it in the released frame (1.0 %), but the model answers yes" in moderator
+    assert "could not confirm" not in poster
+
+
+def test_without_a_disagreement_nothing_is_said_about_one():
+    for text in told(YES, FACES_NO, disagreements=[]):
+        assert "disagree" not in text and "confirm" not in text

@@ -17,7 +17,8 @@ from counterveil.errors import UsageError
 from counterveil.serialization import canonical_json, from_plain, schema, to_plain, validate
 from counterveil.types import ModelInfo, SearchOutcome
 
-__all__ = ["SCHEMA_VERSION", "Answer", "CategoryResult", "CounterfactualResult", "Output",
+__all__ = ["SCHEMA_VERSION", "Answer", "CategoryResult", "CounterfactualResult", "Disagreement",
+           "Output",
            "Outputs", "Rationale", "Record", "Source", "Status", "VeiledOutput", "schema",
            "utc_now", "validate"]  # fmt: skip
 
@@ -156,6 +157,24 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """A category on which the classifier and the reasoner disagree.
+
+    Attributes:
+        category: its key.
+        flagged: the classifier flagged the released frame, which the reasoner saw, and every
+            answer is no; ``False``: it did not, and some answer is yes.
+        yes: number of questions answered yes.
+        assessed: number of questions with an answer, 1 or more.
+    """
+
+    category: str
+    flagged: bool
+    yes: int
+    assessed: int
+
+
+@dataclass(frozen=True)
 class Rationale:
     """Why the image was flagged, in words.
 
@@ -167,6 +186,7 @@ class Rationale:
         model: name of the model.
         statement: statement of reasons for the person who posted the image; empty if nothing was
             flagged.
+        disagreements: categories on which the classifier and the reasoner disagree.
     """
 
     text: str
@@ -175,6 +195,7 @@ class Rationale:
     control: Mapping[str, float] = field(default_factory=dict)
     model: str = ""
     statement: str = ""
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True)

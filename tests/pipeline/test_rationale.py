@@ -6,13 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from counterveil import narrative
 from counterveil.categories import Category, Question
 from counterveil.errors import ModelError
 from counterveil.images import encode_png, load
 from counterveil.pipeline.components import CategoryClassifier
+from counterveil.pipeline.rationale import disagreements
 from counterveil.reasoning.interfaces import DESCRIPTION_QUESTION, QuestionAnswer
-from counterveil.record import validate
+from counterveil.record import (
+    Answer,
+    CategoryResult,
+    CounterfactualResult,
+    Disagreement,
+    Record,
+    validate,
+)
 from counterveil.types import ModelInfo
 from tests.pipeline.detectors import BLUE, RED, ColourDetector, Constant, make_pipeline, square
 
@@ -112,7 +123,11 @@ def test_a_safe_image_is_described_and_a_disagreement_told():
     rationale = examined(ColourReasoner(), square(BLUE)).record.rationale
     assert rationale.description == "The image shows squares."
     assert rationale.text.startswith("No category flagged this image. Red came closest, at 0.0 %")
-    assert rationale.text.endswith("disagree: a person should check the image.")
+    assert rationale.disagreements == (Disagreement("red", False, 1, 2),)
+    assert rationale.text.endswith(
+        "The classifier and the model disagree on Red: the classifier did not flag it (0.0 %), but "
+        "the model answers yes to 1 of 2 questions on it. A person should check the image."
+    )
     assert rationale.statement == ""
 
 
@@ -320,3 +335,92 @@ def test_the_area_that_is_veiled_for_answers_is_told_apart():
     assert result.completed_fraction == plain.completed_fraction
     assert result.answered_fraction == pytest.approx(result.area_fraction - plain.area_fraction)
     assert result.answered_fraction > 0
+
+
+class Denies(ColourReasoner):
+    """Answers no to everything but what it is silent about."""
+
+    def _one(self, image, question):
+        if question in self._silent or question == DESCRIPTION_QUESTION:
+            return super()._one(image, question)
+        return QuestionAnswer(question, "No.", 0.1)
+
+
+def test_a_flag_that_every_answer_denies_is_told_to_moderator_and_poster():
+    record = examined(Denies()).record
+    assert record.rationale.disagreements == (Disagreement("red", True, 0, 2),)
+    score = narrative.percent(record.categories[0].score)
+    sentence = (
+        f"The classifier and the model disagree on Red: the classifier flagged it at {score}, but "
+        "the model answers no to all 2 questions on it. A person should check the image."
+    )
+    assert sentence in record.rationale.text
+    assert sentence in " ".join(narrative.sentences(record))
+    assert (
+        "The ground is our policy on: Red. The software that describes images did not confirm "
+        "this: it answered no to all 2 questions on Red." in record.rationale.statement
+    )
+    assert Record.from_dict(record.to_dict()) == record
+
+
+def test_a_flag_that_one_answer_confirms_is_no_disagreement():
+    record = examined(ColourReasoner()).record
+    assert record.rationale.disagreements == ()
+    for text in (record.rationale.text, record.rationale.statement, *narrative.sentences(record)):
+        assert "disagree" not in text and "confirm" not in text
+
+
+def test_what_is_not_answered_denies_nothing():
+    some = examined(Denies(silent=("Is there blue?",))).record.rationale
+    assert some.disagreements == (Disagreement("red", True, 0, 1),)
+    assert "no to 1 of 2 questions on Red (the rest were not assessed)." in some.statement
+    none = examined(Denies(silent=("Is there red?", "Is there blue?"))).record
+    assert none.rationale.disagreements == ()
+    assert "describes images could not be asked about Red." in none.rationale.statement
+    assert "did not confirm" not in none.rationale.statement
+    assert "answered no question on Red" in " ".join(narrative.sentences(none))
+
+
+def test_a_disagreement_outlives_a_second_round_that_fails():
+    rationale = examined(GoneLater(), both(), veil_answers=True).record.rationale
+    assert rationale.disagreements == ()
+    other = questioned("other", Constant(0.1))
+    pipeline = make_pipeline(questioned(), other, reasoner=GoneLater(), veil_answers=True)
+    rationale = pipeline.examine(encode_png(both())).record.rationale
+    assert rationale.disagreements == (Disagreement("other", False, 2, 2),)
+    assert "disagree on Other" in rationale.text
+
+
+def judged(key, score, *, seen=None):
+    """A category's result; ``seen``: the score of the released frame, if another one is worst."""
+    before = score if seen is None else seen
+    result = CounterfactualResult("not_needed", before, min(before, 0.4), 0.4, verified=True)
+    return CategoryResult(key, score, 0.5, score >= 0.5, result, frame=0 if seen is None else 1)
+
+
+P_YES = st.sampled_from([None, 0.0, 0.49, 0.5, 1.0])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.sampled_from([None, 0.2]),
+                  st.lists(P_YES, max_size=3)),
+        max_size=3,
+    )
+)  # fmt: skip
+def test_disagreements_are_those_of_the_frame_that_both_saw(drawn):
+    categories = [judged(f"c{i}", score, seen=seen) for i, (score, seen, _) in enumerate(drawn)]
+    answers = [
+        Answer(f"c{i}", f"q{n}", "", p) for i, (_, _, row) in enumerate(drawn)
+        for n, p in enumerate(row)
+    ]  # fmt: skip
+    found = {each.category: each for each in disagreements(categories, answers)}
+    for category, (score, seen, row) in zip(categories, drawn, strict=True):
+        said = [p >= 0.5 for p in row if p is not None]
+        flagged = (score if seen is None else seen) >= 0.5
+        one = found.pop(category.key, None)
+        if not said or flagged == any(said):
+            assert one is None
+        else:
+            assert one == Disagreement(category.key, flagged, sum(said), len(said))
+    assert not found

@@ -27,17 +27,18 @@ def annotate(
 ) -> None:
     """Judge descriptions and answers in the terminal, then show what all annotators say.
 
-    Judgements are stored at once: stop with q, and run the command again to go on.
+    Judgements are saved at once: stop with q, and run the command again to go on.
     """
     from counterveil.atomic import write_atomic
     from counterveil.lab.benchmarks import annotation
     from counterveil.lab.benchmarks.pages import annotation_page
+    from counterveil.lab.reviewing import review
 
     items = annotation.read_items(samples, originals=originals)
     file = annotation.JudgementFile(out)
-    annotation.annotate(
-        items, file, annotator, ask=lambda prompt: input(f"{prompt}: "), show=typer.echo
-    )
+    queue = annotation.JudgementQueue(items, file, annotator)
+    typer.echo(f"{queue.left} of {len(items)} left for {annotator}")
+    review(queue, ask=input, show=typer.echo)
     page = annotation_page(annotation.summarise(items, file))
     if markdown is not None:
         write_atomic(markdown, page.encode())

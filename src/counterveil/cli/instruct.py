@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from counterveil.lab.training.reasoner.instruction_data import Entry, Proposal, Review
 
 app = typer.Typer(
     help="Make training data for a reasoner.",
@@ -64,73 +60,20 @@ def review(
     """Accept or correct proposals one by one; you may stop at any time and continue later."""
     from tempfile import TemporaryDirectory
 
-    from counterveil.lab.training.reasoner.instruction_data import save_reviews
+    from counterveil.cli.viewer import Viewer
+    from counterveil.lab.reviewing import review
+    from counterveil.lab.training.reasoner.answer_queue import AnswerQueue
+    from counterveil.lab.training.reasoner.instruction_data import reviews_path
 
+    queue = AnswerQueue(file)
     with TemporaryDirectory() as folder:
-        viewer = _Viewer(images, Path(folder), reveal) if images else None
-        save_reviews(file, _ask_for_reviews(file, viewer))
-    typer.echo("Saved.", err=True)
-
-
-class _Viewer:
-    """Opens images of ``images``: previews from ``folder``, or the originals if ``reveal``."""
-
-    def __init__(self, images: Path, folder: Path, reveal: bool) -> None:
-        self._images, self._folder, self._reveal = images, folder, reveal
-
-    def show(self, image: str, *, reveal: bool = False) -> None:
-        """Open an image of the data, as a preview or revealed."""
-        from counterveil.errors import ImageError
-        from counterveil.lab.training.reasoner.instruction_data import preview
-
-        path = self._images / image
-        if not reveal and not self._reveal:
-            try:
-                png = preview(path)
-            except ImageError as error:
-                typer.echo(f"  cannot be shown: {error}")
-                return
-            path = self._folder / "preview.png"
-            path.write_bytes(png)
-        typer.launch(str(path))
-
-
-def _ask_for_reviews(file: Path, viewer: _Viewer | None) -> Iterator[Review]:
-    from counterveil.lab.training.reasoner.instruction_data import pending
-
-    shown = ""
-    for entry, proposal in list(pending(file)):
-        if entry.image != shown:
-            shown = entry.image
-            flagged = ", ".join(entry.flagged) or "safe"
-            typer.echo(f"\n{entry.image} ({entry.split}; {flagged})")
-            if viewer is not None:
-                viewer.show(entry.image)
-        review = _ask_for_review(entry, proposal, viewer)
-        if review is None:
-            return
-        yield review
-
-
-def _ask_for_review(entry: Entry, proposal: Proposal, viewer: _Viewer | None) -> Review | None:
-    """The reviewer's answer; ``None`` to stop."""
-    from counterveil.lab.training.reasoner.instruction_data import Review
-
-    typer.echo(f"  {proposal.question}\n    {proposal.answer}  [{proposal.source}]")
-    keys = "Enter = accept, y/n = yes/no, w = other words, q = stop"
-    keys += ", r = reveal the image" if viewer else ""
-    while True:
-        key = typer.prompt(f"  {keys}", default="").strip().lower()
-        if key == "r" and viewer is not None:
-            viewer.show(entry.image, reveal=True)
-        if key == "":
-            return Review(entry.image, proposal.key, proposal.answer, proposal.yes)
-        if key == "q":
-            return None
-        if key == "w":
-            answer = typer.prompt("  answer").strip()
-            yes = None if proposal.yes is None else answer.lower().startswith("yes")
-            return Review(entry.image, proposal.key, answer, yes)
-        if key in ("y", "n") and proposal.yes is not None:
-            answer = "No." if key == "n" else typer.prompt("  answer", default="Yes.").strip()
-            return Review(entry.image, proposal.key, answer, key == "y")
+        viewer = Viewer(images, Path(folder), reveal=reveal) if images else None
+        review(
+            queue,
+            ask=input,
+            show=typer.echo,
+            open_image=viewer.show if viewer else None,
+            reveal=viewer.reveal if viewer else None,
+        )
+    left = f"{queue.left} answers are left" if queue.left else "no answer is left"
+    typer.echo(f"Saved in {reviews_path(file)}; {left}.", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
+from counterveil.narrative.disagreement import confirmation_sentences, disagreement_sentences
 from counterveil.narrative.phrases import (
     category_title,
     category_titles,
@@ -21,7 +22,7 @@ from counterveil.narrative.phrases import (
     veiled_percent,
 )
 from counterveil.outcomes import outcome
-from counterveil.record import Answer, CategoryResult, Record, Source
+from counterveil.record import Answer, CategoryResult, Disagreement, Record, Source
 
 PROFILE_NOTICES = MappingProxyType(
     {
@@ -38,6 +39,7 @@ def rationale(
     *,
     whole: bool,
     source: Source | None = None,
+    disagreements: Sequence[Disagreement] = (),
 ) -> str:
     """Text for a moderator: what was flagged, described, answered and veiled.
 
@@ -47,6 +49,7 @@ def rationale(
         description: the model's.
         whole: the whole image is veiled.
         source: the file; needed to name frames where it holds several.
+        disagreements: between classifiers and model.
     """
     flagged = [category for category in categories if category.flagged]
     if flagged:
@@ -60,8 +63,7 @@ def rationale(
     if flagged:
         texts += [veil_area(flagged, whole=whole), *_score_changes(flagged)]
         texts += [*released_frame(source), *_answers_under_veil(answers)]
-    elif any(answer.yes for answer in answers):
-        texts.append("The classifiers and the model disagree: a person should check the image.")
+    texts += disagreement_sentences(categories, answers, disagreements)
     return " ".join(texts)
 
 
@@ -72,11 +74,13 @@ def statement(
     whole: bool,
     model: str,
     source: Source | None = None,
+    disagreements: Sequence[Disagreement] = (),
 ) -> str:
     """Statement of reasons for the person who posted the image; empty where nothing was flagged.
 
     It names the decision, its ground and facts, the use of automated means and the way to a
-    review by a person. Models are named as by ``public_model_name``.
+    review by a person. A ground that the reasoner does not confirm is told apart. Models are named
+    as by ``public_model_name``.
 
     References:
         Regulation (EU) 2022/2065 (Digital Services Act), article 17.
@@ -98,6 +102,7 @@ def statement(
         "hidden; the rest is unchanged.",
         *released_frame(source),
         f"The ground is our policy on: {category_titles(flagged)}.",
+        *confirmation_sentences(flagged, answers, disagreements, source),
         f"The image was rated by automated means: {ratings(flagged, source)}.",
         *([f"The software described what it saw: {' '.join(facts)}"] if facts else []),
         f"The decision was made by software ({software}), without a person.",
@@ -131,6 +136,9 @@ def sentences(record: Record) -> tuple[str, ...]:
         texts.append(none_flagged(record.categories))
     for category in record.flagged:
         texts += _category(record, category)
+    if record.rationale is not None:
+        said = record.rationale
+        texts += disagreement_sentences(record.categories, said.answers, said.disagreements)
     return (*texts, *_veil(record), *_fill(record), verdict(record))
 
 

@@ -16,7 +16,7 @@ from counterveil.pipeline.mask import enlarge_mask, shrink_image
 from counterveil.pipeline.results import category_results
 from counterveil.pipeline.veil import VeiledFrame, widen
 from counterveil.reasoning.interfaces import GroundedAnswer, Reasoner, ask_with_grounding
-from counterveil.record import Answer, Rationale
+from counterveil.record import Answer, CategoryResult, Disagreement, Rationale
 from counterveil.search.evaluator import MaskEvaluator
 from counterveil.search.problem import SearchProblem
 from counterveil.types import Images, Mask, Scores
@@ -128,14 +128,17 @@ class RationaleWriter:
         """The rationale with the text for the moderator and the statement for the poster."""
         results = category_results(self.assessment, veiled, self.context)
         source = self.assessment.source(self.assessment.frame.name)
+        found = disagreements(results, rationale.answers)
         return replace(
             rationale,
+            disagreements=found,
             text=narrative.rationale(
                 results,
                 rationale.answers,
                 rationale.description,
                 whole=veiled.whole_image,
                 source=source,
+                disagreements=found,
             ),
             statement=narrative.statement(
                 results,
@@ -143,6 +146,7 @@ class RationaleWriter:
                 whole=veiled.whole_image,
                 model=rationale.model,
                 source=source,
+                disagreements=found,
             ),
         )
 
@@ -214,6 +218,24 @@ class RationaleWriter:
         )
         missing = not_assessed(kept, veiled=True)
         return RationaleResult(kept, failed.veiled, (sentence, *([missing] if missing else [])))
+
+
+def disagreements(
+    categories: Sequence[CategoryResult], answers: Sequence[Answer]
+) -> tuple[Disagreement, ...]:
+    """Categories flagged by the classifier with only no for an answer, or not flagged with a yes.
+
+    Both are compared on the released frame, which is the one that the reasoner saw: a no about it
+    does not contradict a flag of another frame. Questions without an answer do not count.
+    """
+    found = []
+    for category in categories:
+        assessed = [a for a in answers if a.category == category.key and a.p_yes is not None]
+        yes = sum(answer.yes for answer in assessed)
+        flagged = category.counterfactual.score_before >= category.threshold
+        if assessed and flagged != (yes > 0):
+            found.append(Disagreement(category.key, flagged, yes, len(assessed)))
+    return tuple(found)
 
 
 def not_assessed(rationale: Rationale, *, veiled: bool) -> str:

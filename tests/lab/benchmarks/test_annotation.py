@@ -15,15 +15,23 @@ from counterveil.lab.benchmarks.annotation import (
     DESCRIPTION_QUESTION,
     Item,
     JudgementFile,
-    annotate,
+    JudgementQueue,
     read_items,
     summarise,
 )
 from counterveil.lab.benchmarks.bootstrap import fleiss_kappa
 from counterveil.lab.benchmarks.pages import annotation_page
+from counterveil.lab.reviewing import review
 from tests.report.samples import record
 
 ITEMS = [Item(str(at), "q", "Is it?", f"words {at}", "shown") for at in range(4)]
+
+
+def annotate(items, store, name, *, ask, show):
+    """Let one annotator judge; the number of items that are left."""
+    queue = JudgementQueue(items, store, name)
+    review(queue, ask=ask, show=show)
+    return queue.left
 
 
 def judge(store, name, verdicts, items=ITEMS):
@@ -31,16 +39,19 @@ def judge(store, name, verdicts, items=ITEMS):
     lines = []
 
     def ask(prompt):
+        if "Enter = " in prompt:
+            return ""
         for item in items:
-            if f"“{item.words}”" in lines[-1]:
+            if f"“{item.words}”" in lines[-2]:
                 return verdicts[items.index(item)]
-        raise AssertionError(lines[-1])
+        raise AssertionError(lines)
 
     return annotate(items, store, name, ask=ask, show=lines.append)
 
 
 def script(*keys):
-    left = list(keys)
+    """Types each key; Enter after each verdict, which saves it."""
+    left = [each for key in keys for each in ((key, "") if key in (*"ynN?",) else (key,))]
 
     def ask(prompt):
         if not left:
@@ -122,7 +133,7 @@ def test_annotation_is_resumed(tmp_path, end):
     assert annotate(ITEMS, JudgementFile(path), "a", ask=script("y", "N", end), show=ignore) == 2
     said = []
     assert annotate(ITEMS, JudgementFile(path), "a", ask=script("?", "y"), show=said.append) == 0
-    assert said[0].startswith("2 of 4 left for a")
+    assert said[0].strip().startswith("[3/4]")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["verdict"] for line in lines] == ["yes", "no", "unsure", "yes"]
     assert len({line["sample"] for line in lines}) == 4
@@ -135,17 +146,38 @@ def test_an_incomplete_line_is_judged_again_and_stays(tmp_path):
     before = path.read_bytes()[:-20]
     path.write_bytes(before)
     assert annotate(ITEMS, JudgementFile(path), "a", ask=script("n", "n", "n"), show=ignore) == 0
-    assert path.read_bytes().startswith(before), "the file is only appended to"
+    assert path.read_bytes().startswith(before), "no byte of it was changed"
     assert len(JudgementFile(path).judgements) == 4
 
 
-def test_one_step_back_and_the_last_judgement_counts(tmp_path):
-    store = JudgementFile(tmp_path / "x.jsonl")
-    keys = script("b", "x", "y", "b", "n", "y", "y", "y")  # b at the first: the first again
-    assert annotate(ITEMS, store, "a", ask=keys, show=ignore) == 0
-    assert len(store.judgements) == 5
-    counted = [verdicts["a"] for verdicts in store.verdicts(ITEMS).values()]
-    assert sorted(counted) == ["no", "yes", "yes", "yes"]
+def test_the_last_judgement_of_an_annotator_is_undone_and_made_again(tmp_path):
+    path = tmp_path / "x.jsonl"
+    store = JudgementFile(path)
+    judge(store, "b", "????")
+    said = []
+    keys = script("u", "x", "y", "y", "u", "n", "q")  # u at the first: nothing to undo
+    assert annotate(ITEMS, store, "a", ask=keys, show=said.append) == 2
+    assert "  There is no review to undo." in said and any("“x” is not a" in s for s in said)
+    for _ in range(2):  # in memory, and as read again
+        counted = [each.get("a") for each in store.verdicts(ITEMS).values()]
+        assert sorted(filter(None, counted)) == ["no", "yes"]
+        store = JudgementFile(path)
+    assert len(store.judgements) == 6, "no line is left of what was undone"
+    # In a later session the last one can be undone, too; another annotator's stays.
+    assert annotate(ITEMS, store, "a", ask=script("u", "u", "u", "q"), show=ignore) == 4
+    assert {one.annotator for one in JudgementFile(path).judgements} == {"b"}
+
+
+def test_a_verdict_is_shown_before_it_is_saved_and_can_be_changed(tmp_path):
+    store, said = JudgementFile(tmp_path / "x.jsonl"), []
+    keys = iter(["", "y", "=no", "u", "No", "maybe", "", "y"])
+    annotate(ITEMS, store, "a", ask=lambda _: next(keys, "q"), show=said.append)
+    shown = [line.partition("saved: ")[2] for line in said if "will be saved" in line]
+    assert shown == [
+        "nothing yet", "nothing yet", "“yes”", "“no”", "nothing yet", "“no”", "“no”",
+        "nothing yet", "“yes”",
+    ]  # fmt: skip
+    assert [one.verdict for one in store.judgements] == ["no"], "y was not saved by Enter"
 
 
 def test_judgements_of_other_words_do_not_count(tmp_path):
@@ -232,10 +264,10 @@ def test_the_command_asks_and_shows_the_table(tmp_path):
     out, page = tmp_path / "j.jsonl", tmp_path / "x.md"
     words = ["annotate", str(samples(tmp_path)), "--annotator", "ann"]
     words += ["--out", str(out), "--markdown", str(page)]
-    first = CliRunner().invoke(app, words, input="y\nn\n")
+    first = CliRunner().invoke(app, words, input="y\n\nn\n\ny\n")
     assert first.exit_code == 0, first.output
-    assert "4 left for ann" in first.output and "stopped" in first.output
-    second = CliRunner().invoke(app, words, input="y\ny\n")
+    assert "4 left for ann" in first.output and "Stopped" in first.output
+    second = CliRunner().invoke(app, words, input="y\n\ny\n\n")
     assert "2 of 4 left" in second.output and "| right code | 2 | 2 | 0 |" in second.output
     assert len(out.read_text().splitlines()) == 4
     assert page.read_text() in second.output

@@ -75,6 +75,15 @@ def trainer(arrays, checkpoint, config=SMALL):
     return ClassifierTrainer(config, arrays[0], arrays[1], checkpoint=checkpoint)
 
 
+@pytest.mark.parametrize(("batch_size", "epochs"), [("200", "5"), ("79", "1"), ("2", "1")])
+def test_any_number_of_steps_and_batches_can_be_trained(folder, tmp_path, batch_size, epochs):
+    """80 images; of batches of 79, one image was left over, which the network cannot train on."""
+    out = tmp_path / "any.safetensors"
+    result = run(folder, out, "--epochs", epochs, "--batch-size", batch_size)
+    assert result.exit_code == 0, result.output
+    assert out.is_file()
+
+
 class StoppedError(Exception):
     """Stops a training."""
 

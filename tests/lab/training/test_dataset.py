@@ -11,6 +11,7 @@ from counterveil.lab.scenes import OBJECT_KINDS, coco, draw_scene
 from counterveil.lab.training.dataset import (
     ANY_CATEGORY,
     SPLITS,
+    check_decoded,
     decode_samples,
     index_dataset,
 )
@@ -70,9 +71,62 @@ def test_an_unknown_class_is_an_error_that_names_the_classes(tmp_path):
         index_dataset(image_folder(tmp_path, {"bad": 3, "good": 3}))
 
 
-def test_a_split_without_a_class_is_an_error(tmp_path):
-    with pytest.raises(UsageError, match="lacks"):
+def test_all_splits_and_classes_without_an_image_are_named_at_once(tmp_path):
+    for split, counts in {
+        "train": {"bad": 2, "good": 3, "plain": 0},
+        "validation": {"good": 1},
+        "test": {"bad": 1},
+    }.items():
+        image_folder(tmp_path / split, counts)
+    with pytest.raises(UsageError) as error:
+        index_dataset(tmp_path, unsafe="bad")
+    assert str(error.value).startswith(
+        f"{tmp_path}: the split 'validation' has 0 images of the class 'bad', the split 'test' has "
+        "0 images of the class 'good'; each needs at least 1. Add images."
+    )
+    image_folder(tmp_path / "more" / "train", {"bad": 1, "good": 1, "plain": 1})
+    (tmp_path / "more" / "validation").mkdir()
+    with pytest.raises(UsageError) as error:
+        index_dataset(tmp_path / "more", unsafe="bad")
+    for split in ("validation", "test"):
+        for what in ("of the class 'bad'", "of the classes 'good' or 'plain'"):
+            assert f"the split '{split}' has 0 images {what}" in str(error.value)
+    assert "'train' has" not in str(error.value)
+
+
+def test_a_folder_without_splits_names_what_its_few_images_do_not_fill(tmp_path):
+    with pytest.raises(UsageError, match="divided 80/10/10 by a hash of their names") as error:
         index_dataset(image_folder(tmp_path, {"unsafe": 1, "safe": 1}))
+    assert str(error.value).count("has 0 images") == 4
+
+
+def test_a_misnamed_split_is_an_error_that_gives_the_names(tmp_path):
+    for split in ("train", "val", "test"):
+        image_folder(tmp_path / split, {"unsafe": 2, "safe": 2})
+    with pytest.raises(UsageError, match="called train, validation and test"):
+        index_dataset(tmp_path)
+
+
+def test_scenes_that_lack_a_class_in_a_split_are_an_error(tmp_path):
+    with pytest.raises(UsageError) as error:
+        index_dataset(scene_folder(tmp_path, 4), category=ANY_CATEGORY)
+    for split in ("validation", "test"):
+        for name in ("unsafe", "safe"):
+            what = f"'{split}' has 0 images of the class '{name}' in any category"
+            assert what in str(error.value)
+    assert "counterveil scenes" in str(error.value)
+    assert index_dataset(tmp_path, category=ANY_CATEGORY, required=()).samples["train"]
+
+
+def test_a_class_whose_images_cannot_be_read_is_an_error(tmp_path):
+    for split in SPLITS:
+        image_folder(tmp_path / split, {"unsafe": 2, "safe": 2})
+    index = index_dataset(tmp_path)
+    for path in (tmp_path / "test" / "unsafe").iterdir():
+        path.write_bytes(b"no image")
+    arrays = {split: decode_samples(index.samples[split], 8, 8) for split in SPLITS}
+    with pytest.raises(UsageError, match="'test' has 0 images of the class 'unsafe'; it needs at"):
+        check_decoded(tmp_path, index, arrays)
 
 
 def test_unreadable_images_are_left_out_and_logged(tmp_path, caplog):

@@ -104,7 +104,7 @@ def test_only_the_qformer_is_trained(scenes, caplog):
 def test_a_small_model_is_trained_end_to_end_and_fits_into_a_package(scenes, tmp_path):
     config = ReasonerTrainConfig(
         "small", epochs=1, max_steps=2, batch_size=4, object_pretraining_epochs=1,
-        language_pretraining_steps=2, qformer_pretraining_steps=2,
+        language_pretraining_steps=10, qformer_pretraining_steps=2,
     )  # fmt: skip
     train_reasoner(scenes, tmp_path, config, resume=False)
     assert (tmp_path / "start" / "config.json").is_file()

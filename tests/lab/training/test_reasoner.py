@@ -415,8 +415,22 @@ def test_two_processes_train_and_one_writes(scenes, stock, tmp_path, monkeypatch
 
 def test_a_missing_split_is_an_error(tmp_path, stock):
     folder = scene_folder(tmp_path / "few", 3, (64, 64))
-    with pytest.raises(UsageError, match="no images of the split"):
+    with pytest.raises(UsageError, match="'validation' has 0 images with answers; it needs at"):
         train_reasoner(folder, tmp_path / "x", ReasonerTrainConfig(str(stock)), resume=False)
+    for path in folder.glob("images/*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(
+        UsageError, match=r"'train' has 0 images .*'validation' has 0 images .*each"
+    ):
+        train_reasoner(folder, tmp_path / "x", ReasonerTrainConfig(str(stock)), resume=False)
+
+
+def test_the_small_model_needs_scenes(tmp_path):
+    (tmp_path / "answers.jsonl").write_text("")
+    with pytest.raises(UsageError, match="is a file; draw scenes"):
+        train_reasoner(
+            tmp_path / "answers.jsonl", tmp_path, ReasonerTrainConfig("small"), resume=False
+        )
 
 
 def test_the_command_trains(scenes, stock, tmp_path):

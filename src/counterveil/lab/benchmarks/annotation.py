@@ -1,10 +1,10 @@
-"""Human evaluation: samples, judgements on disk, annotation in the terminal, and agreement."""
+"""Human evaluation: samples, judgements on disk, what is left to judge, and agreement."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy as np
 
 from counterveil.errors import UsageError
 from counterveil.lab.benchmarks.bootstrap import bootstrap_kappa, bootstrap_mean
-from counterveil.lab.benchmarks.checkpoint import append_line
+from counterveil.lab.line_files import append_line, remove_line
+from counterveil.lab.reviewing import Draft, Task
 
 DESCRIPTION_QUESTION = "Do these words suffice to tell what kind of picture it is?"
 """The paper's first phase; asked about a description."""
@@ -27,7 +28,6 @@ Verdict = Literal["yes", "no", "unsure"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 _KEYS: Mapping[str, Verdict] = {"y": "yes", "n": "no", "?": "unsure"}
-_HELP = "y yes, n no, ? cannot tell, b back to the previous one, q quit"
 _ALL = "all"
 
 
@@ -122,7 +122,7 @@ class Judgement:
 
 
 class JudgementFile:
-    """Judgements, one per line, written at once; the file is only appended to.
+    """Judgements, one per line, written at once; only a judgement that is undone is removed.
 
     An annotator's last judgement of an item counts. Several annotators may share a file.
 
@@ -144,6 +144,13 @@ class JudgementFile:
         append_line(self._path, asdict(judgement), prefix=prefix)
         self._ends_within_line = False
         self.judgements.append(judgement)
+
+    def remove(self, judgement: Judgement) -> None:
+        """Remove the last line that holds a judgement."""
+        remove_line(self._path, asdict(judgement))
+        # Of equal judgements the last one goes, in the file and here.
+        last = len(self.judgements) - 1 - self.judgements[::-1].index(judgement)
+        del self.judgements[last]
 
     def verdicts(self, items: Sequence[Item]) -> dict[Item, dict[str, Verdict]]:
         """The last verdict of each annotator on the current words of each item."""
@@ -169,50 +176,66 @@ def _parse(text: str, path: Path) -> list[Judgement]:
     return judgements
 
 
-def annotate(
-    items: Sequence[Item],
-    file: JudgementFile,
-    annotator: str,
-    *,
-    ask: Callable[[str], str],
-    show: Callable[[str], None],
-) -> int:
-    """Ask one annotator about each item that they have not judged; return the number left.
-
-    The annotator stops with ``q``, by closing the input, or by interrupting.
+class JudgementQueue:
+    """The items that one annotator has not judged; see :class:`counterveil.lab.reviewing.Queue`.
 
     Args:
         items: items to judge.
         file: where judgements are stored.
         annotator: name of the annotator.
-        ask: shows a prompt and returns a line; raises ``EOFError`` at the end of the input.
-        show: shows a text.
 
     Raises:
         UsageError: the name is empty.
     """
-    if not annotator.strip():
-        raise UsageError("the annotator needs a name: --annotator NAME")
-    verdicts = file.verdicts(items)
-    left = [item for item in _shuffled(items, annotator) if annotator not in verdicts[item]]
-    show(f"{len(left)} of {len(items)} left for {annotator}: {_HELP}")
-    index = 0
-    try:
-        while index < len(left):
-            item = left[index]
-            show(f"\n[{index + 1}/{len(left)}] {item.shown}\n  “{item.words}”\n{item.prompt}")
-            key = _read_key(ask, show)
-            if key == "q":
-                break
-            if key == "b":
-                index = max(0, index - 1)
-                continue
-            index += 1
-            verdict = _KEYS[key]
-            file.add(Judgement(item.sample, item.question, annotator, verdict, item.digest))
-    except (EOFError, KeyboardInterrupt):
-        show("stopped; all judgements so far are stored")
-    return sum(annotator not in each for each in file.verdicts(items).values())
+
+    keys = "y = yes, n = no, ? = cannot tell"
+
+    def __init__(self, items: Sequence[Item], file: JudgementFile, annotator: str) -> None:
+        if not annotator.strip():
+            raise UsageError("the annotator needs a name: --annotator NAME")
+        self._items, self._file, self._annotator = _shuffled(items, annotator), file, annotator
+
+    @property
+    def left(self) -> int:
+        """Number of items without a judgement of the annotator."""
+        return len(self._open())
+
+    def task(self) -> Task | None:
+        """See :class:`counterveil.lab.reviewing.Queue`."""
+        left = self._open()
+        if not left:
+            return None
+        number = len(self._items) - len(left) + 1
+        heading = f"[{number}/{len(self._items)}] {left[0].shown}"
+        return Task(heading, f"“{left[0].words}”\n  {left[0].prompt}")
+
+    def choose(self, draft: Draft | None, key: str) -> Draft | None:
+        """See :class:`counterveil.lab.reviewing.Queue`."""
+        return Draft(_KEYS[key]) if key in _KEYS else None
+
+    def write(self, draft: Draft | None, words: str) -> Draft | None:
+        """See :class:`counterveil.lab.reviewing.Queue`."""
+        return Draft(words.lower()) if words.lower() in VERDICTS else None
+
+    def save(self, draft: Draft) -> None:
+        """See :class:`counterveil.lab.reviewing.Queue`."""
+        item = self._open()[0]
+        verdict: Verdict = draft.text  # type: ignore[assignment]
+        self._file.add(Judgement(item.sample, item.question, self._annotator, verdict, item.digest))
+
+    def undo(self) -> str:
+        """See :class:`counterveil.lab.reviewing.Queue`."""
+        by_key = {(item.sample, item.question, item.digest): item for item in self._items}
+        for one in reversed(self._file.judgements):
+            item = by_key.get((one.sample, one.question, one.digest))
+            if item is not None and one.annotator == self._annotator:
+                self._file.remove(one)
+                return f"“{item.words}”"
+        return ""
+
+    def _open(self) -> list[Item]:
+        verdicts = self._file.verdicts(self._items)
+        return [item for item in self._items if self._annotator not in verdicts[item]]
 
 
 def _shuffled(items: Sequence[Item], annotator: str) -> list[Item]:
@@ -222,14 +245,6 @@ def _shuffled(items: Sequence[Item], annotator: str) -> list[Item]:
         return sha256("\0".join((annotator, *names)).encode()).hexdigest()
 
     return sorted(items, key=lambda i: (digest(i.sample), digest(i.sample, i.question)))
-
-
-def _read_key(ask: Callable[[str], str], show: Callable[[str], None]) -> str:
-    while True:
-        key = ask("y/n/?/b/q").strip().lower()[:1]
-        if key in {*_KEYS, "b", "q"}:
-            return key
-        show(_HELP)
 
 
 def summarise(items: Sequence[Item], file: JudgementFile) -> dict[str, Any]:

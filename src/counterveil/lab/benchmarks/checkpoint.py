@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from counterveil.atomic import write_atomic
 from counterveil.errors import UsageError
+from counterveil.lab.line_files import append_line
 
 Step = Callable[[], None]
 """Advances a progress bar by one."""
@@ -85,14 +85,6 @@ class Checkpoint:
                     append_line(self._path, {"part": part, "value": chunk})
             values += chunk
         return values
-
-
-def append_line(path: Path, row: Mapping[str, Any], *, prefix: str = "") -> None:
-    """Append one line of JSON and wait until it is on disk."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(f"{prefix}{json.dumps(row)}\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _as_json(value: Any) -> Any:

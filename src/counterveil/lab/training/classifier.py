@@ -24,7 +24,13 @@ from counterveil.lab.training.augmentation import (
 )
 from counterveil.lab.training.dataset import ImageArrays
 from counterveil.lab.training.evaluation import accuracy_by_group
-from counterveil.lab.training.loop import OneCycleAdamW, autocast, track
+from counterveil.lab.training.loop import (
+    OneCycleAdamW,
+    autocast,
+    count_batches,
+    split_batches,
+    track,
+)
 from counterveil.lab.training.object_pretraining import LocalizationHead, ObjectPretrainer
 from counterveil.types import ModelInfo
 
@@ -99,7 +105,7 @@ class ClassifierTrainer:
             if config.localization_weight
             else None
         )
-        self._steps = -(-len(train) // config.batch_size)
+        self._steps = count_batches(len(train), config.batch_size)
         self._optimizer = OneCycleAdamW(
             [*self.module.parameters(), *(self._head or nn.Identity()).parameters()],
             config.learning_rate,
@@ -232,9 +238,7 @@ class ClassifierTrainer:
             BackgroundAugmentation(*self._size, rng=rng) if config.background_augmentation else None
         )
         unsafe = np.flatnonzero(arrays.unsafe)
-        order = rng.permutation(len(arrays))
-        for first in range(0, len(order), config.batch_size):
-            batch = order[first : first + config.batch_size]
+        for batch in split_batches(rng.permutation(len(arrays)), config.batch_size):
             images = arrays.images[batch]
             pixel_targets = np.zeros((len(batch), *self._size), np.float32)
             targets = arrays.unsafe[batch].astype(np.float32)

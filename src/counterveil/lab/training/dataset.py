@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -31,6 +31,8 @@ ANY_CATEGORY = "any"
 _OTHER_CATEGORY_RATE = 1 / 3
 """Scenes of other categories for each scene of the trained category; they are safe examples."""
 
+MIN_IMAGES = 1  # of each class in each split
+
 Box = tuple[int, int, int, int]  # x, y, width, height, in pixels
 
 
@@ -56,6 +58,8 @@ class DatasetIndex:
     samples: dict[SplitName, tuple[Sample, ...]]  # of each split
     has_masks: bool  # whether the unsafe pixels of every unsafe image are known
     has_classes: bool  # whether objects are annotated with their class
+    unsafe_name: str  # what unsafe images are, for people: "of the class 'unsafe'"
+    safe_name: str  # what safe images are
     digest: str  # sha256 of splits, names and labels
 
 
@@ -77,8 +81,34 @@ class ImageArrays:
         return len(self.images)
 
 
+def check_counts(data: Path, counts: Mapping[SplitName, Mapping[str, int]], advice: str) -> None:
+    """Check that no split lacks images.
+
+    Args:
+        data: what was read.
+        counts: number of images by split and by what they are, such as "of the class 'unsafe'".
+        advice: a sentence on what to do.
+
+    Raises:
+        UsageError: names all splits and classes with too few images.
+    """
+    missing = [
+        f"the split {split!r} has {count} images {what}"
+        for split, by_class in counts.items()
+        for what, count in by_class.items()
+        if count < MIN_IMAGES
+    ]
+    if missing:
+        needed = f"{'each' if len(missing) > 1 else 'it'} needs at least {MIN_IMAGES}"
+        raise UsageError(f"{data}: {', '.join(missing)}; {needed}. {advice}")
+
+
 def index_dataset(
-    folder: Path, *, category: str | None = None, unsafe: str | None = None
+    folder: Path,
+    *,
+    category: str | None = None,
+    unsafe: str | None = None,
+    required: Sequence[SplitName] = SPLITS,
 ) -> DatasetIndex:
     """List the samples of a folder of scenes or of an ImageFolder.
 
@@ -89,13 +119,49 @@ def index_dataset(
             subfolders and names, suffix ``.png``, unsafe pixels white.
         category: trained category of the scenes, or ``any``.
         unsafe: unsafe class of an ImageFolder; ``unsafe`` if ``None``.
+        required: splits that need unsafe and safe images.
 
     Raises:
-        UsageError: the folder is neither, or the category or class is not in it.
+        UsageError: the folder is neither, the category or class is not in it, or a split lacks
+            unsafe or safe images.
     """
     if (folder / coco.MANIFEST).is_file():
-        return _index_scenes(folder, category)
-    return _index_image_folder(folder, unsafe or "unsafe")
+        index = _index_scenes(folder, category)
+        advice = "Draw more scenes with `counterveil scenes`."
+    else:
+        index = _index_image_folder(folder, unsafe or "unsafe")
+        advice = (
+            "Add images. Without folders train, validation and test, images are divided 80/10/10 "
+            "by a hash of their names."
+        )
+    check_counts(
+        folder,
+        {
+            split: _count_classes(index, [sample.unsafe for sample in index.samples[split]])
+            for split in required
+        },
+        advice,
+    )
+    return index
+
+
+def check_decoded(data: Path, index: DatasetIndex, arrays: Mapping[SplitName, ImageArrays]) -> None:
+    """Check that enough images of each class could be read.
+
+    Raises:
+        UsageError: names all splits and classes with too few images.
+    """
+    counts = {split: _count_classes(index, found.unsafe) for split, found in arrays.items()}
+    check_counts(data, counts, "Images that could not be read do not count; replace them.")
+
+
+def _count_classes(index: DatasetIndex, unsafe: Iterable[bool]) -> dict[str, int]:
+    """Number of unsafe and safe images, by their names for people."""
+    labels = [bool(label) for label in unsafe]
+    return {
+        index.unsafe_name: labels.count(True),
+        index.safe_name: labels.count(False),
+    }
 
 
 def _index_scenes(folder: Path, category: str | None) -> DatasetIndex:
@@ -113,7 +179,14 @@ def _index_scenes(folder: Path, category: str | None) -> DatasetIndex:
         rate = _OTHER_CATEGORY_RATE / max(1, len(known) - 1)
         if own or _unit_hash(scene.image.name) < rate:
             samples[scene.split].append(_scene_sample(scene, category, own))  # type: ignore[index]
-    return _index(samples, has_masks=True, has_classes=True)
+    name = "any category" if category == ANY_CATEGORY else f"the category {category!r}"
+    return _index(
+        samples,
+        has_masks=True,
+        has_classes=True,
+        unsafe_name=f"of the class 'unsafe' in {name}",
+        safe_name=f"of the class 'safe' in {name}",
+    )
 
 
 def _scene_sample(scene: coco.SceneFile, category: str, own: bool) -> Sample:
@@ -129,37 +202,51 @@ def iterate_image_folder(folder: Path) -> Iterator[tuple[Path, SplitName, str, P
     Raises:
         UsageError: the folder holds no class folders.
     """
-    has_splits = all((folder / name).is_dir() for name in SPLITS)
+    names = {path.name for path in _class_folders(folder)}
+    # A folder with train and validation alone lacks a split; it has no classes of these names.
+    has_splits = names >= set(SPLITS) or ("train" in names and names <= set(SPLITS))
     roots: list[tuple[SplitName | None, Path]] = (
         [(name, folder / name) for name in SPLITS] if has_splits else [(None, folder)]
     )
+    if not any(_class_folders(root) for _, root in roots):
+        raise UsageError(f"{folder} holds no class folders; put the images of each class in one")
     for name, root in roots:
-        classes = sorted(p for p in root.glob("*") if p.is_dir() and p.name != MASKS_FOLDER)
-        if not classes:
-            raise UsageError(f"{root} holds no class folders; put the images of each class in one")
+        classes = _class_folders(root)
         for path in sorted(p for c in classes for p in c.rglob("*") if p.is_file()):
             relative = path.relative_to(root)
             yield path, name or _split_of(relative.as_posix()), relative.parts[0], root
 
 
+def _class_folders(root: Path) -> list[Path]:
+    return sorted(p for p in root.glob("*") if p.is_dir() and p.name != MASKS_FOLDER)
+
+
 def _index_image_folder(folder: Path, unsafe_class: str) -> DatasetIndex:
     samples: dict[SplitName, list[Sample]] = {name: [] for name in SPLITS}
-    classes: dict[Path, set[str]] = {}
+    classes: set[str] = set()
     for path, split, name, root in iterate_image_folder(folder):
-        classes.setdefault(root, set()).add(name)
+        classes.add(name)
         unsafe = name == unsafe_class
         mask = (root / MASKS_FOLDER / path.relative_to(root)).with_suffix(".png")
         known_mask = mask if unsafe and mask.is_file() else None
         group = "unsafe" if unsafe else "safe"
         samples[split].append(Sample(path, unsafe, group, mask=known_mask))
-    for root, names in classes.items():
-        if unsafe_class not in names or len(names) < 2:
-            raise UsageError(
-                f"{root} needs at least two class folders, one of them {unsafe_class!r}; "
-                f"has {', '.join(sorted(names))}"
-            )
+    if unsafe_class not in classes or len(classes) < 2:
+        hint = "; folders of splits are called train, validation and test"
+        raise UsageError(
+            f"{folder} needs at least two class folders with images, one of them {unsafe_class!r}; "
+            f"has {', '.join(sorted(classes)) or 'none'}{hint if 'train' in classes else ''}"
+        )
     has_masks = all(sample.mask for sample in samples["train"] if sample.unsafe)
-    return _index(samples, has_masks=has_masks, has_classes=False)
+    others = sorted(classes - {unsafe_class})
+    return _index(
+        samples,
+        has_masks=has_masks,
+        has_classes=False,
+        unsafe_name=f"of the class {unsafe_class!r}",
+        safe_name=f"of the class{'es' if len(others) > 1 else ''} "
+        + " or ".join(map(repr, others)),
+    )
 
 
 def _split_of(name: str) -> SplitName:
@@ -173,17 +260,13 @@ def _unit_hash(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
 
 
-def _index(
-    samples: dict[SplitName, list[Sample]], *, has_masks: bool, has_classes: bool
-) -> DatasetIndex:
+def _index(samples: dict[SplitName, list[Sample]], **properties: Any) -> DatasetIndex:
     digest = hashlib.sha256()
     for split in SPLITS:
-        if len({sample.unsafe for sample in samples[split]}) < 2:
-            raise UsageError(f"the {split} split lacks unsafe or safe images; add some")
         for sample in samples[split]:
             digest.update(f"{split} {sample.path.name} {sample.unsafe}\n".encode())
     frozen = {split: tuple(found) for split, found in samples.items()}
-    return DatasetIndex(frozen, has_masks, has_classes, digest.hexdigest())
+    return DatasetIndex(frozen, digest=digest.hexdigest(), **properties)
 
 
 def decode_samples(

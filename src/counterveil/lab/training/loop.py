@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
@@ -22,7 +23,7 @@ class OneCycleAdamW:
         parameters: to optimize.
         learning_rate: peak of the cycle.
         total_steps: of the cycle.
-        warmup: share of the steps before the peak, in ``[0, 1]``.
+        warmup: share of the steps before the peak, in ``[0, 1)``; less than two steps are none.
         weight_decay: of AdamW.
         clip: parameters whose joint gradient norm is limited to ``max_norm``.
         max_norm: that limit.
@@ -41,8 +42,14 @@ class OneCycleAdamW:
     ) -> None:
         self._clip, self._max_norm = list(clip), max_norm
         self._optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay)
+        # OneCycleLR divides by the length of the warm-up less one step, which may be 0.
+        start = warmup if warmup * total_steps >= 2 else 0.0
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimizer, learning_rate, total_steps=total_steps, pct_start=warmup
+            # A cycle of one step would be at its end at once, with a learning rate near 0.
+            self._optimizer,
+            learning_rate,
+            total_steps=max(2, total_steps),
+            pct_start=start,
         )
 
     def step(self, loss: Tensor) -> None:
@@ -62,6 +69,24 @@ class OneCycleAdamW:
         """Restore what :meth:`state_dict` returned."""
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+
+
+def count_batches(count: int, size: int) -> int:
+    """Number of batches of :func:`split_batches`."""
+    # Batch normalisation cannot train on one value per channel, so no batch of one is left over.
+    return max(1, -(-(count - 1) // size)) if count else 0
+
+
+def split_batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Batches of ``size`` indices; a last one that would hold a single index joins its neighbour.
+
+    Args:
+        order: indices, ``(N,)``.
+        size: of a batch, 2 or more.
+    """
+    batches = count_batches(len(order), size)
+    for number in range(batches):
+        yield order[number * size : (number + 1) * size if number + 1 < batches else None]
 
 
 def autocast(precision: str, device: str = "cpu") -> AbstractContextManager[Any]:

@@ -22,9 +22,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counterveil.classifiers.architectures import last_stages
+from counterveil.errors import UsageError
 from counterveil.lab.training.augmentation import BackgroundAugmentation
 from counterveil.lab.training.dataset import ImageArrays
-from counterveil.lab.training.loop import OneCycleAdamW, autocast, track
+from counterveil.lab.training.loop import (
+    OneCycleAdamW,
+    autocast,
+    count_batches,
+    split_batches,
+    track,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +170,11 @@ class ObjectPretrainer:
         self._size = (arrays.images.shape[1], arrays.images.shape[2])
         self._crop = arrays.images.shape[1] // 2
         self._objects = [(i, n) for i, boxes in enumerate(arrays.boxes) for n in range(len(boxes))]
+        if not self._objects:
+            raise UsageError(
+                f"none of the {len(arrays)} training images has an annotated object, but objects "
+                "are to be learned; draw more scenes with `counterveil scenes`"
+            )
         classes = int(arrays.class_maps.max()) + 1
         self._device = next(module.parameters()).device
         self._head = build_head(module, (self._crop, self._crop), classes).to(self._device)
@@ -187,7 +199,7 @@ class ObjectPretrainer:
         self._head.detach_hooks()
 
     def _run_stage(self, stage: _Stage, preprocess: Preprocess) -> None:
-        steps = -(-stage.samples // self._batch_size)
+        steps = count_batches(stage.samples, self._batch_size)
         optimizer = OneCycleAdamW(
             [*self._module.parameters(), *self._head.parameters()],
             self._learning_rate,
@@ -233,9 +245,7 @@ class ObjectPretrainer:
 
     def _shuffled(self, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Indices below ``count`` in random order, one batch at a time."""
-        order = rng.permutation(count)
-        for first in range(0, count, self._batch_size):
-            yield order[first : first + self._batch_size]
+        return split_batches(rng.permutation(count), self._batch_size)
 
     def _thumbnails(self, rng: np.random.Generator) -> Batches:
         for batch in self._shuffled(len(self._objects), rng):

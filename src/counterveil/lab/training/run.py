@@ -23,6 +23,7 @@ from counterveil.lab.training.dataset import (
     DatasetIndex,
     ImageArrays,
     SplitName,
+    check_decoded,
     decode_samples,
     index_dataset,
 )
@@ -72,6 +73,7 @@ def train_classifier(
         split: decode_samples(index.samples[split], size, size, description=f"reading {split}")
         for split in SPLITS
     }
+    check_decoded(data, index, arrays)
     checkpoint = out.with_suffix(".checkpoint")
     trainer = ClassifierTrainer(
         config, arrays["train"], arrays["validation"], checkpoint=checkpoint

@@ -1,10 +1,11 @@
 """Questions and answers about a user's own images, proposed and then reviewed by a person.
 
 The paper's data were made in this way: default answers, answers of a model, review by a person.
-Lines are only appended to both files, so that building and reviewing can stop and continue.
+Each line is written at once, so that building and reviewing can stop and continue.
 
 - ``FILE.jsonl``: one image on each line, with a proposal for each question;
-- ``FILE.reviews.jsonl``: one review on each line; the last review of an answer is valid.
+- ``FILE.reviews.jsonl``: one review on each line; the last review of an answer is valid. A review
+  that is undone is removed from the file.
 """
 
 from __future__ import annotations
@@ -122,10 +123,14 @@ def entries(file: Path) -> Iterator[Entry]:
 
 
 def reviews(file: Path) -> dict[tuple[str, str], Review]:
-    """The valid reviews of a file's proposals, by image and key of the question."""
+    """The valid reviews of a file's proposals, by image and key of the question, oldest first."""
     path = reviews_path(file)
-    found = (Review(**value) for value in _lines(path)) if path.is_file() else ()
-    return {(review.image, review.key): review for review in found}
+    found: dict[tuple[str, str], Review] = {}
+    for value in _lines(path) if path.is_file() else ():
+        review = Review(**value)
+        found.pop((review.image, review.key), None)  # a later review comes later in the order
+        found[review.image, review.key] = review
+    return found
 
 
 def reviews_path(file: Path) -> Path:

@@ -14,7 +14,13 @@ from torch import Tensor
 
 from counterveil.categories import Category
 from counterveil.errors import UsageError
-from counterveil.lab.training.dataset import ANY_CATEGORY, decode_samples, index_dataset
+from counterveil.lab.training.dataset import (
+    ANY_CATEGORY,
+    SplitName,
+    check_counts,
+    decode_samples,
+    index_dataset,
+)
 from counterveil.lab.training.object_pretraining import ObjectPretrainer
 from counterveil.lab.training.reasoner import evaluation, instruction_data, pretraining
 from counterveil.lab.training.reasoner import small_model as small
@@ -63,6 +69,11 @@ def train_reasoner(
     if config.start != SMALL:  # keeps settings without effect out of the model card
         config = replace(config, object_pretraining_epochs=0)
         config = replace(config, language_pretraining_steps=0, qformer_pretraining_steps=0)
+    elif data.is_file():
+        raise UsageError(
+            f"the small model learns from a folder of scenes, but {data} is a file; draw scenes "
+            "with `counterveil scenes`, or pass another --start"
+        )
     examples = _load_examples(data, images, unreviewed=unreviewed)
     out.mkdir(parents=True, exist_ok=True)
     blip = _initial_model(data, examples["train"], out / "start", config, categories, resume=resume)
@@ -99,9 +110,12 @@ def _load_examples(
     examples: dict[str, list[Example]] = {"train": [], "validation": [], "test": []}
     for example in readable_examples(found):
         examples[example.split].append(example)
-    for split in ("train", "validation"):
-        if not examples[split]:
-            raise UsageError(f"{data} has no images of the split {split}; add some")
+    needed: tuple[SplitName, ...] = ("train", "validation")
+    check_counts(
+        data,
+        {split: {"with answers": len(examples[split])} for split in needed},
+        "Add images; those that could not be read do not count.",
+    )
     examples["validation"] = examples["validation"][:MAX_VALIDATION_IMAGES]
     return examples
 
@@ -184,7 +198,7 @@ def _pretrain_vision(
     image_epochs: int,
     learning_rate: float,
 ) -> None:
-    samples = index_dataset(data, category=ANY_CATEGORY).samples["train"]
+    samples = index_dataset(data, category=ANY_CATEGORY, required=()).samples["train"]
     arrays = decode_samples(samples, small.INPUT_SIZE, small.INPUT_SIZE)
     processor = blip.processor.image_processor
     mean = torch.tensor(processor.image_mean).view(1, 3, 1, 1)

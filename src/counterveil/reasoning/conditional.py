@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image as Pillow
 from torch import Tensor
 
 from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category, ControlCode
@@ -197,7 +198,9 @@ class ConditionalBlip:
 
     def preprocess(self, images: Sequence[Image]) -> Tensor:
         """Preprocess images to float32 ``(B, 3, h, w)`` on the CPU."""
-        pixels: Tensor = self.processor.image_processor(list(images), return_tensors="pt")[
+        # Not as arrays: the processor would take three or four rows of pixels for colour channels.
+        pictures = [Pillow.fromarray(image) for image in images]
+        pixels: Tensor = self.processor.image_processor(pictures, return_tensors="pt")[
             "pixel_values"
         ]
         return pixels.float()

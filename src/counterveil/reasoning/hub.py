@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from PIL import Image as Pillow
 from torch import Tensor
 
 from counterveil.categories import ControlCode
@@ -114,7 +115,8 @@ class HubReasoner:
         self, requests: Sequence[tuple[Image, str, ControlCode]], *, text: bool
     ) -> list[QuestionAnswer]:
         prompts = [self._prompt(question, code) for _, question, code in requests]
-        images = [image for image, _, _ in requests]
+        # Not as arrays: the processor would take three or four rows of pixels for colour channels.
+        images = [Pillow.fromarray(image) for image, _, _ in requests]
         inputs = self.processor(images=images, text=prompts, padding=True, return_tensors="pt").to(
             self.model.device, self.model.dtype
         )

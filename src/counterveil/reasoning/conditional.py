@@ -69,6 +69,7 @@ class ConditionalBlip:
         categories: Sequence[Category] | None = None,
         tokens: int = 4,
         device: str = "cpu",
+        folder: Path | None = None,
         generation: GenerationSettings = PAPER_GENERATION,
         **options: Any,
     ) -> ConditionalBlip:
@@ -79,6 +80,7 @@ class ConditionalBlip:
             categories: categories of the control prior added to a stock checkpoint; ``None`` for
                 the paper's three.
             tokens: control tokens per category, for a stock checkpoint.
+            folder: where a relative ``source`` starts; default: the current folder.
             device: torch device, unless ``options`` hold a ``device_map``.
             generation: settings of text generation.
             options: for ``from_pretrained`` of transformers: ``dtype``, ``device_map``,
@@ -87,7 +89,7 @@ class ConditionalBlip:
         Raises:
             ModelError: the checkpoint cannot be found or read.
         """
-        checkpoint = Checkpoint.resolve("blip", str(source))
+        checkpoint = Checkpoint.resolve("blip", str(source), folder=folder)
         from transformers import InstructBlipProcessor
 
         options.setdefault("dtype", torch.float32)
@@ -219,13 +221,14 @@ class ConditionalBlip:
         return p_yes
 
 
-def load(argument: str, *, device: str = "cpu") -> ConditionalBlip:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> ConditionalBlip:
     """Load ``blip:REPO_OR_FOLDER`` or ``blip:REPO?dtype=bfloat16``; options: ModelOptions."""
     source, given = split_options(argument)
     options = parse_options(ModelOptions, given)
     blip = ConditionalBlip.from_pretrained(
         source,
         device=device,
+        folder=folder,
         generation=generation_preset(options.generation or "paper"),
         **options.from_pretrained_kwargs(),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -152,14 +153,14 @@ class HubReasoner:
         return [text.strip() for text in texts]
 
 
-def load(argument: str, *, device: str = "cpu") -> HubReasoner:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> HubReasoner:
     """Load ``hf:REPO_OR_FOLDER[@REVISION]?...``; options: :class:`HubOptions`."""
     source, given = split_options(argument)
     if not source:
         raise UsageError("hf: must name a repository or a folder, such as hf:REPO")
     options = parse_options(HubOptions, given)
     return HubReasoner(
-        Checkpoint.resolve("hf", source, spec=f"hf:{argument}"),
+        Checkpoint.resolve("hf", source, spec=f"hf:{argument}", folder=folder),
         device=device,
         batch=options.batch,
         generation=generation_preset(options.generation) if options.generation else None,

@@ -16,7 +16,6 @@ questions = ["Is there a logo in the image?"]
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ from pydantic import (
 )
 
 from counterveil.categories import Category, check_keys, unknown_key
+from counterveil.config.toml import read_toml
 from counterveil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def read_config(path: Path | str) -> Config:
             The message names the file, the key and what is allowed.
     """
     path = Path(path)
-    table = _read_toml(path)
+    table = read_toml(path)
     # TOML writes one [[category]] table for each category, in the singular.
     allowed = ["category" if name == "categories" else name for name in Config.model_fields]
     try:
@@ -329,14 +329,3 @@ def _message(error: Any, allowed: list[str]) -> str:
         reason = error["ctx"]["error"]  # a message of ours, from a validator above
         return str(reason) if key == "categories" else f"{key!r}: {reason}"
     return f"{key!r} must be {allowed_values(key)}, got {error['input']!r}"
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
-    except RecursionError as error:
-        raise UsageError(f"{path}: nested too deeply for a settings file") from error

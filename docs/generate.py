@@ -132,7 +132,8 @@ def _option(parameter: Any) -> tuple[str, str, str]:
         default = "yes" if value else ""
     else:
         default = "" if value in (None, "") else f"`{value}`"
-    choices = getattr(parameter.type, "choices", ())
+    kind = parameter.type_descriptor.annotation
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
     listed = f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
     return f"`{name}`", default, (parameter.help or "") + listed
 

@@ -132,7 +132,7 @@ class Config(BaseModel):
     max_regions: int = Field(
         10,
         ge=1,
-        description="Most regions of a set that the search tries for one category. The mask may "
+        description="Most regions that the search chooses for one category. The mask may "
         "touch more of them: it is reduced in smaller pieces, completed to whole objects, and "
         "joined with the masks of other categories.",
     )

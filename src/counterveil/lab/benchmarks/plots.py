@@ -209,7 +209,7 @@ def make_panels(pipeline: Pipeline, scene: FlaggedImage) -> tuple[Image, Image, 
     veiled = decode_clean(examination.veiled)
     mask = decode_mask(examination.mask)
     heat = heatmap_png([explanation.attribution_map for explanation in explanations])
-    regions = regions_png(explanations[0].labels, mask)
+    regions = regions_png(explanations[0].labels, mask, longest=max(mask.shape))
     safe = safe_part(scene.image, scene.truth)
     return safe, _overlay(veiled, heat), _overlay(veiled, regions), veiled
 

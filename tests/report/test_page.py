@@ -14,7 +14,15 @@ import pytest
 from PIL import Image as Pillow
 
 from counterveil.outcomes import OUTCOMES
-from counterveil.record import Answer, Output, Outputs, Rationale, Source, VeiledOutput
+from counterveil.record import (
+    Answer,
+    Disagreement,
+    Output,
+    Outputs,
+    Rationale,
+    Source,
+    VeiledOutput,
+)
 from counterveil.report import view
 from counterveil.report.render import source
 from counterveil.types import ModelInfo
@@ -354,3 +362,12 @@ def test_answers_with_yes_come_first_then_those_not_assessed():
 
 def test_a_name_in_a_record_stays_as_it_is():
     assert "faces" in Reader(html([(replace(record(), profile="faces"), None)])).text
+
+
+def test_a_disagreement_is_seen_before_anything_is_unfolded():
+    answers = (Answer("self_harm", "Are there marks?", "No.", 0.1, 0.1),)
+    words = Rationale("x", "", answers, disagreements=(Disagreement("self_harm", True, 0, 1),))
+    card = html([(record(rationale=words), None)]).split("<article")[1].partition("<details")[0]
+    assert "Classifier and reasoner disagree." in card
+    assert "the classifier flagged it at 97.0 %, but the model answers no" in card
+    assert "disagree" not in html([(with_rationale(), None)]).split("<article")[1]

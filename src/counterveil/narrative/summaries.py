@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from counterveil.narrative.disagreement import disagreement_sentences
 from counterveil.narrative.phrases import (
     category_title,
     category_titles,
@@ -30,7 +31,17 @@ def summary(record: Record) -> str:
         first, *others = record.not_assessed
         texts.insert(0, end_sentence(f"{first[:1].upper()}{first[1:]}"))
         texts[1:1] = [f"{pluralize(len(others), 'other gap')}."] if others else []
+    if record.rationale is not None and record.rationale.disagreements:
+        texts.append("Classifier and reasoner disagree.")
     return " ".join(texts)
+
+
+def disagreements(record: Record) -> tuple[str, ...]:
+    """Sentences on where classifier and reasoner disagree, and what only one of them assessed."""
+    if record.rationale is None:
+        return ()
+    said = record.rationale
+    return tuple(disagreement_sentences(record.categories, said.answers, said.disagreements))
 
 
 def _scores_after(categories: Sequence[CategoryResult]) -> str:

@@ -159,6 +159,8 @@ def _detail(record: Record) -> str:
         f"{phrases.category_title(c)} {phrases.percent(c.score)}" for c in record.flagged
     )
     text = text or ("" if record.status == "ok" else summary(record))
+    if record.rationale is not None and record.rationale.disagreements:
+        text = f"disagreement; {text}"
     return text if len(text) <= MAX_DETAIL else f"{text[: MAX_DETAIL - 2]} …"
 
 

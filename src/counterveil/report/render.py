@@ -15,7 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from counterveil.narrative import phrases, summary, texts
+from counterveil.narrative import disagreements, phrases, summary, texts
 from counterveil.outcomes import outcome
 from counterveil.record import Answer, CategoryResult, Record
 from counterveil.report.cards import Card
@@ -94,7 +94,7 @@ def source(name: str) -> str:
     environment = _environment()
     assert environment.loader is not None
     text: str = environment.loader.get_source(environment, name)[0]
-    return text
+    return text.replace("\r\n", "\n")  # as browsers read it, so that its hash is that of the policy
 
 
 def content_policy() -> str:
@@ -177,6 +177,7 @@ def _environment() -> Environment:
         "texts": texts,
         "phrases": phrases,
         "summary": summary,
+        "disagreements": disagreements,
         "icons": _ICONS,
         "file_link": _file_link,
         "milliseconds": _milliseconds,

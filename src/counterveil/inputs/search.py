@@ -45,7 +45,7 @@ class InputSearch:
         if _is_folder(text):
             self._add_folder(path, path)
         elif os.path.lexists(text):
-            self._add_named(path, listed=listed)
+            self._add_named(path)
         else:
             fixed, pattern = _split_pattern(path)
             # A folder of a glob is its fixed part: its files keep their folder in the name.
@@ -60,13 +60,11 @@ class InputSearch:
             if not matches:
                 self._keep(path, path.name)
 
-    def _add_named(self, path: Path, *, listed: bool) -> None:
+    def _add_named(self, path: Path) -> None:
         if self._results is None or not self._results.hold(self._entry(path)):
             self._keep(path, path.name)
-        elif listed:
+        else:  # a shell expands *.png to the results of an earlier run, too
             self._skip(path, path.name, _RESULT)
-        else:
-            raise UsageError(f"{path}: {_RESULT}; name the original picture")
 
     def _add_folder(self, folder: Path, root: Path) -> None:
         """Every file below a folder; links to folders and unreadable folders get records."""

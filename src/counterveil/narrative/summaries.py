@@ -21,7 +21,8 @@ from counterveil.record import CategoryResult, Record
 def summary(record: Record) -> str:
     """Why the record has its outcome: the error, the score that counts, or what was veiled."""
     if record.error is not None:
-        return end_sentence(record.error)
+        # An error names its file; a line about one image does so already.
+        return end_sentence(record.error.removeprefix(f"{record.source.name}: "))
     key = outcome(record).key
     if key == "not_verified":
         failed = [c for c in record.categories if not c.counterfactual.verified]

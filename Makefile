@@ -19,9 +19,9 @@ setup: .venv/.ready
 
 run: setup
 	$(BIN)/counterveil scenes --out out/scenes --count 6 --seed 7 --split test
-	$(BIN)/counterveil run out/scenes/images --out out/pictograms --profile pictograms
+	$(BIN)/counterveil run out/scenes/images --out out/pictograms --profile pictograms --overwrite
 	$(BIN)/python examples/photograph.py out/photograph
-	$(BIN)/counterveil run out/photograph --out out/faces --profile nudenet
+	$(BIN)/counterveil run out/photograph --out out/faces --profile nudenet --overwrite
 	@echo "Open out/pictograms/report.html and out/faces/report.html"
 
 test: setup

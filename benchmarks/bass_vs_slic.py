@@ -147,7 +147,9 @@ def main() -> None:
     rows = list(growth(sides, counts))
     by_pixels, by_count = slopes(rows, "pixels", "count"), slopes(rows, "count", "pixels")
     arguments.plot.parent.mkdir(parents=True, exist_ok=True)
-    arguments.plot.write_bytes(log_log_plot(by_pixels, x="pixels", y="seconds"))
+    arguments.plot.write_bytes(
+        log_log_plot(by_pixels, x="image size (pixels)", y="time of one segmentation (s)")
+    )
     print_result(
         "bass_vs_slic summary",
         sides=sides,

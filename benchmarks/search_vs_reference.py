@@ -127,7 +127,7 @@ def main() -> None:
     series = {name: [(depth, medians[depth][name]) for depth in depths] for name in SEARCHES}
     arguments.plot.parent.mkdir(parents=True, exist_ok=True)
     arguments.plot.write_bytes(
-        log_log_plot(series, x="depth", y="seconds for the whole counterfactual")
+        log_log_plot(series, x="depth (regions veiled)", y="time of one counterfactual (s)")
     )
 
 

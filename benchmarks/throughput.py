@@ -16,9 +16,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from counterveil.images import encode_png
+from counterveil.inputs import Input
 from counterveil.lab.benchmarks.datasets import load_pictograms
 from counterveil.lab.scenes import draw_scene
-from counterveil.outputs import ResultFolder
+from counterveil.outputs import ResultFolder, save
+from counterveil.outputs.plan import make_plan
 from measuring import device_name, machine, print_result, ratios, spread, time_alternately
 
 
@@ -33,15 +35,17 @@ def main() -> None:
     pipeline = load_pictograms(options.device)
     pixels = np.stack([draw_scene(5, n, split="test").pixels for n in range(count)])
     with TemporaryDirectory() as name:
-        files = [Path(name) / f"{n:04}.png" for n in range(count)]
-        for file, image in zip(files, pixels, strict=True):
-            file.write_bytes(encode_png(image))
+        files = [Input(Path(name) / f"{n:04}.png", f"{n:04}.png", f"{n:04}") for n in range(count)]
+        for item, image in zip(files, pixels, strict=True):
+            item.path.write_bytes(encode_png(image))
         runs = iter(range(rounds + 1))
 
         def run() -> None:
-            with ResultFolder(Path(name) / f"out{next(runs)}") as folder:
-                for file in files:
-                    folder.add(pipeline.examine(file, name=file.name))
+            out = Path(name) / f"out{next(runs)}"
+            with ResultFolder(out, make_plan(pipeline.config, (), files), files) as folder:
+                for item in files:
+                    folder.add(save(pipeline.examine(item.path, output_name=item.output_name), out))
+                folder.finish()
 
         def score() -> None:
             for each in pipeline.classifiers:

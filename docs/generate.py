@@ -132,7 +132,10 @@ def _option(parameter: Any) -> tuple[str, str, str]:
         default = "yes" if value else ""
     else:
         default = "" if value in (None, "") else f"`{value}`"
-    return f"`{name}`", default, parameter.help or ""
+    kind = parameter.type_descriptor.annotation
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    listed = f" One of {', '.join(f'`{choice}`' for choice in choices)}." if choices else ""
+    return f"`{name}`", default, (parameter.help or "") + listed
 
 
 def configuration_page() -> str:

@@ -34,7 +34,7 @@ ONLY = {
     "record": {"errors", "types", "serialization", "record_schema"},
     "outcomes": {"record"},
     "narrative": {"record", "outcomes"},
-    "report": {"errors", "types", "atomic", "record", "outcomes", "narrative"},
+    "report": {"errors", "types", "atomic", "serialization", "record", "outcomes", "narrative"},
     "images": {"errors", "types"},
     "segmentation": {"errors", "types", "registry", "classifiers"},
 }

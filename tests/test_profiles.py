@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
+
+import numpy as np
 import pytest
 
-from counterveil import attribution, search, segmentation
-from counterveil.config import AttributionName, SearchName, SegmentationName
+from counterveil import attribution, classifiers, reasoning, search, segmentation
+from counterveil.categories import ControlCode
+from counterveil.config import (
+    AttributionName,
+    SearchName,
+    SegmentationName,
+    make_config,
+    read_config,
+)
 from counterveil.errors import ModelError, UsageError
 from counterveil.profiles import PROFILES, find_profile, load, make_components
 
@@ -74,3 +86,92 @@ def test_code_that_ends_the_program_while_it_is_loaded_is_a_model_error(tmp_path
 def test_an_unknown_device_is_refused_before_anything_is_loaded(device):
     with pytest.raises(UsageError, match="no device is called"):
         load("pictograms", device=device)
+
+
+BESIDE = """
+import numpy as np
+import beside_helper
+from counterveil.reasoning import QuestionAnswer
+from counterveil.types import ModelInfo
+
+class Reasoner:
+    info = ModelInfo("beside")
+    supported_categories = None
+
+    def answer(self, images, questions, codes, *, text=True):
+        return [[QuestionAnswer(q, "Yes.", 0.75) for q in row] for row in questions]
+
+def classifier():
+    return lambda images: np.full(len(images), beside_helper.SCORE)
+"""
+
+
+@pytest.fixture
+def beside(tmp_path, monkeypatch):
+    """A settings file with a module beside it, far from the current folder."""
+    folder = tmp_path / "settings"
+    folder.mkdir()
+    (folder / "beside_rules.py").write_text(BESIDE)
+    (folder / "beside_helper.py").write_text("SCORE = 0.25")
+    (folder / "json.py").write_text("raise RuntimeError('hides a module of Python')")
+    path = folder / "mine.toml"
+    path.write_text(
+        'reasoner = "python:beside_rules:Reasoner"\n'
+        + CATEGORY.replace("python:a:b", "python:beside_rules:classifier")
+    )
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    yield path
+    for name in [name for name in sys.modules if name.startswith("beside_")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("way", [str, read_config, lambda path: make_config(read_config(path))])
+def test_modules_are_found_beside_the_settings_file(beside, way):
+    before = list(sys.path)
+    pipeline = load(way(beside), target=0.2)
+    scores = pipeline.classifiers[0].classifier.score(np.zeros((2, 8, 8, 3), np.uint8))
+    assert scores.tolist() == [0.25, 0.25]
+    assert pipeline.reasoner.info.name == "beside"
+    assert sys.path == before
+
+
+def test_a_module_of_the_same_name_from_another_folder_is_refused(beside, tmp_path):
+    load(str(beside))
+    other = tmp_path / "other"
+    shutil.copytree(beside.parent, other)
+    with pytest.raises(UsageError, match=r"'beside_rules' was imported from .*; rename .*other"):
+        load(str(other / "mine.toml"))
+
+
+def test_an_option_that_replaces_the_reasoner_does_not_start_beside_the_file(beside):
+    config = find_profile(str(beside), reasoner="python:a:b")
+    assert config.folder_of("categories") == beside.parent
+    assert config.folder_of("reasoner") is None
+    assert make_config().folder_of("categories") is None
+
+
+def test_weights_and_programs_are_found_beside_the_settings_file(beside):
+    folder = beside.parent
+    (folder / "programs").mkdir()  # Python would find json.py beside the program
+    (folder / "programs" / "program.py").write_text(
+        "import json\nfor line in iter(input, None):\n"
+        "    print(json.dumps({'answers': [{'text': 'yes'}]}), flush=True)\n"
+    )
+    command = shlex.join([sys.executable, "programs/program.py"])
+    worker = reasoning.load(f"worker:{command}", folder=folder)
+    image = np.zeros((8, 8, 3), np.uint8)
+    try:
+        assert worker.answer([image], [["Red?"]], [ControlCode({})])[0][0].p_yes == 1
+    finally:
+        worker.close()
+    (folder / "broken.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        classifiers.load("resnet50:broken.safetensors", folder=folder)
+    (folder / "model").mkdir()
+    for spec in ("hub:model#x", "zeroshot:model#x"):
+        with pytest.raises(ModelError, match=str(folder / "model")):
+            classifiers.load(spec, folder=folder)
+    for spec in ("blip:model", "hf:model"):
+        with pytest.raises(ModelError, match=str(folder / "model")):
+            reasoning.load(spec, folder=folder)

@@ -10,6 +10,7 @@ CounterveilError
 ├── ModelError            a model that cannot be found, loaded or run
 │   └── UnsupportedModelError  a model that the chosen method does not support
 ├── MissingExtraError     an optional dependency that is not installed
+├── MachineError          the machine gave out: disk or memory
 └── VerificationError     the written file is not the verified one
 ```
 """
@@ -49,6 +50,10 @@ class UnsupportedModelError(ModelError):
 
 class MissingExtraError(CounterveilError):
     """An optional dependency that is not installed; the message names the extra."""
+
+
+class MachineError(CounterveilError):
+    """The machine gave out: disk or memory. What was written before is whole."""
 
 
 class VerificationError(CounterveilError):

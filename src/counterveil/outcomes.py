@@ -62,7 +62,7 @@ _OUTCOMES = (
     Outcome("partial", "Assessed in part", "partial", ExitStatus.NOT_VERIFIED, 3,
             "The released file is verified, but something was not assessed."),
     Outcome("veiled_whole", "Veiled as a whole", "ok", ExitStatus.OK, 2,
-            "No smaller veil was found; nothing of the image is shown."),
+            "Nothing of the image is shown: no smaller veil was found, or the veil covers it all."),
     Outcome("veiled", "Veiled and verified", "ok", ExitStatus.OK, 1,
             "The unsafe regions are veiled; the released file scores below every threshold."),
     Outcome("clean", "Clean", "ok", ExitStatus.OK, 0,
@@ -82,7 +82,10 @@ def outcome(record: Record) -> Outcome:
         return next(each for each in _OUTCOMES if each.status == record.status)
     if not record.flagged:
         return OUTCOMES["clean"]
-    return OUTCOMES["veiled_whole" if record.whole_image_veiled else "veiled"]
+    all_hidden = record.whole_image_veiled or any(
+        category.counterfactual.area_fraction == 1 for category in record.flagged
+    )
+    return OUTCOMES["veiled_whole" if all_hidden else "veiled"]
 
 
 def verified(record: Record) -> bool:

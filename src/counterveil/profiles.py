@@ -80,7 +80,8 @@ def find_profile(name: str, **options: Any) -> Config:
 
     Args:
         name: a built-in profile, or a ``.toml`` file.
-        options: fields of :class:`~counterveil.config.Config` that replace the profile's.
+        options: fields of :class:`~counterveil.config.Config` that replace the profile's, and
+            ``thresholds``.
 
     Raises:
         UsageError: no such profile, the file is wrong, or an option is wrong.
@@ -107,7 +108,7 @@ def load(profile: str | Config = "pictograms", **options: Any) -> Pipeline:
             (photographs, downloads models on first use), a ``.toml`` file, or a
             :class:`~counterveil.config.Config`.
         options: fields of :class:`~counterveil.config.Config` that replace the profile's, such as
-            ``target=0.5`` or ``search="greedy"``.
+            ``target=0.5`` or ``search="greedy"``, and ``thresholds={"self_harm": 0.7}``.
 
     Raises:
         UsageError: a name or an option is wrong, or the device cannot be used here.
@@ -130,13 +131,18 @@ def load(profile: str | Config = "pictograms", **options: Any) -> Pipeline:
     return Pipeline(
         [
             CategoryClassifier(
-                category, _load_model(classifiers, category.classifier, config.device)
+                category,
+                _load_model(
+                    classifiers, category.classifier, config.device, config.folder_of("categories")
+                ),
             )
             for category in config.categories
         ],
         components,
         config=config,
-        reasoner=_load_model(reasoning, config.reasoner, config.device)
+        reasoner=_load_model(
+            reasoning, config.reasoner, config.device, config.folder_of("reasoner")
+        )
         if config.reasoner
         else None,
     )
@@ -169,10 +175,10 @@ def refinement_labels(
     return segmentation.make("bass", size=size)(image, guidance=guidance, rng=rng)
 
 
-def _load_model(room: ModuleType, spec: str, device: str) -> Any:
+def _load_model(room: ModuleType, spec: str, device: str, folder: Path | None) -> Any:
     """A model by its spec. Code behind a ``python:`` spec may try to end the program."""
     try:
-        return room.load(spec, device=device)
+        return room.load(spec, device=device, folder=folder)
     except SystemExit as error:
         raise ModelError(
             f"{spec}: tried to end the program while it was loaded (SystemExit: {error.code})"

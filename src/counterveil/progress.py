@@ -29,13 +29,15 @@ class ProgressBar:
 
 
 @contextmanager
-def progress_bar(total: int | None = None, description: str = "measuring") -> Iterator[ProgressBar]:
+def progress_bar(
+    total: int | None = None, description: str = "measuring", *, shown: bool = True
+) -> Iterator[ProgressBar]:
     """Show a bar while the block runs; if ``total`` is ``None``, call ``set_total`` later."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
+    with Progress(console=console, disable=not (shown and console.is_terminal)) as progress:
         yield ProgressBar(progress, description, total)
 
 

@@ -62,7 +62,8 @@ class CounterfactualResult:
         outcome: as in :class:`counterveil.types.SearchResult`.
         depth: number of regions on the prefix at which the decision first flipped.
         regions_total: number of regions in the segmentation.
-        regions_veiled: number of regions that the veil touches.
+        regions_veiled: number of regions in the set that the search found. The veil also covers
+            what completes objects, and the regions of other categories.
         area_fraction: veiled part of the image, in ``[0, 1]``.
         completed_fraction: part of the image that is veiled only to complete objects.
         score_before: P(unsafe) of the released frame before the veil.
@@ -187,6 +188,7 @@ class Rationale:
         statement: statement of reasons for the person who posted the image; empty if nothing was
             flagged.
         disagreements: categories on which the classifier and the reasoner disagree.
+        description_reason: why there is no description.
     """
 
     text: str
@@ -196,6 +198,7 @@ class Rationale:
     model: str = ""
     statement: str = ""
     disagreements: tuple[Disagreement, ...] = ()
+    description_reason: str = ""
 
 
 @dataclass(frozen=True)

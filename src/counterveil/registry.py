@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 from counterveil.errors import UsageError
 
 T = TypeVar("T")
+
+WITH_FILES = frozenset({"python", "resnet50", "hub", "zeroshot", "blip", "hf", "worker"})
+"""Schemes whose argument may name a file, a folder or a module."""
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")
 
@@ -36,15 +40,32 @@ def make_component(kind: str, table: Mapping[str, Callable[..., T]], name: str, 
         raise UsageError(f"{kind} {name!r}: {error}") from error
 
 
-def load_spec(kind: str, table: Mapping[str, Callable[..., T]], spec: str, *, device: str) -> T:
+def load_spec(
+    kind: str,
+    table: Mapping[str, Callable[..., T]],
+    spec: str,
+    *,
+    device: str,
+    folder: Path | None = None,
+) -> T:
     """Load the model that a spec ``scheme:argument`` names.
+
+    Args:
+        kind: word for messages.
+        table: constructors by scheme.
+        spec: of the model.
+        device: torch device.
+        folder: of the settings file with the spec: relative paths start there, and modules are
+            found there. ``None``: the current folder.
 
     Raises:
         UsageError: the spec has no scheme, or an unknown one.
     """
     check_spec(kind, table, spec)
     scheme, _, argument = spec.partition(":")
-    return table[scheme](argument, device=device)
+    # Other schemes name nothing on this machine.
+    options = {"folder": folder} if folder is not None and scheme in WITH_FILES else {}
+    return table[scheme](argument, device=device, **options)
 
 
 def check_spec(kind: str, table: Mapping[str, Any], spec: str) -> None:

@@ -34,9 +34,15 @@ def from_plain(kind: Any, value: Any) -> Any:
     if get_origin(kind) is tuple:
         return tuple(from_plain(get_args(kind)[0], item) for item in value)
     if dataclasses.is_dataclass(kind):
-        hints = get_type_hints(kind)
+        hints = _type_hints(kind)  # type: ignore[arg-type]
         return kind(**{key: from_plain(hints[key], item) for key, item in value.items()})  # type: ignore[operator]
     return dict(value) if isinstance(value, Mapping) else value
+
+
+@cache
+def _type_hints(kind: Any) -> dict[str, Any]:
+    # Reading them takes far longer than making a value, and a report makes thousands.
+    return get_type_hints(kind)
 
 
 def canonical_json(value: Any) -> bytes:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
+from typing import Literal, get_args, get_origin
 
 import pytest
 from typer.testing import CliRunner
 
 from counterveil.cli import COMMANDS, app
+from counterveil.cli.bench import BENCHMARKS
 from counterveil.cli.options import FILE_ONLY
 from counterveil.config import Config, read_config
 from counterveil.errors import UsageError
+from counterveil.lab.benchmarks.bench_cse import PARTS
 from counterveil.profiles import PROFILES
 
 
@@ -24,7 +29,7 @@ def test_show_prints_a_file_that_check_accepts(tmp_path, name):
     assert shown.exit_code == 0, shown.output
     path = tmp_path / f"{name}.toml"
     path.write_text(shown.stdout)
-    assert read_config(path) == PROFILES[name]
+    assert read_config(path).model_dump() == PROFILES[name].model_dump()
     checked = invoke("config", "check", path)
     assert checked.exit_code == 0
     assert "valid; categories: sexually_explicit" in checked.stdout
@@ -49,6 +54,80 @@ def test_check_knows_the_schemes_and_loads_no_model(tmp_path, spec, message):
     result = invoke("config", "check", path)
     assert message in (result.stdout or str(result.exception))
     assert isinstance(result.exception, UsageError) == (spec == "magic:x")
+
+
+def test_show_resolves_thresholds():
+    shown = invoke("config", "show", "--threshold", "self_harm=0.7", "--threshold=cyberbullying=1")
+    values = {c["key"]: c["threshold"] for c in tomllib.loads(shown.stdout)["category"]}
+    assert values == {"sexually_explicit": 0.5, "cyberbullying": 1.0, "self_harm": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("logos=0.5", "threshold names 'logos'; the categories are sexually_explicit, cyber"),
+        ("self_harm=0", "'self_harm': threshold must be above 0 and at most 1"),
+        ("self_harm=nan", "'self_harm': threshold must be above 0 and at most 1"),
+        ("self_harm", "--threshold 'self_harm' must read KEY=VALUE"),
+        ("self_harm=high", "--threshold 'self_harm=high' must read KEY=VALUE"),
+    ],
+)
+def test_a_wrong_threshold_is_refused(value, message):
+    with pytest.raises(UsageError, match=message):
+        raise invoke("config", "show", "--threshold", value).exception
+
+
+DEEP = 100_000
+NESTED = {
+    "array": "target = " + "[" * DEEP + "]" * DEEP,
+    "open array": "target = " + "[" * DEEP,
+    "inline tables": "guidance = " + "{a=" * DEEP + "1" + "}" * DEEP,
+    "dotted key": "guidance" + ".a" * DEEP + " = 1",
+    "quoted key": "guidance" + " . 'a b'" * DEEP + " = 1",
+    "header": "[guidance" + ".a" * DEEP + "]",
+    "dotted keys in inline tables": "guidance = " + ("{" + "a." * 30 + "a=") * 90 + "1" + "}" * 90,
+}
+
+
+@pytest.mark.parametrize("text", NESTED.values(), ids=NESTED)
+def test_nested_too_deeply_is_one_line(tmp_path, text):
+    path = tmp_path / "deep.toml"
+    path.write_text(text)
+    command = [sys.executable, "-m", "counterveil", "config", "check", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"counterveil: {path}: nested too deeply for a settings file\n"
+
+
+def test_text_with_many_dots_is_not_nested(tmp_path):
+    path = tmp_path / "dots.toml"
+    words = "e.g. this, i.e. that ... " * 50 + "a" * 100_000
+    path.write_text(
+        f'notice = "{words}"\n[[category]]\nkey="x"\ntitle="X"\nclassifier="python:a:b"\n'
+    )
+    assert read_config(path).notice == words
+
+
+def test_a_number_of_5000_digits_is_refused(tmp_path):
+    path = tmp_path / "long.toml"
+    path.write_text(f"max_frames = {'9' * 5000}")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        read_config(path)
+
+
+@pytest.mark.parametrize("command", [["run"], ["config", "show"]])
+def test_every_choice_is_in_the_help(command):
+    text = CliRunner(env={"COLUMNS": "400"}).invoke(app, [*command, "--help"]).stdout
+    for field in Config.model_fields.values():
+        if get_origin(field.annotation) is Literal:
+            assert "|".join(get_args(field.annotation)) in text
+
+
+def test_the_help_of_bench_lists_the_benchmarks_and_their_parts():
+    shown = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["bench", "--help"]).stdout
+    text = " ".join(shown.split())
+    assert ", ".join(BENCHMARKS) in text
+    assert ", ".join(PARTS) in text
 
 
 @pytest.mark.parametrize("command", [["run"], ["config", "show"]])

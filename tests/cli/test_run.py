@@ -183,20 +183,3 @@ def test_guidance_reaches_the_reasoner(tmp_path, profile):
     result = run(tmp_path / "a.png", "--out", out, "--profile", profile, *words)
     assert result.exit_code == 0, result.output
     assert records_of(out)[0]["rationale"]["control"] == {"red": 0.4}
-
-
-def test_a_full_disk_ends_with_a_sentence(tmp_path, profile, monkeypatch, capsys):
-    from counterveil.outputs import ResultFolder
-
-    def full(self, examination):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(ResultFolder, "add", full)
-    Image.fromarray(square((20, 20, 220))).save(tmp_path / "a.png")
-    words = ["run", str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--profile", profile]
-    monkeypatch.setattr("sys.argv", ["counterveil", *words])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert "No space left on device" in capsys.readouterr().err
-    assert not (tmp_path / "out" / "records.jsonl").exists()

@@ -222,6 +222,17 @@ def test_stock_checkpoint_accepts_custom_categories(stock):
     assert blip.model.control.tokens.shape[:2] == (1, 2)
 
 
+@pytest.mark.parametrize("shape", [(1, 40), (2, 40), (3, 40), (4, 40), (3, 3), (40, 3), (1, 1)])
+def test_red_stays_red_in_narrow_images(blip, shape):
+    red = np.zeros((*shape, 3), np.uint8)
+    red[..., 0] = 255
+    square = np.zeros((8, 8, 3), np.uint8)
+    square[..., 0] = 255
+    narrow, wide = blip.preprocess([red])[0], blip.preprocess([square])[0]
+    assert narrow.shape == wide.shape
+    assert torch.allclose(narrow, wide, atol=1e-5)
+
+
 def test_unknown_category_in_a_code_is_refused(blip):
     with pytest.raises(UsageError, match="'logos'"):
         blip.answer(pictures(1), [QUESTIONS[:1]], [ControlCode({"logos": 1.0})])

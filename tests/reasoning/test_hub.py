@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,6 +51,27 @@ def test_p_yes_does_not_depend_on_text_or_batch(reasoner):
             assert a.p_yes == pytest.approx(b.p_yes, abs=1e-4)
     for a, b in zip(quick[1], alone[0], strict=True):
         assert a.p_yes == pytest.approx(b.p_yes, abs=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+def test_red_stays_red_in_narrow_images(reasoner, rows):
+    pixels = []
+    forward = reasoner.model.generate
+
+    def seen(**inputs):
+        pixels.append(inputs["pixel_values"])
+        return forward(**inputs)
+
+    reasoner.model.generate = seen
+    try:
+        for shape in ((rows, 40), (40, 40)):
+            red = np.zeros((*shape, 3), np.uint8)
+            red[..., 0] = 255
+            reasoner.answer([red], [QUESTIONS[:1]], [OFF], text=False)
+    finally:
+        del reasoner.model.generate
+    narrow, square = pixels
+    assert torch.allclose(narrow, square, atol=1e-5)
 
 
 def test_unconditioned_p_yes_equals_the_stock_forward_pass(stock):

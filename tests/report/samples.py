@@ -150,11 +150,15 @@ def pictures() -> dict[str, Any]:
     }
 
 
+def write(folder: Path, pairs: Iterable[tuple[Record, View | None]], **options: Any) -> Path:
+    """Write the report of some records, in a folder of results."""
+    report = Report(folder, **options)
+    for number, (one, view) in enumerate(pairs):
+        report.add(replace(one, output_name=f"n{number}"), view)
+    return report.write()
+
+
 def html(pairs: Iterable[tuple[Record, View | None]], **options: Any) -> str:
-    """The report of some records."""
+    """The first page of the report of some records."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "report.html")
-        with Report(path, **options) as report:
-            for record, view in pairs:
-                report.add(record, view)
-        return path.read_text("utf-8")
+        return write(Path(folder), pairs, **options).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The page is safe to open, complete, and true to its records."""
+"""A page is safe to open, complete, and true to its records."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from counterveil.record import Answer, Output, Outputs, Rationale, Source, VeiledOutput
-from counterveil.report import Report, view
+from counterveil.outcomes import OUTCOMES
+from counterveil.record import (
+    Answer,
+    Disagreement,
+    Output,
+    Outputs,
+    Rationale,
+    Source,
+    VeiledOutput,
+)
+from counterveil.report import view
+from counterveil.report.render import source
 from counterveil.types import ModelInfo
 from tests.report.samples import (
     SHA,
@@ -26,11 +36,12 @@ from tests.report.samples import (
     partly_answered,
     pictures,
     record,
-    unverified,
     with_rationale,
+    write,
 )
 
 VOID = {"meta", "img", "input", "br", "link", "rect", "line"}
+RAW = ("style", "script")
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{7*7}}\u202egnp.exe\udcff\n"
 
 
@@ -42,7 +53,7 @@ class Reader(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.text = ""
-        self.style = ""
+        self.raw = dict.fromkeys(RAW, "")
         self.feed(page)
         self.close()
         assert not self.open, f"never closed: {self.open}"
@@ -60,8 +71,8 @@ class Reader(HTMLParser):
         assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
 
     def handle_data(self, data):
-        if self.open and self.open[-1] == "style":
-            self.style += data
+        if self.open and self.open[-1] in RAW:
+            self.raw[self.open[-1]] += data
         else:
             self.text += data
 
@@ -77,8 +88,8 @@ def sample_view():
 def sample_pairs():
     return [
         *(
-            (make(), None if name in ("failed", "not_assessed") else sample_view())
-            for name, make in STATES.items()
+            (one, sample_view() if one.outputs else None)
+            for one in (make() for make in STATES.values())
         ),
         (animated(), sample_view()),
         (with_rationale(), sample_view()),
@@ -99,29 +110,38 @@ def test_the_page_nests_and_its_ids_are_unique(page):
         assert label["for"] in ids
 
 
-def test_its_policy_allows_embedded_pictures_and_its_own_style_only(page):
+def test_its_policy_allows_embedded_pictures_and_its_own_style_and_script_only(page):
     reader = Reader(page)
     policies = [a["content"] for a in reader.all("meta") if a.get("http-equiv")]
-    digest = base64.b64encode(hashlib.sha256(reader.style.encode()).digest()).decode()
+    style, script = (
+        base64.b64encode(hashlib.sha256(reader.raw[name].encode()).digest()).decode()
+        for name in RAW
+    )
     assert policies == [
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; "
-        "form-action 'none'"
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; "
+        f"script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'"
     ]
     assert page.index("Content-Security-Policy") < page.index("<style>")
 
 
-def test_it_has_no_script_no_inline_style_and_no_address(page):
+def test_it_has_one_script_no_inline_style_and_no_address(page):
     reader = Reader(page)
     names = {name for name, _ in reader.tags}
-    assert not names & {"script", "iframe", "object", "embed", "link", "form", "base", "video"}
+    assert not names & {"iframe", "object", "embed", "link", "base", "video"}
+    assert reader.all("script") == [{}]
     for tag, attributes in reader.tags:
         assert not [a for a in attributes if a.startswith("on") or a == "style"], tag
-    assert not re.search(r"(https?:)?//[a-z]", re.sub(r"base64,[A-Za-z0-9+/=]*", "", page))
+    bare = re.sub(r"base64,[A-Za-z0-9+/=]*", "", page).replace(reader.raw["script"], "")
+    assert not re.search(r"(https?:)?//[a-z]", bare)
     assert all(img["src"].startswith("data:image/") for img in reader.all("img"))
-    assert "url(" not in reader.style and "@import" not in reader.style
+    assert "url(" not in reader.raw["style"] and "@import" not in reader.raw["style"]
+    assert not re.search("innerHTML|outerHTML|insertAdjacent|eval|fetch|http", reader.raw["script"])
 
 
-def test_a_hostile_name_stays_a_name():
+OUR_SCRIPT = hashlib.sha256(source("script.js").encode()).digest()
+
+
+def test_a_hostile_name_stays_a_name(tmp_path):
     outputs = Outputs(
         VeiledOutput("javascript:alert(1)//.veiled.png", SHA, "black"), Output(HOSTILE, SHA)
     )
@@ -141,18 +161,26 @@ def test_a_hostile_name_stays_a_name():
         models=(ModelInfo(HOSTILE, HOSTILE, HOSTILE),),
         created=HOSTILE,
         categories=(category(title=HOSTILE),),
+        not_assessed=(HOSTILE,),
+        status="partial",
+        settings={HOSTILE: {HOSTILE: HOSTILE}},
     )
-    page = html([(nasty, sample_view()), (failed(HOSTILE, HOSTILE), None)], title=HOSTILE)
-    reader = Reader(page)
-    assert not reader.all("script")
-    assert len(reader.all("img")) == 4
-    assert all("onerror" not in attributes for _, attributes in reader.tags)
-    assert "{{7*7}}" in reader.text
-    assert "\u202e" not in page
-    assert "<script>alert(1)</script>" in reader.text
-    hrefs = [link["href"] for link in reader.all("a")]
-    assert all(href.startswith("./") and ":" not in href for href in hrefs)
-    page.encode("utf-8")
+    folder = tmp_path / "out"
+    write(folder, [(nasty, sample_view()), (failed(HOSTILE, HOSTILE), None)], title=HOSTILE)
+    for path in (folder / "report.html", folder / "report" / "list.html"):
+        page = path.read_text("utf-8")
+        reader = Reader(page)
+        assert reader.all("script") == [{}]
+        assert hashlib.sha256(reader.raw["script"].encode()).digest() == OUR_SCRIPT
+        assert len(reader.all("img")) == (4 if path.name == "report.html" else 0)
+        assert all("onerror" not in attributes for _, attributes in reader.tags)
+        assert "{{7*7}}" in reader.text
+        assert "\u202e" not in page
+        assert "<script>alert(1)</script>" in reader.text
+        hrefs = [link["href"] for link in reader.all("a")]
+        assert all(re.match(r"#|\./|\.\./report|report|list", href) for href in hrefs), hrefs
+        assert not [href for href in hrefs if ":" in href]
+    assert "./javascript%3Aalert%281%29//.veiled.png" in (folder / "report.html").read_text()
 
 
 def embedded(page: str) -> dict[str, np.ndarray]:
@@ -216,44 +244,60 @@ def test_originals_that_differ_only_under_the_veil_give_the_same_page():
     assert pages[0] == pages[1]
 
 
-def test_every_state_shows_on_its_card(page):
+def test_every_outcome_shows_on_its_card_the_worst_first(page):
     cards = re.findall(r'class="card is-(\w+)', page)
-    assert set(cards) == set(STATES)
+    assert list(dict.fromkeys(cards)) == list(OUTCOMES)
     text = Reader(page).text
-    for words in ("Not assessed", "Veiled as a whole", "Do not treat this file as safe.",
-                  "Clean", "Assessed in part", "Yes, on the forearm.", "what is veiled",
+    assert all(each.title in text for each in OUTCOMES.values())
+    for words in ("After the veil: Self-harm 83.0 %, threshold 50.0 %.", "not below",
+                  "The model server closed the connection.", "Do not treat this file as safe.",
+                  "28 of 30 frames were not assessed", "Yes, on the forearm.", "what is veiled",
                   "what is still visible", "not assessed: the server did not answer in time",
-                  "The profile “pictograms” is for drawn scenes only", "picture is left out",
-                  "No picture: nothing was released", SHA):  # fmt: skip
-        assert words in text, words
+                  "The profile “pictograms” is for drawn scenes only", "were not kept",
+                  "No picture: nothing was released", "The original is not shown",
+                  SHA):  # fmt: skip
+        assert words.lower() in text.lower(), words
 
 
-def test_the_counts_come_first_and_are_right(page):
-    text = Reader(page).text
-    assert "8 of 10 files examined; 7 flagged." in text
-    assert "1 file was not verified." in text
-    assert "This page holds no original image." in text
-
-
-def test_a_filter_appears_only_where_it_shows_a_record():
-    ids = [a.get("id") for a in Reader(html([(failed(), None)])).all("input")]
-    assert ids == ["show-all", "show-failed", "conceal"]
-
-
-def test_every_filter_has_a_style_rule_and_a_card(page):
+def test_the_counts_come_first_and_lead_to_the_first_card_of_their_outcome(page):
     reader = Reader(page)
-    for field in reader.all("input"):
-        if field["id"].startswith("show-") and field["id"] != "show-all":
-            key = field["id"].removeprefix("show-")
-            assert f"#show-{key}:checked~main .card:not(.in-{key})" in reader.style
-            assert f" in-{key}" in page
+    assert "10 images, 7 flagged." in reader.text
+    assert "1 file was not verified." in reader.text
+    assert "These pages hold no original image." in reader.text
+    links = [a["href"] for a in reader.all("a") if (a.get("class") or "").startswith("is-")]
+    assert links == ["report.html#i1", "report.html#i2", "report.html#i3", "report.html#i4",
+                     "report.html#i6", "report.html#i7", "report.html#i10"]  # fmt: skip
+    kinds = dict(re.findall(r'class="card is-(\w+)" id="(i\d+)"', page)[::-1])
+    assert kinds.keys() == OUTCOMES.keys()
+    assert [f"report.html#{kinds[key]}" for key in OUTCOMES] == links
 
 
-def test_an_unverified_image_is_concealed_until_asked_for():
-    page = html([(unverified(), sample_view())])
-    assert 'id="i1-reveal"' in page
-    assert ".is-not_verified .stage img{visibility:hidden}" in Reader(page).style
-    assert "i1-reveal" not in html([(record(), sample_view())])
+def test_of_flagged_images_the_furthest_above_its_threshold_comes_first():
+    scores = (0.7, 0.95, 0.8)
+    page = html([(record(categories=(category(score=s),)), None) for s in scores])
+    found = [page.index(f"<td>{100 * s:.1f} %") for s in sorted(scores, reverse=True)]
+    assert found == sorted(found)
+
+
+def test_pictures_are_concealed_until_asked_for(page):
+    reader = Reader(page)
+    style = reader.raw["style"]
+    # Concealed by an attribute: pictures stay so where the style is not applied.
+    assert reader.all("figure") == [{"hidden": None}] * 7
+    shown = re.search(r"\n([^\n]*)\{display:block\}\n\.show:checked\+", style)[1].split(",")
+    # The button of the page leaves out what is not verified; that is asked for one by one.
+    assert shown == [
+        ".show:checked~figure[hidden]",
+        "body:has(#reveal:checked) .card:not(.is-not_verified) figure[hidden]",
+    ]
+    boxes = [a for a in reader.all("input") if a["type"] == "checkbox"]
+    assert boxes and not [a for a in boxes if "checked" in a]
+    cards = page.split("<article")[1:]
+    assert sum("<img" in card for card in cards) == 7
+    for card in cards:
+        assert card.count("<img") == card[card.find("<figure") :].count("<img")
+        assert card.count('class="pick show"') == ("<img" in card)
+        assert card.count("with its unsafe regions veiled</span>") <= 1
 
 
 def test_a_picture_has_an_alternative_text():
@@ -262,33 +306,17 @@ def test_a_picture_has_an_alternative_text():
     assert all(alts) and len(set(alts)) == 4
 
 
-def test_a_long_report_leaves_pictures_out_and_says_so():
-    reader = Reader(html([(record(), sample_view())] * 5, pictures=2))
-    assert len([i for i in reader.all("img") if i["class"] == "base"]) == 2
-    assert reader.text.count("picture is left out") == 3
-    assert "5 of 5 files examined" in reader.text
-
-
-def test_an_interrupted_report_leaves_nothing(tmp_path):
-    (tmp_path / "r.html").write_text("before")
-    with pytest.raises(RuntimeError), Report(tmp_path / "r.html") as report:
-        report.add(record(), sample_view())
-        raise RuntimeError
-    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
-    assert (tmp_path / "r.html").read_text() == "before"
-
-
 def test_a_page_without_a_record_says_so():
-    assert "No record." in Reader(html([])).text
+    assert "No image." in Reader(html([])).text
 
 
-def test_a_title_of_its_own(tmp_path):
+def test_a_title_of_its_own():
     assert "<title>Case 7</title>" in html([], title="Case 7")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_contrasts_with_its_ground(page, theme):
-    blocks = re.findall(r":root\{(.*?)\}", Reader(page).style)
+    blocks = re.findall(r":root\{(.*?)\}", Reader(page).raw["style"])
     colours = dict(re.findall(r"--([\w-]+):(#\w+)", blocks[0] if theme == "light" else blocks[1]))
     pairs = [("ink", "page"), ("ink", "card"), ("faint", "page"), ("faint", "card"),
              ("go", "card"), ("stop", "card"), ("mind", "card"), ("ink", "mind-bg"),
@@ -334,3 +362,12 @@ def test_answers_with_yes_come_first_then_those_not_assessed():
 
 def test_a_name_in_a_record_stays_as_it_is():
     assert "faces" in Reader(html([(replace(record(), profile="faces"), None)])).text
+
+
+def test_a_disagreement_is_seen_before_anything_is_unfolded():
+    answers = (Answer("self_harm", "Are there marks?", "No.", 0.1, 0.1),)
+    words = Rationale("x", "", answers, disagreements=(Disagreement("self_harm", True, 0, 1),))
+    card = html([(record(rationale=words), None)]).split("<article")[1].partition("<details")[0]
+    assert "Classifier and reasoner disagree." in card
+    assert "the classifier flagged it at 97.0 %, but the model answers no" in card
+    assert "disagree" not in html([(with_rationale(), None)]).split("<article")[1]

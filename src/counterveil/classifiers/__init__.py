@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from counterveil.classifiers.checked import checked
@@ -33,8 +34,10 @@ LOADERS: Mapping[str, Callable[..., Classifier]] = MappingProxyType(
 )
 
 
-def load(spec: str, *, device: str = "cpu") -> Classifier:
+def load(spec: str, *, device: str = "cpu", folder: Path | None = None) -> Classifier:
     """Load the classifier of a spec; all its scores are validated.
+
+    ``folder`` is where relative paths start and modules are found; default: the current folder.
 
     Raises:
         UsageError: the scheme is unknown, or the argument names no label, prompt or function.
@@ -42,4 +45,4 @@ def load(spec: str, *, device: str = "cpu") -> Classifier:
         UnsupportedModelError: the model is of a kind that the scheme does not support.
         MissingExtraError: an optional dependency is not installed.
     """
-    return checked(load_spec("classifier", LOADERS, spec, device=device))
+    return checked(load_spec("classifier", LOADERS, spec, device=device, folder=folder))

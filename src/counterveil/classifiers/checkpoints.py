@@ -42,15 +42,16 @@ _ADVICE = (
 """Part of an error message in lower case, and what to do about it."""
 
 
-def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> TorchClassifier:
     """Load a classifier from ``.safetensors``, or from a state dict in ``.pt`` or ``.pth``.
 
     A file without our metadata must be a torchvision ResNet-50 whose second output is unsafe.
+    Relative paths start in ``folder``; default: the current one.
 
     Raises:
         ModelError: the file is missing, damaged, or of another architecture.
     """
-    return load_file(Path(argument), name=f"resnet50:{argument}", device=device)
+    return load_file((folder or Path()) / argument, name=f"resnet50:{argument}", device=device)
 
 
 def load_file(path: Path, *, name: str, device: str = "cpu") -> TorchClassifier:
@@ -135,21 +136,26 @@ class Checkpoint:
     revision: str | None = None
 
     @classmethod
-    def parse(cls, scheme: str, argument: str) -> tuple[Checkpoint, str]:
+    def parse(
+        cls, scheme: str, argument: str, *, folder: Path | None = None
+    ) -> tuple[Checkpoint, str]:
         """The checkpoint of ``REPO[@REVISION]#REST``, and the rest; neither may be empty."""
         repo, _, rest = argument.partition("#")
         if not repo or not rest:
             example = f"{scheme}:REPO_OR_FOLDER#..."
             raise UsageError(f"{scheme}:{argument!r} is incomplete; write {example}")
-        return cls.resolve(scheme, repo, spec=f"{scheme}:{argument}"), rest
+        return cls.resolve(scheme, repo, spec=f"{scheme}:{argument}", folder=folder), rest
 
     @classmethod
-    def resolve(cls, scheme: str, repo: str, *, spec: str = "") -> Checkpoint:
-        """The checkpoint of a folder, or of ``REPO[@REVISION]`` on the hub."""
+    def resolve(
+        cls, scheme: str, repo: str, *, spec: str = "", folder: Path | None = None
+    ) -> Checkpoint:
+        """The checkpoint of a folder (relative to ``folder``), or of ``REPO[@REVISION]``."""
         spec = spec or f"{scheme}:{repo}"
         # Folders first: their names may contain an @.
-        if Path(repo).expanduser().is_dir():
-            return cls(spec, str(Path(repo).expanduser()))
+        local = (folder or Path()) / Path(repo).expanduser()
+        if local.is_dir():
+            return cls(spec, str(local))
         repo, _, revision = repo.partition("@")
         return cls(spec, repo, revision or None)
 

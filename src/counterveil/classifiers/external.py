@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,14 +29,16 @@ class FunctionClassifier:
             return self._function(images)
 
 
-def load(argument: str, *, device: str = "cpu") -> CheckedClassifier:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> CheckedClassifier:
     """Load the classifier that ``factory()`` of ``module:factory`` returns.
 
     The factory may take a keyword ``device``. It returns a :class:`~counterveil.types.Classifier`
     (a ``GradientClassifier`` where gradient attributions are wanted), or a function from images
-    to scores. The current folder is searched for the module, too.
+    to scores. The module is an installed one, or else one in ``folder``, or else one in the
+    current folder.
     """
-    made, spec = call_factory(argument, device=device), f"python:{argument}"
+    made = call_factory(argument, device=device, folder=folder)
+    spec = f"python:{argument}"
     if isinstance(made, Classifier) and isinstance(made.info, ModelInfo):
         return checked(made)
     if hasattr(made, "score"):
@@ -48,20 +51,21 @@ def load(argument: str, *, device: str = "cpu") -> CheckedClassifier:
     return checked(FunctionClassifier(made, spec))
 
 
-def call_factory(argument: str, *, device: str = "cpu") -> Any:
+def call_factory(argument: str, *, device: str = "cpu", folder: Path | None = None) -> Any:
     """Import the module and call the factory of ``module:factory``."""
     spec = f"python:{argument}"
     module, _, name = argument.partition(":")
     if not module or not name:
         raise UsageError(f"{spec!r} is incomplete; write python:module:factory")
-    factory = _import_factory(spec, module, name)
+    factory = _import_factory(spec, module, name, folder)
     with _model_errors(spec, "could not be made"):
         return factory(device=device) if _takes_device(factory) else factory()
 
 
-def _import_factory(spec: str, module: str, name: str) -> Callable[..., Any]:
+def _import_factory(spec: str, module: str, name: str, folder: Path | None) -> Callable[..., Any]:
     try:
-        with _model_errors(spec, "could not be imported"), _current_folder_on_path():
+        with _model_errors(spec, "could not be imported"), _on_path(folder or Path(), Path()):
+            _check_origin(spec, module.partition(".")[0])
             found: Any = importlib.import_module(module)
     except ModelError as error:
         # The named module (or its package) is missing, not one that it imports.
@@ -86,16 +90,32 @@ def _takes_device(factory: Callable[..., Any]) -> bool:
 
 
 @contextmanager
-def _current_folder_on_path() -> Iterator[None]:
-    folder = str(Path.cwd())
-    added = folder not in sys.path
-    if added:
-        sys.path.append(folder)  # last, so that no file there hides an installed module
+def _on_path(*folders: Path) -> Iterator[None]:
+    texts = dict.fromkeys(str(folder.resolve()) for folder in folders)
+    added = [text for text in texts if text not in sys.path]
+    sys.path += added  # last, so that no file there hides an installed module
+    importlib.invalidate_caches()  # a file written this very second would not be found
     try:
         yield
     finally:
-        if added and folder in sys.path:  # the module may have removed it
-            sys.path.remove(folder)
+        for text in added:
+            if text in sys.path:  # the module may have removed it
+                sys.path.remove(text)
+
+
+def _check_origin(spec: str, name: str) -> None:
+    """Refuse a module of the same name from another folder; Python keeps only the first one."""
+    loaded, found = sys.modules.get(name), PathFinder.find_spec(name)
+    if loaded is None or loaded.__spec__ is None or found is None:
+        return
+    if (
+        None not in (loaded.__spec__.origin, found.origin)
+        and loaded.__spec__.origin != found.origin
+    ):
+        raise UsageError(
+            f"{spec}: a module {name!r} was imported from {loaded.__spec__.origin} before; rename "
+            f"{found.origin}"
+        )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -34,7 +35,7 @@ class HubLogits(nn.Module):
         return logits
 
 
-def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> TorchClassifier:
     """Load the classifier; the named labels are the unsafe ones.
 
     Colours are scaled as by the model's own processor. The whole image is resized where the
@@ -42,7 +43,7 @@ def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
     unsafe labels after a softmax; for a multi-label model, or one with a single output, the
     probability that any of them applies. Case of the labels is ignored.
     """
-    checkpoint, labels = Checkpoint.parse("hub", argument)
+    checkpoint, labels = Checkpoint.parse("hub", argument, folder=folder)
     import_torchvision()
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 

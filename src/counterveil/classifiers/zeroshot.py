@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -71,14 +72,14 @@ class ZeroShotClassifier(TorchClassifier):
         return logits[:, unsafe].logsumexp(1) - logits[:, safe].logsumexp(1)
 
 
-def load(argument: str, *, device: str = "cpu") -> ZeroShotClassifier:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> ZeroShotClassifier:
     """Load the classifier that the prompts describe; prompts are used verbatim.
 
     P(unsafe) is the unsafe prompts' share of a softmax over all prompts, with
     :data:`SAFE_PROMPTS` where no safe ones are given. SigLIP without safe prompts scores each
     unsafe prompt by its own sigmoid, as it was trained; any of them means unsafe.
     """
-    checkpoint, rest = Checkpoint.parse("zeroshot", argument)
+    checkpoint, rest = Checkpoint.parse("zeroshot", argument, folder=folder)
     unsafe, safe = parse_prompts(rest)
     import_torchvision()
     from transformers import AutoImageProcessor, AutoModel, AutoTokenizer

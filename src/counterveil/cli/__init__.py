@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from typing import Any
@@ -10,7 +11,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from counterveil.errors import CounterveilError
+from counterveil.errors import CounterveilError, MachineError
+from counterveil.outcomes import ExitStatus
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -84,11 +86,20 @@ def _root(
 
 def main() -> None:
     """Run the command line; an expected error ends it with one line and no traceback."""
+    for stream in (sys.stdout, sys.stderr):  # names need not be UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
-    except (CounterveilError, OSError) as error:  # OSError: a full disk, a folder that went away
-        typer.echo(f"counterveil: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
+    except (MachineError, OSError, MemoryError) as error:
+        # OSError: a full disk, a folder that went away
+        _end(f"{error}" or "memory ran out", ExitStatus.MACHINE)
+    except CounterveilError as error:
+        _end(str(error), ExitStatus.USAGE)
     except KeyboardInterrupt:
-        typer.echo("counterveil: interrupted", err=True)
-        sys.exit(130)
+        _end("interrupted", ExitStatus.INTERRUPTED)
+
+
+def _end(message: str, status: int) -> None:
+    typer.echo(f"counterveil: {' '.join(message.split())}", err=True)
+    sys.exit(status)

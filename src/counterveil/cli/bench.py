@@ -21,7 +21,10 @@ Files = Mapping[str, bytes]
 
 def bench(
     name: Annotated[
-        str, typer.Argument(help="Name of the benchmark; see --list.", show_default=False)
+        str,
+        typer.Argument(
+            help="Benchmark: cse, attribution, reasoning; see --list.", show_default=False
+        ),
     ] = "",
     out: Annotated[Path | None, typer.Option(help="JSON file for the results.")] = None,
     quick: Annotated[
@@ -38,7 +41,10 @@ def bench(
     ] = None,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="Only this part of cse, such as released. May be repeated."),
+        typer.Option(
+            help="Only this part of cse: classifiers, paper, attributions, partitions, searches, "
+            "released, edges. May be repeated."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder of images that cse uses instead of scenes.")

@@ -17,6 +17,16 @@ FILE_ONLY = frozenset({"name", "categories", "notice"})
 """Options that only a file can give."""
 
 
+_THRESHOLD = Annotated[
+    Optional[list[str]],  # noqa: UP045 - as the options below
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Flag images of a category from this score on, above 0 and at most 1, as in "
+        "self_harm=0.7. May be repeated.",
+    ),
+]
+
+
 def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command one option for each field of the configuration.
 
@@ -32,6 +42,9 @@ def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
             for name, value in given.items()
             if value not in (None, [])
         }
+        thresholds = arguments.pop("threshold")
+        if thresholds:
+            options["thresholds"] = _numbers("threshold", thresholds)
         return command(**arguments, options=options)
 
     signature = inspect.signature(command, eval_str=True)
@@ -42,7 +55,10 @@ def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         )
         for name in _names()
     ]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + added
+    threshold = inspect.Parameter(
+        "threshold", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_THRESHOLD
+    )
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [threshold, *added]
     # Typer reads the signature and the annotations, and knows nothing of the wrapper.
     wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}

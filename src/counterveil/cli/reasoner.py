@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from typing import Annotated
 
 import typer
+
+from counterveil.errors import MissingExtraError, UsageError
 
 app = typer.Typer(
     help="Serve a reasoner; show the memory that one needs.",
@@ -23,8 +27,11 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
     device: Annotated[str, typer.Option(help="Torch device: cpu, cuda, mps.")] = "cpu",
 ) -> None:
-    """Serve a reasoner to clients of the OpenAI chat API, at http://HOST:PORT/v1."""
-    from counterveil.errors import MissingExtraError
+    """Serve a reasoner to clients of the OpenAI chat API, at http://HOST:PORT/v1.
+
+    Prints, once it accepts connections, the spec by which a profile names it. With --port 0 the
+    system chooses the port.
+    """
     from counterveil.reasoning import load
 
     try:
@@ -35,8 +42,29 @@ def serve(
         raise MissingExtraError(
             "serving a reasoner needs the extra: pip install 'counterveil[serve]'"
         ) from error
-    app = create_app(load(spec, device=device))
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    reasoner = load(spec, device=device)
+    server = uvicorn.Server(uvicorn.Config(create_app(reasoner), log_level="warning"))
+    # Opened here, not by uvicorn: its port is known, and connections wait from now on.
+    with _listen(host, port) as listener, suppress(KeyboardInterrupt):
+        model = reasoner.info.name.partition("?")[0]
+        typer.echo(f'listening; in a profile: reasoner = "chat:{_url(listener)}#{model}"')
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((address[0], port), family=family)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}, port {port} ({error.strerror}); choose another --host or "
+            "--port"
+        ) from error
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
 @app.command()

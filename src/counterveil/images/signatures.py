@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from types import MappingProxyType
 
@@ -76,6 +77,35 @@ def detect_format(data: bytes) -> str:
     raise ImageBrokenError(
         f"{_name_unsupported(data)}, not a supported image format; convert it to PNG"
     )
+
+
+def has_signature(start: bytes) -> bool:
+    """Whether the first bytes of a file are those of a known format, supported or not.
+
+    Formats that are written as text count, too: SVG, PostScript, XPM, XBM, RTF. HTML does not.
+    """
+    text = is_text(start)
+    magics = [magic for magic, _ in (*_SUPPORTED, *_UNSUPPORTED) if not (text and magic in _WORDS)]
+    known = start.startswith((*magics, b"RIFF")) or start[4:8] == b"ftyp"
+    return known or _PICTURE_IN_TEXT.search(_as_bytes(start)) is not None
+
+
+def is_text(start: bytes) -> bool:
+    """Whether the first bytes of a file hold no control characters, in any common encoding."""
+    return all(byte in b"\t\n\r\x0c\x1b" or 32 <= byte != 127 for byte in _as_bytes(start))
+
+
+_WORDS = (b"BM", b"MZ", b"ID3")
+"""Signatures that a text may start with; the header behind them holds control characters."""
+
+_PICTURE_IN_TEXT = re.compile(rb"%PDF|%!PS|<svg|/\* XPM|#define \w+_width|\{\\rtf", re.IGNORECASE)
+
+
+def _as_bytes(start: bytes) -> bytes:
+    """Text as UTF-8 where it is UTF-16 (with its mark, as Windows writes it)."""
+    if not start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return start
+    return start.decode("utf-16", "replace").encode("utf-8", "replace")
 
 
 def suffix_notes(name: str, format: str) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ class Pipeline:
             name=file.name,
             output_name=output_name,
             not_assessed=(*assessment.not_assessed, *result.not_assessed),
-            models=self._models(),
+            models=self.models,
             timing_ms=stopwatch.milliseconds(),
             warnings=self._warnings(assessment, result),
         )
@@ -146,7 +146,9 @@ class Pipeline:
             result.veiled.explanations,
         )
 
-    def _models(self) -> tuple[ModelInfo, ...]:
+    @property
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The models that the pipeline uses; the reasoner is the last."""
         models = [each.classifier.info for each in self.classifiers]
         return (*models, self.reasoner.info) if self.reasoner else tuple(models)
 

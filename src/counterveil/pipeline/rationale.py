@@ -118,6 +118,7 @@ class RationaleWriter:
         draft = Rationale(
             text="",
             description=response.description,
+            description_reason=response.description_reason,
             answers=answers,
             control=response.code.to_dict(),
             model=self.reasoner.info.name,
@@ -246,12 +247,16 @@ def not_assessed(rationale: Rationale, *, veiled: bool) -> str:
         veiled: every yes was asked again about the veiled image.
     """
     missed = [answer for answer in rationale.answers if answer.p_yes is None]
+    reason = rationale.description_reason or "no reason was given"
+    why = missed[0].reason or "no reason was given" if missed else reason
     parts = []
     if not rationale.description:
-        parts.append("gave no description")
+        # One reason is told once: a server that is gone answers nothing.
+        parts.append(
+            "gave no description" + (f" ({reason})" if not missed or why != reason else "")
+        )
     if missed:
-        questions = narrative.pluralize(len(missed), "question")
-        parts.append(f"did not answer {questions} ({missed[0].reason or 'no reason was given'})")
+        parts.append(f"did not answer {narrative.pluralize(len(missed), 'question')} ({why})")
     again = sum(answer.yes and answer.p_yes_veiled is None for answer in rationale.answers)
     if veiled and again:
         parts.append(

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from counterveil.errors import ModelError
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 
-def _load_external(argument: str, *, device: str = "cpu") -> Reasoner:
+def _load_external(argument: str, *, device: str = "cpu", folder: Path | None = None) -> Reasoner:
     """Call ``factory()`` of ``module:factory``; it may take a keyword ``device``.
 
     Raises:
@@ -49,7 +50,7 @@ def _load_external(argument: str, *, device: str = "cpu") -> Reasoner:
     """
     from counterveil.classifiers.external import call_factory
 
-    reasoner = call_factory(argument, device=device)
+    reasoner = call_factory(argument, device=device, folder=folder)
     if not isinstance(reasoner, Reasoner):
         raise ModelError(
             f"python:{argument} returned {type(reasoner).__name__}; return a reasoner with info, "
@@ -70,12 +71,14 @@ LOADERS: Mapping[str, Callable[..., Reasoner]] = MappingProxyType(
 )
 
 
-def load(spec: str, *, device: str = "cpu") -> Reasoner:
+def load(spec: str, *, device: str = "cpu", folder: Path | None = None) -> Reasoner:
     """Load the reasoner of a spec.
+
+    ``folder`` is where relative paths start and modules are found; default: the current folder.
 
     Raises:
         UsageError: the scheme is unknown, or the rest of the spec is malformed.
         ModelError: the model cannot be found, loaded or run.
         MissingExtraError: an extra is needed and not installed.
     """
-    return load_spec("reasoner", LOADERS, spec, device=device)
+    return load_spec("reasoner", LOADERS, spec, device=device, folder=folder)

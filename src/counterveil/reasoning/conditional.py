@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image as Pillow
 from torch import Tensor
 
 from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category, ControlCode
@@ -68,6 +69,7 @@ class ConditionalBlip:
         categories: Sequence[Category] | None = None,
         tokens: int = 4,
         device: str = "cpu",
+        folder: Path | None = None,
         generation: GenerationSettings = PAPER_GENERATION,
         **options: Any,
     ) -> ConditionalBlip:
@@ -78,6 +80,7 @@ class ConditionalBlip:
             categories: categories of the control prior added to a stock checkpoint; ``None`` for
                 the paper's three.
             tokens: control tokens per category, for a stock checkpoint.
+            folder: where a relative ``source`` starts; default: the current folder.
             device: torch device, unless ``options`` hold a ``device_map``.
             generation: settings of text generation.
             options: for ``from_pretrained`` of transformers: ``dtype``, ``device_map``,
@@ -86,7 +89,7 @@ class ConditionalBlip:
         Raises:
             ModelError: the checkpoint cannot be found or read.
         """
-        checkpoint = Checkpoint.resolve("blip", str(source))
+        checkpoint = Checkpoint.resolve("blip", str(source), folder=folder)
         from transformers import InstructBlipProcessor
 
         options.setdefault("dtype", torch.float32)
@@ -197,7 +200,9 @@ class ConditionalBlip:
 
     def preprocess(self, images: Sequence[Image]) -> Tensor:
         """Preprocess images to float32 ``(B, 3, h, w)`` on the CPU."""
-        pixels: Tensor = self.processor.image_processor(list(images), return_tensors="pt")[
+        # Not as arrays: the processor would take three or four rows of pixels for colour channels.
+        pictures = [Pillow.fromarray(image) for image in images]
+        pixels: Tensor = self.processor.image_processor(pictures, return_tensors="pt")[
             "pixel_values"
         ]
         return pixels.float()
@@ -216,13 +221,14 @@ class ConditionalBlip:
         return p_yes
 
 
-def load(argument: str, *, device: str = "cpu") -> ConditionalBlip:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> ConditionalBlip:
     """Load ``blip:REPO_OR_FOLDER`` or ``blip:REPO?dtype=bfloat16``; options: ModelOptions."""
     source, given = split_options(argument)
     options = parse_options(ModelOptions, given)
     blip = ConditionalBlip.from_pretrained(
         source,
         device=device,
+        folder=folder,
         generation=generation_preset(options.generation or "paper"),
         **options.from_pretrained_kwargs(),
     )

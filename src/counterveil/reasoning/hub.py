@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image as Pillow
 from torch import Tensor
 
 from counterveil.categories import ControlCode
@@ -114,7 +116,8 @@ class HubReasoner:
         self, requests: Sequence[tuple[Image, str, ControlCode]], *, text: bool
     ) -> list[QuestionAnswer]:
         prompts = [self._prompt(question, code) for _, question, code in requests]
-        images = [image for image, _, _ in requests]
+        # Not as arrays: the processor would take three or four rows of pixels for colour channels.
+        images = [Pillow.fromarray(image) for image, _, _ in requests]
         inputs = self.processor(images=images, text=prompts, padding=True, return_tensors="pt").to(
             self.model.device, self.model.dtype
         )
@@ -150,14 +153,14 @@ class HubReasoner:
         return [text.strip() for text in texts]
 
 
-def load(argument: str, *, device: str = "cpu") -> HubReasoner:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> HubReasoner:
     """Load ``hf:REPO_OR_FOLDER[@REVISION]?...``; options: :class:`HubOptions`."""
     source, given = split_options(argument)
     if not source:
         raise UsageError("hf: must name a repository or a folder, such as hf:REPO")
     options = parse_options(HubOptions, given)
     return HubReasoner(
-        Checkpoint.resolve("hf", source, spec=f"hf:{argument}"),
+        Checkpoint.resolve("hf", source, spec=f"hf:{argument}", folder=folder),
         device=device,
         batch=options.batch,
         generation=generation_preset(options.generation) if options.generation else None,

@@ -95,6 +95,7 @@ class ReasonerResponse:
 
     Attributes:
         description: description in words; may be empty.
+        description_reason: why there is no description.
         answers: answers to the moderator's questions, in their order.
         code: control code that conditioned the reasoner.
     """
@@ -102,6 +103,7 @@ class ReasonerResponse:
     description: str
     answers: tuple[GroundedAnswer, ...]
     code: ControlCode
+    description_reason: str = ""
 
 
 def ask_with_grounding(
@@ -135,4 +137,5 @@ def ask_with_grounding(
         described.text,
         tuple(GroundedAnswer(answer, p_yes_veiled.get(answer.question)) for answer in originals),
         code,
+        description_reason=described.reason,
     )

@@ -24,7 +24,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from queue import Empty, Queue
 from tempfile import TemporaryFile
 from threading import Thread
@@ -43,6 +43,7 @@ class WorkerReasoner:
 
     Args:
         command: command line in shell syntax; it runs without a shell.
+        folder: in which the program runs; default: the current one.
         timeout: seconds for the answers about one image; the first waits for the model to load.
 
     Raises:
@@ -51,9 +52,10 @@ class WorkerReasoner:
 
     supported_categories = None
 
-    def __init__(self, command: str, *, timeout: float = 600.0) -> None:
+    def __init__(self, command: str, *, timeout: float = 600.0, folder: Path | None = None) -> None:
         self._command, self._timeout = shlex.split(command), timeout
         self.info = ModelInfo(f"worker:{_program_name(self._command)}")
+        self._folder = folder
         self._process: _LineProcess | None = None
 
     def answer(
@@ -81,7 +83,7 @@ class WorkerReasoner:
     ) -> list[QuestionAnswer]:
         if not questions:
             return []
-        self._process = self._process or _LineProcess(self._command)
+        self._process = self._process or _LineProcess(self._command, self._folder)
         png = base64.b64encode(encode_png(image)).decode("ascii")
         request = {"image": png, "questions": list(questions), "control": code.to_dict()}
         try:
@@ -101,7 +103,7 @@ class _WorkerError(Exception):
 class _LineProcess:
     """Running program that answers each input line with one output line."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], folder: Path | None) -> None:
         # A file, not a pipe: a pipe that nobody reads blocks the program when it is full.
         self._stderr = TemporaryFile()  # noqa: SIM115
         try:
@@ -110,6 +112,7 @@ class _LineProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
+                cwd=folder,
                 text=True,
                 encoding="utf-8",
                 start_new_session=True,  # so that stop() also ends its child processes
@@ -191,9 +194,9 @@ def _to_answer(question: str, answer: Any) -> QuestionAnswer:
     return QuestionAnswer(question, text, float(p_yes))
 
 
-def load(argument: str, *, device: str = "cpu") -> WorkerReasoner:
+def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> WorkerReasoner:
     """Make the reasoner of ``worker:COMMAND``."""
     if not argument.strip():
         example = "worker:python examples/workers/ofa.py"
         raise UsageError(f"worker: must name a command, such as {example}")
-    return WorkerReasoner(argument)
+    return WorkerReasoner(argument, folder=folder)

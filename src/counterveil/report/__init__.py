@@ -1,4 +1,4 @@
-"""Records to one self-contained HTML page without scripts, which never holds an original image."""
+"""Records to self-contained HTML pages, which never hold an original image."""
 
 from counterveil.report.page import Report
 from counterveil.report.pictures import View, view

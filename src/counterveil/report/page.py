@@ -1,243 +1,196 @@
-"""One HTML page about many records, written card by card.
-
-The page has no script and loads nothing: its Content-Security-Policy allows embedded pictures and
-the one style sheet whose hash it names.
-"""
+"""The report of a folder of results: pages of cards, the worst first, and a list to search."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import shutil
 import tempfile
-import unicodedata
 from collections import Counter
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
-from urllib.parse import quote
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from counterveil import __version__
-from counterveil.atomic import atomic_file
-from counterveil.narrative import phrases, texts
-from counterveil.outcomes import OUTCOMES, outcome
-from counterveil.record import Answer, Output, Record, utc_now
+from counterveil.atomic import write_atomic
+from counterveil.narrative import texts
+from counterveil.outcomes import OUTCOMES, Outcome
+from counterveil.record import Record, utc_now
+from counterveil.report.cards import Card, CardFile, Entry
+from counterveil.report.layout import ListPage, Page, lay_out, lay_out_list, list_path, relative
 from counterveil.report.pictures import View
+from counterveil.report.render import content_policy, render, source
 
-MAX_PICTURES = 1000
-"""Most records with embedded pictures: a browser cannot open a page of gigabytes."""
-
-_FILTERS = (("flagged", "Flagged"), *((each.key, each.title) for each in OUTCOMES.values()))
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""Unicode categories of characters that do not show, or that change how others show."""
+_WINDOW = 2
+"""Pages that are linked on either side of the open one, beside the first and the last."""
 
 
 class Report:
-    """Writes a page without holding its cards in memory.
+    """The report of a folder of results.
 
-    ``path`` appears when the report is closed without an error.
+    Cards are kept on disk as they come, in ``report/cards.jsonl``, so that an interrupted run
+    keeps them; the pages are written at the end. Memory holds one short entry for each image.
 
     Args:
-        path: the HTML file.
-        title: of the page.
-        pictures: most records whose pictures are embedded; the others link to their files.
-        created: time as records write it; default: now.
+        folder: of the results.
+        title: of the report.
+        created: time as records write it; default: when the pages are written.
     """
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        title: str = "Counterveil report",
-        pictures: int = MAX_PICTURES,
-        created: str | None = None,
+        self, folder: Path, *, title: str = "Counterveil report", created: str | None = None
     ) -> None:
-        self.path = path
-        self._page = _Page(title, pictures, created)
-
-    def __enter__(self) -> Self:
-        # The head counts all cards, so the cards wait in a file of their own.
-        self._cards: IO[bytes] = tempfile.TemporaryFile(dir=self.path.parent)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._cards:
-            if kind is None:
-                with atomic_file(self.path) as file:
-                    self._page.write(file, self._cards)
+        self._folder = Path(folder)
+        self._below = self._folder / "report"
+        self._cards = CardFile(self._below / "cards.jsonl")
+        self._title = title
+        self._created = created
 
     def add(self, record: Record, view: View | None = None) -> None:
-        """Append the card of one record."""
-        self._cards.write(self._page.card(record, view).encode())
+        """Append one card, in one line. Of several under one ``output_name``, the last counts.
+
+        Args:
+            record: of the image.
+            view: its pictures; ``None`` if nothing was released.
+
+        Raises:
+            OSError: it cannot be written; the cards before it stay whole.
+        """
+        self._cards.append(Card(record, view))
+
+    def names(self) -> set[str]:
+        """Output names of the images that have a card."""
+        return {entry.output_name for entry in self._cards.entries()}
+
+    def clear(self) -> None:
+        """Remove all cards and pages.
+
+        Raises:
+            OSError: something cannot be removed.
+        """
+        (self._folder / "report.html").unlink(missing_ok=True)
+        self._cards.path.unlink(missing_ok=True)
+        self._remove_pages(keep=())
+
+    def write(self, output_names: Iterable[str] | None = None) -> Path:
+        """Write all pages; ``report.html``, the first of them, last.
+
+        Args:
+            output_names: images to show; default: all that have a card.
+
+        Returns:
+            Path of ``report.html``.
+
+        Raises:
+            OSError: a page cannot be written.
+        """
+        entries = self._entries(None if output_names is None else set(output_names))
+        first = self._folder / "report.html"
+        first.unlink(missing_ok=True)  # while it is missing, the report is not finished
+        self._below.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._below) as bodies:
+            pages = lay_out(self._cards.cards(entries), bodies)
+            lists = lay_out_list(entries, pages)
+            self._remove_pages(keep=[*(p.path for p in pages), *(p.path for p in lists)])
+            frame = _Frame(self._title, self._created or utc_now(), entries, pages, lists)
+            for listed in lists:
+                write_atomic(self._folder / listed.path, frame.list_page(listed))
+            for page in reversed(pages):
+                bodies.seek(page.start)
+                cards = bodies.read(page.card_bytes)
+                write_atomic(self._folder / page.path, frame.page(page, cards))
+        return first
+
+    def _entries(self, wanted: set[str] | None) -> list[Entry]:
+        last = {entry.output_name: entry for entry in self._cards.entries()}
+        kept = (e for name, e in last.items() if wanted is None or name in wanted)
+        return sorted(kept, key=lambda entry: entry.order)
+
+    def _remove_pages(self, keep: Iterable[str]) -> None:
+        kept = {self._folder / path for path in keep}
+        for pattern in ("page-*.html", "list*.html"):
+            for path in self._below.glob(pattern):
+                if path not in kept:
+                    path.unlink()
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """An embedded picture: data URI, CSS class, label and alternative text."""
+class _Frame:
+    """What stands around the cards of a page: counts, links, the search, models and settings."""
 
-    uri: str
-    key: str
-    label: str
-    alt: str
+    def __init__(
+        self,
+        title: str,
+        created: str,
+        entries: Sequence[Entry],
+        pages: Sequence[Page],
+        lists: Sequence[ListPage],
+    ) -> None:
+        self._pages, self._lists = pages, lists
+        counts = Counter(entry.outcome for entry in entries)
+        profiles = {entry.profile for entry in entries}
+        # Outcomes stand one behind the other, so each starts where those before it end.
+        self._outcomes: list[tuple[Outcome, int, str]] = []
+        number = 1
+        for key, count in ((key, counts[key]) for key in OUTCOMES if counts[key]):
+            page = next(page for page in pages if page.first <= number <= page.last)
+            self._outcomes.append((OUTCOMES[key], count, f"{page.path}#i{number}"))
+            number += count
+        self._values = {
+            "title": title,
+            "created": created,
+            "version": __version__,
+            # Safe: files of this package, not of a record.
+            "style": Markup(source("style.css")),
+            "script": Markup(source("script.js")),
+            "policy": content_policy(),
+            "total": len(entries),
+            "counts": counts,
+            "flagged": sum(entry.flagged for entry in entries),
+            "notices": [n for name, n in texts.PROFILE_NOTICES.items() if name in profiles],
+            "all_outcomes": OUTCOMES,
+        }
 
-
-class _Page:
-    """Renders the parts of a page, and counts the records by filter."""
-
-    def __init__(self, title: str, pictures: int, created: str | None) -> None:
-        self._title = title
-        self._pictures_left = pictures
-        self._created = created
-        self._counts: Counter[str] = Counter()
-        self._profiles: dict[str, None] = {}
-        self._models: dict[tuple[str, str, str], None] = {}
-        self._total = 0
-
-    def card(self, record: Record, view: View | None) -> str:
-        self._total += 1
-        filters = _filters(record)
-        self._counts.update(filters)
-        self._profiles.setdefault(record.profile)
-        for model in record.models:
-            self._models.setdefault((model.name, model.version, model.sha256))
-        if view is not None:
-            self._pictures_left -= 1
-            view = view if self._pictures_left >= 0 else None
-        return _render(
-            "card.html",
-            number=self._total,
-            record=record,
-            filters=sorted(filters),
-            pictures=[] if view is None else _pictures(record, view),
-            answers=_sorted_answers(record),
+    def page(self, page: Page, cards: bytes) -> bytes:
+        """One page of cards."""
+        head = self._render(
+            "head.html", page.path, self._pages, page.number, first=page.first, last=page.last
         )
+        foot = self._render(
+            "foot.html", page.path, self._pages, page.number,
+            sections=[Markup(section.decode()) for section in page.settings.values()],
+        )  # fmt: skip
+        return head + cards + foot
 
-    def write(self, file: IO[bytes], cards: IO[bytes]) -> None:
-        """Write the head, all cards and the foot."""
-        file.write(self._head().encode())
-        cards.seek(0)
-        shutil.copyfileobj(cards, file)
-        file.write(self._foot().encode())
+    def list_page(self, page: ListPage) -> bytes:
+        """One page of the list."""
+        # Safe: each row was rendered, so escaped.
+        rows = {key: Markup(b"".join(each).decode()) for key, each in page.rows.items()}
+        following = list_path(page.number + 1) if page.number < len(self._lists) else None
+        return self._render(
+            "list.html", page.path, self._lists, page.number, first=page.first, last=page.last,
+            rows=rows, following=following and relative(following, page.path),
+        )  # fmt: skip
 
-    def _head(self) -> str:
-        style = _source("style.css")
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-        return _render(
-            "head.html",
-            title=self._title,
-            style=Markup(style),  # safe: a file of this package, not of a record
-            policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
-            "base-uri 'none'; form-action 'none'",
-            total=self._total,
-            counts=self._counts,
-            filters=_FILTERS,
-            notices=[n for name, n in texts.PROFILE_NOTICES.items() if name in self._profiles],
+    def _render(
+        self,
+        template: str,
+        path: str,
+        siblings: Sequence[Page] | Sequence[ListPage],
+        number: int,
+        **values: Any,
+    ) -> bytes:
+        links = {each.number: relative(each.path, path) for each in siblings}
+        return render(
+            template,
+            **self._values,
+            **values,
+            number=number,
+            pages=len(siblings),
+            pager=[
+                (n, links[n]) for n in links if n in (1, len(links)) or abs(n - number) <= _WINDOW
+            ],
+            before=links.get(number - 1),
+            after=links.get(number + 1),
+            outcomes=[(each, count, relative(to, path)) for each, count, to in self._outcomes],
+            list_link=relative(list_path(1), path),
+            first_link=relative("report.html", path),
         )
-
-    def _foot(self) -> str:
-        return _render(
-            "foot.html",
-            created=self._created or utc_now(),
-            version=__version__,
-            profiles=list(self._profiles),
-            models=list(self._models),
-        )
-
-
-def _filters(record: Record) -> set[str]:
-    """Keys of the filters that show a record, beside the one that shows all."""
-    filters = {outcome(record).key}
-    filters |= {"flagged"} if record.flagged else set()
-    return filters | ({"veiled_whole"} if record.whole_image_veiled else set())
-
-
-def _pictures(record: Record, view: View) -> list[_Picture]:
-    """The veiled image, and the overlays that there are."""
-    alt = phrases.picture_texts(record)
-    pictures = (
-        ("veiled", "Veiled", view.veiled),
-        ("heat", "Heat map", view.attribution_map),
-        ("regions", "Regions", view.regions),
-        ("mask", "Mask", view.mask),
-    )
-    return [
-        _Picture(_data_uri(data), key, label, alt[key]) for key, label, data in pictures if data
-    ]
-
-
-def _data_uri(data: bytes) -> str:
-    format = "png" if data.startswith(b"\x89PNG") else "webp"
-    return f"data:image/{format};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _sorted_answers(record: Record) -> list[Answer]:
-    """Answers with yes first, then those that were not assessed."""
-    order = ("yes", "not_assessed", "no")
-    answers = record.rationale.answers if record.rationale else ()
-    return sorted(answers, key=lambda answer: order.index(phrases.answer_status(answer)))
-
-
-def _file_link(output: Output) -> str:
-    # "./" keeps a name such as "javascript:x.png" a name; quote keeps any byte of it one.
-    return "./" + quote(output.name.encode("utf-8", "surrogateescape"))
-
-
-def _milliseconds(record: Record) -> float:
-    """Total time; old records hold the times of the stages alone."""
-    times = record.timing_ms
-    return times["total"] if "total" in times else sum(times.values())
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("counterveil", "report/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_visible,  # applied to every printed value, before it is escaped
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = phrases.percent
-    environment.globals |= {
-        "texts": texts,
-        "phrases": phrases,
-        "outcome": outcome,
-        "file_link": _file_link,
-        "milliseconds": _milliseconds,
-    }
-    return environment
-
-
-def _visible(value: Any) -> Any:
-    """Escape invisible characters: a file name must not turn or hide the text behind it."""
-    if type(value) is not str or value.isprintable():
-        return value
-    return "".join(
-        letter.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(letter) in _INVISIBLE
-        else letter
-        for letter in value
-    )
-
-
-def _render(name: str, **values: Any) -> str:
-    text: str = _environment().get_template(name).render(**values)
-    return text
-
-
-def _source(name: str) -> str:
-    environment = _environment()
-    assert environment.loader is not None
-    text: str = environment.loader.get_source(environment, name)[0]
-    return text

@@ -17,8 +17,8 @@ from PIL import Image as Pillow
 
 from counterveil.types import AttributionMap, Image, Labels, Mask
 
-MAX_SIDE = 640
-"""Longest side of an embedded picture, in pixels."""
+MAX_SIDE = 240
+"""Longest side of an embedded picture, in pixels: 200 images must fit a page of 2 MB."""
 
 MAX_CELLS = 16
 """Most cells of a heat map along a side: coarse enough to show where, and not what."""
@@ -80,7 +80,7 @@ def thumbnail(image: Image) -> bytes:
     if max(height, width) > MAX_SIDE:
         picture = picture.resize(_scaled_size(height, width, MAX_SIDE), Pillow.Resampling.BOX)
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=85, method=2)
+    picture.save(buffer, "WEBP", quality=60, method=4)
     return buffer.getvalue()
 
 
@@ -105,14 +105,17 @@ def heatmap_png(attribution_maps: Sequence[AttributionMap]) -> bytes:
     return _png(Pillow.fromarray(overlay, "RGBA"))
 
 
-def regions_png(labels: Int32[np.ndarray, "rows columns"], mask: Mask) -> bytes:
+def regions_png(
+    labels: Int32[np.ndarray, "rows columns"], mask: Mask, *, longest: int = MAX_SIDE
+) -> bytes:
     """Boundaries of the regions as an overlay, transparent inside the veil.
 
     Args:
         labels: regions, of any size.
         mask: ``True`` = veiled, of any size.
+        longest: most pixels of the overlay along a side.
     """
-    mask = _shrink(mask)
+    mask = _shrink(mask, longest)
     labels = _resize_nearest(labels, *mask.shape)
     boundary = np.zeros(labels.shape, bool)
     boundary[:, 1:] |= labels[:, 1:] != labels[:, :-1]
@@ -122,7 +125,7 @@ def regions_png(labels: Int32[np.ndarray, "rows columns"], mask: Mask) -> bytes:
 
 def mask_png(mask: Mask) -> bytes:
     """The mask as an overlay, tinted where veiled."""
-    return _two_colour_png(_shrink(mask), _MASK_RGB, 190)
+    return _two_colour_png(_shrink(mask, MAX_SIDE), _MASK_RGB, 190)
 
 
 def _scaled_size(height: int, width: int, longest: int) -> tuple[int, int]:
@@ -131,10 +134,10 @@ def _scaled_size(height: int, width: int, longest: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _shrink(mask: Mask) -> np.ndarray:
-    """The mask with its longest side at most ``MAX_SIDE``."""
+def _shrink(mask: Mask, longest: int) -> np.ndarray:
+    """The mask with its longest side at most ``longest``."""
     height, width = mask.shape
-    width, height = _scaled_size(height, width, min(MAX_SIDE, max(height, width)))
+    width, height = _scaled_size(height, width, min(longest, max(height, width)))
     return _resize_nearest(mask, height, width)
 
 

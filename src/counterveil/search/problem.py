@@ -24,7 +24,8 @@ class SearchProblem:
         threshold: the decision flips below this score, in ``(0, 1]`` (the paper: 0.5).
         target: the search stays below this score where it can, and below ``threshold`` where
             it cannot; in ``(0, threshold]``.
-        max_regions: most regions veiled at once (the paper: 10).
+        max_regions: most regions of a set that a search may answer with (the paper: 10);
+            ``minimal`` reduces this set in smaller pieces, which may touch others.
         max_score_increase: most that the score may rise while cells of ``refinement_labels``
             are removed from the mask. The most important part of an object already flips the
             decision; veiling the rest still lowers the score, and this bound keeps the rest.

@@ -73,13 +73,27 @@ def test_a_slope_is_the_exponent_of_a_power_law():
     points = [(x, 3 * x**1.25) for x in (1000.0, 10.0, 100.0)]
     assert power_law_exponent(points) == pytest.approx(1.25)
     svg = log_log_plot({"ours": points, "theirs": [(10, 2)]}, x="pixels", y="seconds")
-    assert {"ours: slope 1.25", "theirs", "pixels", "seconds"} <= set(texts(svg))
+    labels = {"pixels, logarithmic", "seconds, logarithmic"}
+    assert {"ours, slope 1.25", "theirs", *labels} <= set(texts(svg))
+
+
+def test_ticks_of_logarithmic_axes_are_plain_numbers():
+    words = texts(log_log_plot({"a": [(2, 0.01), (10, 1e6)]}, x="depth", y="seconds"))
+    assert {"2", "3", "4", "10", "0.01", "1,000,000"} <= set(words)
+    assert not [word for word in words if "×" in word or "^" in word]
 
 
 def test_a_reliability_diagram_has_axes_without_any_answer():
     bins = [{"mean_p_yes": 0.1, "frequency": 0.2, "count": 3}]
-    assert "mean P(yes)" in texts(reliability_diagram(bins))
-    assert "mean P(yes)" in texts(reliability_diagram([]))
+    for diagram in (reliability_diagram(bins), reliability_diagram([])):
+        words = " ".join(texts(diagram))
+        assert "mean P(yes)" in words and "share that is truly yes" in words
+
+
+def test_every_axis_of_the_bars_says_what_it_shows():
+    words = texts(bar_charts(results(one={"all": row([1.0], [0.5])})))
+    assert "images with a counterfactual (%)" in words
+    assert "mean veiled share of these images (%)" in words
 
 
 def test_the_same_data_give_the_same_file():

@@ -101,7 +101,7 @@ class ImageFolder:
 
     def __init__(self, folder: Path, spec: str, *, device: str) -> None:
         files = find_inputs([str(folder)], exclude=folder / MASKS_FOLDER)
-        self._paths = [file.path for file in files]
+        self._paths = [file.path for file in files.inputs]
         self.name, self.spec = folder.resolve().name, spec
         category = Category("unsafe", "Unsafe", classifier=spec)
         self.classifier = CategoryClassifier(category, classifiers.load(spec, device=device))

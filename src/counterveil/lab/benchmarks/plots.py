@@ -50,12 +50,15 @@ def bar_charts(results: Mapping[str, Any]) -> bytes:
         labels += [TABLE_TITLES[table], *methods]
         rows += [None, *map(_all_categories, methods.values())]
     with _figure(9, 0.5 + 0.2 * len(rows), columns=2) as (axes, buffer):
-        columns = {"found": "counterfactual found", "obfuscation": "image veiled"}
-        for axis, (metric, title) in zip(axes, columns.items(), strict=True):
+        columns = {
+            "found": "images with a counterfactual (%)",
+            "obfuscation": "mean veiled share of these images (%)",
+        }
+        for axis, (metric, label) in zip(axes, columns.items(), strict=True):
             for y, row in enumerate(rows):
                 if row is not None:
                     _bar(axis, y, row[metric])
-            axis.set_title(f"{title}, %", fontsize=9)
+            axis.set_xlabel(label)
             axis.set_xlim(0, 100 if metric == "found" else None)
             axis.margins(x=0.25)
             axis.spines[["top", "right"]].set_visible(False)
@@ -65,6 +68,7 @@ def bar_charts(results: Mapping[str, Any]) -> bytes:
             label.set_fontweight("bold" if y in titles else "normal")
         axes[1].sharey(axes[0])
         axes[1].tick_params(labelleft=False)
+        axes[0].figure.suptitle("Bar: mean. Line: 95 % interval.", fontsize=8)
     return buffer.getvalue()
 
 
@@ -82,7 +86,14 @@ def _bar(axis: Any, y: int, estimate: Mapping[str, Any]) -> None:
     axis.barh(y, mean, height=0.65, color=_GREEN, alpha=0.7)
     # Not xerr: an interval of a skewed distribution need not contain the mean.
     axis.plot([low, high], [y, y], color="#222", linewidth=1, marker="|", markersize=4)
-    axis.text(max(mean, high), y, f" {mean:.1f}", va="center", clip_on=False)
+    axis.annotate(
+        f"{mean:.1f}",
+        (max(mean, high), y),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        annotation_clip=False,
+    )
 
 
 def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> bytes:
@@ -92,7 +103,7 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> bytes:
     """
     largest = max((b["count"] for b in bins), default=1)
     with _figure(3.2, 3.2) as ((axis,), buffer):
-        axis.plot([0, 1], [0, 1], color="#999", linestyle="--", linewidth=1)
+        axis.plot([0, 1], [0, 1], color="#999", linestyle="--", linewidth=1, label="calibrated")
         axis.scatter(
             [b["mean_p_yes"] for b in bins],
             [b["frequency"] for b in bins],
@@ -100,17 +111,30 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> bytes:
             color=_GREEN,
             alpha=0.7,
             clip_on=False,
+            label="answers; area: their number",
         )
-        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="mean P(yes)", ylabel="share of true yes")
+        axis.set(
+            xlim=(0, 1),
+            ylim=(0, 1),
+            xlabel="mean P(yes) of the answers (probability)",
+            ylabel="share that is truly yes (fraction)",
+        )
         axis.set_aspect("equal")
+        axis.legend(loc="upper left", fontsize=7, markerscale=0.5)
     return buffer.getvalue()
 
 
 def log_log_plot(series: Mapping[str, Points], *, x: str, y: str) -> bytes:
-    """Series over two logarithmic axes, each with its slope in the legend; an SVG file."""
+    """Series over two logarithmic axes, each with its slope in the legend; an SVG file.
+
+    Args:
+        series: points by name.
+        x: label of the horizontal axis, with its unit.
+        y: label of the vertical axis, with its unit.
+    """
     with _figure(5.5, 4.2) as ((axis,), buffer):
         for number, (name, points) in enumerate(series.items()):
-            label = f"{name}: slope {power_law_exponent(points):.2f}" if len(points) > 1 else name
+            label = f"{name}, slope {power_law_exponent(points):.2f}" if len(points) > 1 else name
             colour = _COLOURS[number % len(_COLOURS)]
             axis.loglog(
                 *zip(*sorted(points), strict=True),
@@ -119,10 +143,20 @@ def log_log_plot(series: Mapping[str, Points], *, x: str, y: str) -> bytes:
                 color=colour,
                 label=label,
             )
-        axis.set(xlabel=x, ylabel=y)
+        axis.set(xlabel=f"{x}, logarithmic", ylabel=f"{y}, logarithmic")
+        for side in (axis.xaxis, axis.yaxis):
+            low, high = side.get_view_interval()
+            side.set_major_formatter(_plain_numbers)
+            # Over one decade or less, the powers of ten alone would be too few ticks.
+            side.set_minor_formatter(_plain_numbers if high < 10 * low else lambda *_: "")
         axis.grid(color="#ddd")
         axis.legend()
     return buffer.getvalue()
+
+
+def _plain_numbers(value: float, _: int) -> str:
+    """A tick's number without an exponent."""
+    return f"{value:,.0f}" if value >= 1 else f"{value:g}"
 
 
 def power_law_exponent(points: Points) -> float:
@@ -209,7 +243,7 @@ def make_panels(pipeline: Pipeline, scene: FlaggedImage) -> tuple[Image, Image, 
     veiled = decode_clean(examination.veiled)
     mask = decode_mask(examination.mask)
     heat = heatmap_png([explanation.attribution_map for explanation in explanations])
-    regions = regions_png(explanations[0].labels, mask)
+    regions = regions_png(explanations[0].labels, mask, longest=max(mask.shape))
     safe = safe_part(scene.image, scene.truth)
     return safe, _overlay(veiled, heat), _overlay(veiled, regions), veiled
 

@@ -16,15 +16,24 @@ questions = ["Is there a logo in the image?"]
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from counterveil.categories import Category, check_keys, unknown_key
+from counterveil.config.toml import read_toml
 from counterveil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +129,13 @@ class Config(BaseModel):
         description="How much the score may rise while pieces smaller than a region are given "
         "back.",
     )
-    max_regions: int = Field(10, ge=1, description="Most regions veiled at once.")
+    max_regions: int = Field(
+        10,
+        ge=1,
+        description="Most regions that the search chooses for one category. The mask may "
+        "touch more of them: it is reduced in smaller pieces, completed to whole objects, and "
+        "joined with the masks of other categories.",
+    )
     max_evaluations: int = Field(
         512, ge=2, description="Most images that the search scores for one counterfactual."
     )
@@ -157,6 +172,8 @@ class Config(BaseModel):
     max_pixels: int = Field(80_000_000, ge=1, description="Largest frame, in pixels.")
     device: str = Field("cpu", description="Where the models run: cpu, cuda, cuda:1, mps.")
 
+    _folders: dict[str, Path] = PrivateAttr(default_factory=dict)
+
     @model_validator(mode="after")
     def _check_combinations(self) -> Config:
         """Refuse an option that has no effect without another one."""
@@ -172,6 +189,10 @@ class Config(BaseModel):
                 raise ValueError(f"guidance names {key!r}; the categories are {', '.join(keys)}")
         return self
 
+    def folder_of(self, option: str) -> Path | None:
+        """Folder of the settings file that gave an option; ``None`` if none did."""
+        return self._folders.get(option)
+
     def limits(self) -> Limits:
         """Limits on untrusted files; limits on a whole file grow with those on a frame."""
         from counterveil.images import Limits
@@ -186,11 +207,14 @@ class Config(BaseModel):
         )
 
 
-def make_config(base: Config | None = None, **options: Any) -> Config:
+def make_config(
+    base: Config | None = None, *, thresholds: Mapping[str, float] | None = None, **options: Any
+) -> Config:
     """A configuration with some options changed, validated as a whole.
 
     Args:
         base: the other options; the defaults if ``None``.
+        thresholds: new thresholds of some categories, by key.
         options: fields of :class:`Config`.
 
     Raises:
@@ -199,7 +223,29 @@ def make_config(base: Config | None = None, **options: Any) -> Config:
     """
     # Merged first and validated once, so that combinations are checked on the result.
     values = {name: getattr(base, name) for name in Config.model_fields} if base else {}
-    return _validated({**values, **options}, list(Config.model_fields))
+    config = _validated({**values, **options}, list(Config.model_fields))
+    if thresholds:
+        categories = _with_thresholds(config.categories, thresholds)
+        config = config.model_copy(update={"categories": categories})
+    if base:
+        kept = {name: path for name, path in base._folders.items() if name not in options}
+        config._folders.update(kept)
+    return config
+
+
+def _with_thresholds(
+    categories: tuple[Category, ...], thresholds: Mapping[str, float]
+) -> tuple[Category, ...]:
+    keys = [category.key for category in categories]
+    for key, value in thresholds.items():
+        if key not in keys:
+            raise UsageError(f"threshold names {key!r}; the categories are {', '.join(keys)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"the threshold of {key!r} must be a number, got {value!r}")
+    return tuple(
+        replace(category, threshold=float(thresholds.get(category.key, category.threshold)))
+        for category in categories
+    )
 
 
 def read_config(path: Path | str) -> Config:
@@ -210,7 +256,7 @@ def read_config(path: Path | str) -> Config:
             The message names the file, the key and what is allowed.
     """
     path = Path(path)
-    table = _read_toml(path)
+    table = read_toml(path)
     # TOML writes one [[category]] table for each category, in the singular.
     allowed = ["category" if name == "categories" else name for name in Config.model_fields]
     try:
@@ -221,6 +267,7 @@ def read_config(path: Path | str) -> Config:
         raise UsageError(f"{path}: {error}") from error
     if not config.categories:
         raise UsageError(f"{path}: no [[category]] table; add one for each category")
+    config._folders.update(dict.fromkeys(("categories", "reasoner"), path.parent.absolute()))
     return config
 
 
@@ -282,14 +329,3 @@ def _message(error: Any, allowed: list[str]) -> str:
         reason = error["ctx"]["error"]  # a message of ours, from a validator above
         return str(reason) if key == "categories" else f"{key!r}: {reason}"
     return f"{key!r} must be {allowed_values(key)}, got {error['input']!r}"
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
-    except RecursionError as error:
-        raise UsageError(f"{path}: nested too deeply for a settings file") from error

@@ -201,6 +201,9 @@ def _pngs() -> dict[str, bytes]:
         "no-pixels.png": SIGNATURE
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
         + chunk(b"IEND", b""),
+        "two-palettes.png": png_of(
+            (56, 40, 8, 3), zlib.compress(bytes(57 * 40)), extra=chunk(b"PLTE", bytes(3)) * 2
+        ),
         "no-palette.png": png_of((56, 40, 8, 3), zlib.compress(bytes(57 * 40))),
         "text-bomb.png": png_of(
             (56, 40, 8, 2),
@@ -237,7 +240,7 @@ def _gifs_and_webps() -> dict[str, bytes]:
     return {
         "cut-header.gif": gif[:9],
         "cut-pixels.gif": gif[: len(gif) // 2],
-        "cut-end.gif": gif[:-1],
+        "cut-end.gif": gif[:-2],
         "cut-later.gif": moving[: len(moving) * 2 // 3],
         "no-frame.gif": b"GIF89a" + struct.pack("<HHBBB", 4, 4, 0, 0, 0) + b";",
         "bomb.gif": b"GIF89a"

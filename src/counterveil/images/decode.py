@@ -69,9 +69,10 @@ def load(
 def _decode(
     data: bytes, name: str, format: str, layout: Layout, limits: Limits
 ) -> tuple[Frame, ...]:
-    with Pillow.open(io.BytesIO(data), formats=(format,)) as image:
+    mended = layout.data or data
+    with Pillow.open(io.BytesIO(mended), formats=(format,)) as image:
         limits.check_size(*image.size)
-        file = OpenedFile(image, data, format, layout, limits)
+        file = OpenedFile(image, mended, format, layout, limits)
         total = file.frames
         limits.check("frames_held", total, f"{total} frames")
         if format in _ANIMATED:
@@ -85,10 +86,14 @@ def _decode(
         for index in indices:
             where = f"frame {index} of 0 to {total - 1}"
             with translate_codec_errors(where) if total > 1 else nullcontext():
-                rgb = decode_frame(file, index, pixels_before)
-            pixels_before += rgb.pixels.size // 3
-            frames.append(Frame(rgb.pixels, name, sha256, format, index, total, notes + rgb.notes))
-    return tuple(frames)
+                for view in decode_frame(file, index, pixels_before):
+                    pixels_before += view.pixels.size // 3
+                    frames.append(
+                        Frame(view.pixels, name, sha256, format, index, total,
+                              notes + view.notes, view.name)
+                    )  # fmt: skip
+    not_assessed = layout.not_assessed + _missing_frames(indices, total)
+    return tuple(replace(frame, not_assessed=not_assessed) for frame in frames)
 
 
 def _spread(total: int, limit: int) -> tuple[int, ...]:
@@ -102,6 +107,11 @@ def _frame_notes(indices: tuple[int, ...], total: int) -> tuple[str, ...]:
         return ()
     which = "all" if len(indices) == total else ", ".join(map(str, indices))
     return (f"{len(indices)} of {total} frames assessed ({which})",)
+
+
+def _missing_frames(indices: tuple[int, ...], total: int) -> tuple[str, ...]:
+    missing = total - len(indices)
+    return (f"{missing} of {total} frames were not assessed",) if missing else ()
 
 
 def _read(source: bytes | Path, limits: Limits) -> bytes:

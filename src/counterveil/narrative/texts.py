@@ -219,13 +219,16 @@ def _assessed(record: Record) -> list[str]:
 def _category(record: Record, category: CategoryResult) -> list[str]:
     result = category.counterfactual
     what = f"frame {category.frame}" if record.source.frames > 1 else "the image"
+    if category.view:
+        what += f", seen as “{category.view}”,"
     texts = [
         f"{category_title(category)} flagged {what} at {percent(category.score)}; its threshold is "
         f"{percent(category.threshold)}."
     ]
-    if category.frame != record.source.frame:
+    if category.score > result.score_before:  # the released frame is named on a tie
         before = percent(result.score_before)
-        texts.append(f"That frame is not released. The released frame scored {before}.")
+        which = "view" if category.view else "frame"
+        texts.append(f"That {which} is not released. The released frame scored {before}.")
     if result.regions_total:
         ranked = (
             f", and {method_name(result.attribution)} ranked them" if result.attribution else ""

@@ -26,8 +26,9 @@ from types import MappingProxyType
 from counterveil.images.limits import Limits
 from counterveil.images.structure.jpeg import read_jpeg
 from counterveil.images.structure.layout import Layout
-from counterveil.images.structure.multiframe import read_gif, read_tiff, read_webp
+from counterveil.images.structure.multiframe import read_gif, read_webp
 from counterveil.images.structure.png import read_png
+from counterveil.images.structure.tiff import read_tiff
 
 __all__ = ["Layout", "read_layout"]
 

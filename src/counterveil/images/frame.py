@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -51,6 +51,7 @@ class OpenedFile:
         format: as ``signatures.detect_format`` names it.
         layout: result of the structure check.
         limits: on the cost of the file.
+        spans: where the decoded pictures of a JPEG lie.
     """
 
     image: Pillow.Image
@@ -58,6 +59,7 @@ class OpenedFile:
     format: str
     layout: Layout
     limits: Limits
+    spans: list[jpeg.Segments] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -74,16 +76,10 @@ class OpenedFile:
 
     def notes(self) -> tuple[str, ...]:
         """Notes on what is left out of every frame."""
-        notes = list(self.layout.notes)
-        end = self.layout.end
-        trailing = 0 if end is None else len(self.data) - end
-        if self.frames < self._declared_frames:
-            notes.append(
-                f"its index declares {self._declared_frames} pictures, the file holds {self.frames}"
-            )
-        elif trailing > 0 and (self.format != "JPEG" or self.frames == 1):
-            notes.append(f"{trailing} bytes behind the image's end were left out")
-        return tuple(notes)
+        if self.frames >= self._declared_frames:
+            return self.layout.notes
+        note = f"its index declares {self._declared_frames} pictures, the file holds {self.frames}"
+        return (*self.layout.notes, note)
 
 
 def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[View]:
@@ -163,7 +159,7 @@ def _with_straight_alpha(file: OpenedFile, index: int) -> tuple[OpenedFile, Alph
     if file.format != "TIFF":
         return file, "straight"
     data, said = tiff.with_extra_samples(file.data, file.layout.pages[index], 2)
-    if data == file.data:
+    if said == 2 or data == file.data:
         return file, "straight"
     image = Pillow.open(io.BytesIO(data), formats=("TIFF",))
     return replace(file, image=image, data=data), _ALPHA_KINDS.get(said, "straight")
@@ -186,6 +182,7 @@ def _load(file: OpenedFile) -> None:
     segments = jpeg.read_segments(file.data, offset, file.limits)
     image.load()
     jpeg.check_complete(file.data, offset, image, segments)
+    file.spans.append(segments)
 
 
 def _orientation(image: Pillow.Image) -> int:

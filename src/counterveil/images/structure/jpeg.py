@@ -33,6 +33,8 @@ class Segments:
     """What the segments of one picture say.
 
     Attributes:
+        start: offset of the picture.
+        pixels: offset of the first scan; 0 before it.
         end: offset behind the end marker.
         arithmetic: the picture uses arithmetic coding.
         width: pixels; 0 before the frame header.
@@ -40,6 +42,8 @@ class Segments:
         scans: number of passes over the pixels.
     """
 
+    start: int = 0
+    pixels: int = 0
     end: int = 0
     arithmetic: bool = False
     width: int = 0
@@ -69,7 +73,7 @@ def read_segments(data: bytes, offset: int, limits: Limits) -> Segments:
         ImageBrokenError: the file ends before the end marker.
         ImageTooLargeError: over a limit.
     """
-    segments, position = Segments(), offset + 2
+    segments, position = Segments(offset), offset + 2
     while match := _MARKER.search(data, position):
         marker, position = match.group()[1], match.end()
         if marker == _EOI:
@@ -82,6 +86,7 @@ def read_segments(data: bytes, offset: int, limits: Limits) -> Segments:
             segments.height, segments.width = struct.unpack_from(">HH", data, position + 3)
             limits.check_size(segments.width, segments.height)  # bomb.jpg: guards memory
         if marker == _SOS:
+            segments.pixels = segments.pixels or position
             _count_scan(segments, limits)
         position += int.from_bytes(data[position : position + 2], "big")
     # cut-end.jpg: libjpeg supplies the missing end marker itself

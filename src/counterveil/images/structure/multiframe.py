@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from counterveil.images.codec_errors import damaged
 from counterveil.images.limits import Limits
@@ -85,14 +86,29 @@ def read_webp(data: bytes, limits: Limits) -> Layout:
         struct.error: the file ends inside its first header.
     """
     limits.check_size(*_webp_canvas(data))  # bomb.webp: libwebp allocates it all. Guards memory.
-    end = 8 + struct.unpack_from("<I", data, 4)[0]
-    position, frames = 12, 0
-    while position + 8 <= min(end, len(data)):
-        name, length = struct.unpack_from("<4sI", data, position)
+    frames = 0
+    for name, _ in webp_chunks(data):
         frames += name == b"ANMF"
         limits.check("frames_held", frames, f"{frames} frames")  # bomb-frames.webp: guards time
+    return Layout(max(frames, 1), _webp_end(data))
+
+
+def webp_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Name and body of each chunk.
+
+    Raises:
+        struct.error: the file ends inside its first header.
+    """
+    view = memoryview(data)[: _webp_end(data)]
+    position = 12
+    while position + 8 <= len(view):
+        name, length = struct.unpack_from("<4sI", view, position)
+        yield name, view[position + 8 : position + 8 + length]
         position += 8 + length + (length & 1)
-    return Layout(max(frames, 1), end)
+
+
+def _webp_end(data: bytes) -> int:
+    return 8 + int(struct.unpack_from("<I", data, 4)[0])
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int]:

@@ -16,8 +16,9 @@ from PIL.Image import Transpose
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, damaged
 from counterveil.images.limits import Limits
 from counterveil.images.structure import Layout, jpeg, tiff
+from counterveil.images.structure.layout import AlphaKind
 from counterveil.images.view import View
-from counterveil.images.views import AlphaKind, Container, views
+from counterveil.images.views import Container, views
 from counterveil.types import Image
 
 _TAG_PLANAR = 284
@@ -157,7 +158,7 @@ def _with_straight_alpha(file: OpenedFile, index: int) -> tuple[OpenedFile, Alph
     Pillow drops an unspecified extra channel, and colours under a premultiplied alpha of 0.
     """
     if file.format != "TIFF":
-        return file, "straight"
+        return file, file.layout.alpha
     data, said = tiff.with_extra_samples(file.data, file.layout.pages[index], 2)
     if said == 2 or data == file.data:
         return file, "straight"

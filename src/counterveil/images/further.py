@@ -67,7 +67,7 @@ def further_pictures(file: OpenedFile, frames: tuple[int, ...]) -> Iterator[Furt
     for block in _metadata(file):
         yield from _found("picture in the metadata", block, _IN_METADATA, file.limits)
         for match in _BASE64.finditer(block):
-            text = _ENTITY.sub(b"", match.group()).rstrip(b"=")
+            text = _ENTITY.sub(b"", match.group()).replace(b"=", b"")
             data = base64.b64decode(text + b"=" * (-len(text) % 4) if len(text) % 4 != 1 else b"")
             yield FurtherPicture("picture in the metadata", data)
     for start, end in _behind(file):
@@ -134,7 +134,7 @@ def _sub_images(file: OpenedFile, frames: tuple[int, ...]) -> Iterator[FurtherPi
         page = file.layout.pages[frame]
         for number, directory in enumerate(opened.numbers(page, tiff.SUB_PAGES), 1):
             name = f"TIFF sub-image {number}"
-            yield FurtherPicture(name, opened.opened_at(int(directory)), frame)
+            yield FurtherPicture(name, opened.opened_at(min(int(directory), len(file.data))), frame)
         for start in opened.numbers(page, tiff.JPEG_START):
             yield FurtherPicture("TIFF thumbnail", file.data[int(start) :], frame)
 

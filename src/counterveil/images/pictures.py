@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from PIL import Image as Pillow
 
 from counterveil.errors import ImageError
-from counterveil.images.codec_errors import translate_codec_errors
+from counterveil.images.bmp import open_bmp
+from counterveil.images.codec_errors import CODEC_ERROR_TYPES, translate_codec_errors
 from counterveil.images.frame import OpenedFile, decode_frame
 from counterveil.images.further import (
     FurtherPicture,
@@ -78,7 +80,9 @@ def decode_file(data: bytes, format: str, limits: Limits) -> DecodedFile:
     """
     layout = read_layout(data, format, limits)
     mended = layout.data or data
-    image = Pillow.open(io.BytesIO(mended), formats=(format,))
+    image = (
+        open_bmp(data) if format == "BMP" else Pillow.open(io.BytesIO(mended), formats=(format,))
+    )
     limits.check_size(*image.size)
     file = OpenedFile(image, mended, format, layout, limits)
     total = file.frames
@@ -111,7 +115,7 @@ def decode_further(decoded: DecodedFile, limits: Limits) -> Pictures:
     ]
     known: set[bytes] = set()
     pixels, frames = decoded.pixels, 0
-    for attempt, picture in enumerate(further_pictures(decoded.file, decoded.frames)):
+    for attempt, picture in enumerate(_found_pictures(decoded, not_assessed)):
         if frames >= limits.frames or attempt >= _MOST_ATTEMPTS:
             not_assessed.append("more pictures in the file were not assessed")
             break
@@ -131,6 +135,13 @@ def decode_further(decoded: DecodedFile, limits: Limits) -> Pictures:
         ]
         not_assessed += [f"the {picture.name}: {text}" for text in found.not_assessed]
     return Pictures(tuple(pictures), tuple(dict.fromkeys(not_assessed)))
+
+
+def _found_pictures(decoded: DecodedFile, problems: list[str]) -> Iterator[FurtherPicture]:
+    try:
+        yield from further_pictures(decoded.file, decoded.frames)
+    except (*CODEC_ERROR_TYPES,) as error:  # the frames are whole, so the file is examined
+        problems.append(f"its metadata are damaged ({error}); pictures in them were not assessed")
 
 
 def left_out(decoded: DecodedFile) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -13,15 +12,13 @@ from PIL import Image as Pillow
 from counterveil.errors import ImageBrokenError
 from counterveil.images.codec_errors import damaged
 from counterveil.images.colour import colour_views
+from counterveil.images.structure.layout import AlphaKind
 from counterveil.images.view import View
 from counterveil.types import Image
 
 _TAG_BITS, _TAG_PHOTOMETRIC = 258, 262
 _WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 _NOTE_16_BITS = "16 bits a channel reduced to 8"
-
-AlphaKind = Literal["straight", "premultiplied", "unspecified"]
-"""What a file says about its alpha channel; ``unspecified``: most viewers ignore it."""
 
 
 @dataclass(frozen=True, eq=False)

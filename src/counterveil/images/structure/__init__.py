@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from counterveil.images.limits import Limits
+from counterveil.images.structure.bmp import read_bmp
 from counterveil.images.structure.jpeg import read_jpeg
 from counterveil.images.structure.layout import Layout
 from counterveil.images.structure.multiframe import read_gif, read_webp
@@ -33,7 +34,14 @@ from counterveil.images.structure.tiff import read_tiff
 __all__ = ["Layout", "read_layout"]
 
 _READERS: Mapping[str, Callable[[bytes, Limits], Layout]] = MappingProxyType(
-    {"PNG": read_png, "JPEG": read_jpeg, "GIF": read_gif, "WEBP": read_webp, "TIFF": read_tiff}
+    {
+        "PNG": read_png,
+        "JPEG": read_jpeg,
+        "GIF": read_gif,
+        "WEBP": read_webp,
+        "TIFF": read_tiff,
+        "BMP": read_bmp,
+    }
 )
 
 

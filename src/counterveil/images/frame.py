@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags
+from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
 from PIL.Image import Transpose
 
+from counterveil.images.bmp import open_bmp
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, damaged
 from counterveil.images.limits import Limits
 from counterveil.images.structure import Layout, jpeg, tiff
@@ -83,6 +85,33 @@ class OpenedFile:
         return (*self.layout.notes, note)
 
 
+def open_image(data: bytes, format: str, layout: Layout) -> Pillow.Image:
+    """Open a file whose layout was checked.
+
+    Raises:
+        ImageBrokenError: a TIFF or a BMP that is damaged or of a kind that is not supported.
+        Exception: of Pillow; see ``codec_errors``.
+    """
+    if format == "BMP":
+        return open_bmp(data)
+    try:
+        return Pillow.open(io.BytesIO(data), formats=(format,))
+    except UnidentifiedImageError as error:
+        if format == "TIFF":
+            raise tiff.unread(data, layout.pages[0]) from error
+        raise
+
+
+@contextmanager
+def _tiff_page_errors(file: OpenedFile, index: int) -> Iterator[None]:
+    try:
+        yield
+    except (SyntaxError, LookupError, TypeError) as error:
+        if file.format == "TIFF":
+            raise tiff.unread(file.data, file.layout.pages[index]) from error
+        raise
+
+
 def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[View]:
     """Decode one frame; yields each way in which viewers show it once, the plain one first.
 
@@ -97,7 +126,8 @@ def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[V
         Exception: of Pillow; see ``codec_errors``.
     """
     file, alpha = _with_straight_alpha(file, index)
-    file.image.seek(index)
+    with _tiff_page_errors(file, index):
+        file.image.seek(index)
     file.limits.check_size(*file.image.size)  # bomb-page.tif: each page has its own size
     total = pixels_before + file.image.width * file.image.height
     file.limits.check("total_pixels", total, f"{total} pixels so far")
@@ -162,7 +192,7 @@ def _with_straight_alpha(file: OpenedFile, index: int) -> tuple[OpenedFile, Alph
     data, said = tiff.with_extra_samples(file.data, file.layout.pages[index], 2)
     if said == 2 or data == file.data:
         return file, "straight"
-    image = Pillow.open(io.BytesIO(data), formats=("TIFF",))
+    image = open_image(data, file.format, file.layout)
     return replace(file, image=image, data=data), _ALPHA_KINDS.get(said, "straight")
 
 

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-from PIL import Image as Pillow
-
 from counterveil.errors import ImageError
-from counterveil.images.bmp import open_bmp
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, translate_codec_errors
-from counterveil.images.frame import OpenedFile, decode_frame
+from counterveil.images.frame import OpenedFile, decode_frame, open_image
 from counterveil.images.further import (
     FurtherPicture,
     bytes_behind,
@@ -80,9 +76,7 @@ def decode_file(data: bytes, format: str, limits: Limits) -> DecodedFile:
     """
     layout = read_layout(data, format, limits)
     mended = layout.data or data
-    image = (
-        open_bmp(data) if format == "BMP" else Pillow.open(io.BytesIO(mended), formats=(format,))
-    )
+    image = open_image(mended, format, layout)
     limits.check_size(*image.size)
     file = OpenedFile(image, mended, format, layout, limits)
     total = file.frames

@@ -6,8 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from counterveil.errors import ImageBrokenError
-from counterveil.images.codec_errors import damaged
+from counterveil.images.codec_errors import damaged, unsupported
 from counterveil.images.limits import Limits
 from counterveil.images.structure.layout import Layout
 
@@ -80,7 +79,7 @@ def read_header(data: bytes) -> BmpHeader:
     """
     pixels, size = struct.unpack_from("<II", data, 10)
     if not (size == _CORE or 16 <= size <= 64 or size in (_V4, _V5)):
-        raise ImageBrokenError(f"a BMP header of {size} bytes is not supported; convert it to PNG")
+        raise unsupported(f"a BMP header of {size} bytes")
     header = data[_FILE_HEADER : _FILE_HEADER + size]
     if len(header) < size:
         raise damaged("truncated: the BMP ends inside its header")
@@ -93,10 +92,7 @@ def read_header(data: bytes) -> BmpHeader:
             "<iiHHI12xI", header.ljust(_INFO, b"\x00"), 4
         )
     if bits not in _DEPTHS.get(compression, ()) or (size == 64 and compression == BITFIELDS):
-        raise ImageBrokenError(
-            f"a BMP of {bits} bits with compression {compression} is not supported; "
-            "convert it to PNG"
-        )
+        raise unsupported(f"a BMP of {bits} bits with compression {compression}")
     if width <= 0 or not height:
         raise damaged(f"a picture of {width} x {height} pixels")
     start = _FILE_HEADER + size

@@ -7,10 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from counterveil.errors import ImageBrokenError
 from counterveil.images.codec_errors import damaged
 from counterveil.images.limits import Limits
 from counterveil.images.structure.layout import Layout
 
+BITS, COMPRESSION, SAMPLES = 258, 259, 277
 PHOTOMETRIC, STRIPS, STRIP_SIZES, TILES, TILE_SIZES = 262, 273, 279, 324, 325
 SUB_PAGES, EXTRA_SAMPLES, JPEG_START, JPEG_SIZE = 330, 338, 513, 514
 PHOTOSHOP_LAYERS = 37724
@@ -146,6 +148,19 @@ def read_tiff(data: bytes, limits: Limits) -> Layout:
     if described > len(data):  # overlapping.tif: each byte would be read again. Guards time.
         raise damaged("the descriptions of its pages overlap")
     return Layout(len(seen), max(map(file.end, seen)), pages=tuple(seen))
+
+
+def unread(data: bytes, page: int) -> ImageBrokenError:
+    """The error for a page that Pillow refuses to open: most are whole, and of a rare kind."""
+    file = TiffFile(data)
+    names = (("compression", COMPRESSION), ("photometric", PHOTOMETRIC), ("channels", SAMPLES),
+             ("bits", BITS), ("extra channels", EXTRA_SAMPLES))  # fmt: skip
+    found = ((name, file.numbers(page, tag).tolist()[:8]) for name, tag in names)
+    text = ", ".join(f"{name} {' '.join(map(str, values))}" for name, values in found if values)
+    return ImageBrokenError(
+        f"a page of this kind ({text or 'without a size'}) is not supported, or its description "
+        "is damaged; convert it to PNG"
+    )
 
 
 def with_extra_samples(data: bytes, page: int, meaning: int) -> tuple[bytes, int]:

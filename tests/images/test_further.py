@@ -145,7 +145,7 @@ def test_several_pictures_behind_the_end_are_told_apart():
 
 def test_an_animation_behind_the_end():
     hidden = saved(
-        CLEAN, "GIF", save_all=True, append_images=[Image.fromarray(scene())], duration=9
+        CLEAN + 9, "GIF", save_all=True, append_images=[Image.fromarray(scene())], duration=9
     )
     assert further(saved(CLEAN, "PNG") + hidden) == {
         "picture behind the end, frame 0": False,

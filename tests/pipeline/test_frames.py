@@ -148,3 +148,33 @@ def test_a_clean_file_is_released_in_its_plain_view():
     assert not examination.record.flagged
     assert "transparency laid on white" in examination.record.source.notes
     assert decode_clean(examination.veiled).min() > 100
+
+
+def test_a_flagged_picture_behind_the_end_flags_the_file_and_is_not_released():
+    data = saved(Image.fromarray(square((90, 200, 90)))) + saved(Image.fromarray(square()))
+    examination = pipeline().examine(data, name="a.png")
+    record = examination.record
+    red, blue = record.categories
+    assert (red.flagged, red.view, blue.flagged) == (True, "picture behind the end", False)
+    assert red.counterfactual.outcome == "not_needed" and red.counterfactual.verified
+    (warning,) = (text for text in record.warnings if "flagged" in text)
+    assert warning.startswith("red flagged the picture behind the end at 0.")
+    assert warning.endswith("it is not in the released file")
+    assert record.source.frames_assessed == (0,)
+    assert (decode_clean(examination.veiled) == square((90, 200, 90))).all()
+    assert "seen as “picture behind the end”" in " ".join(narrative.sentences(record))
+
+
+def test_the_rationale_names_the_view():
+    clear = np.dstack([square(), np.full((96, 128), 0, np.uint8)])
+    made = pipeline(questioned("red"), reasoner=ColourReasoner())
+    record = made.examine(saved(Image.fromarray(clear)), name="a.png").record
+    assert "seen as “alpha ignored”)" in record.rationale.text
+    assert "seen as “alpha ignored”)" in record.rationale.statement
+
+
+def test_what_cannot_be_assessed_makes_it_partial():
+    video = b"\x00\x00\x00\x18ftypmp42" + bytes(40)
+    record = pipeline().examine(saved(Image.fromarray(square())) + video, name="a.png").record
+    assert record.status == "partial"
+    assert record.not_assessed == ("an MP4-like file (a video?) behind the image was not assessed",)

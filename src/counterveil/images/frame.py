@@ -70,7 +70,8 @@ class OpenedFile:
         if self.layout.frames is not None:
             return self.layout.frames
         # A JPEG that ends with its first picture holds one, whatever its index declares.
-        return 1 if self.layout.end == len(self.data) else self._declared_frames
+        alone = self.format == "JPEG" and self.layout.end == len(self.data)
+        return 1 if alone else self._declared_frames
 
     @property
     def _declared_frames(self) -> int:

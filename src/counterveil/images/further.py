@@ -16,7 +16,7 @@ from counterveil.images.codec_errors import CODEC_ERROR_TYPES
 from counterveil.images.frame import OpenedFile
 from counterveil.images.limits import Limits
 from counterveil.images.signatures import detect_format, name_hidden
-from counterveil.images.structure import png, read_layout, tiff
+from counterveil.images.structure import avif, png, read_layout, tiff
 from counterveil.images.structure.multiframe import webp_chunks
 
 _JPEG_OR_PNG = rb"\xff\xd8\xff[\xc0-\xfe]|\x89PNG\r\n\x1a\n"
@@ -64,6 +64,9 @@ def further_pictures(file: OpenedFile, frames: tuple[int, ...]) -> Iterator[Furt
         yield from _sub_images(file, frames)
     if file.format == "JPEG":
         yield from _jfif_thumbnails(file)
+    if file.format == "AVIF" and (other := avif.other_presentation(file.data)):
+        still = other[8:12] == b"avif"
+        yield FurtherPicture("still picture" if still else "animation", other)
     for block in _metadata(file):
         yield from _found("picture in the metadata", block, _IN_METADATA, file.limits)
         for match in _BASE64.finditer(block):

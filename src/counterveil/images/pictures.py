@@ -126,6 +126,7 @@ def decode_further(decoded: DecodedFile, limits: Limits) -> Pictures:
         pictures += [
             (picture.frame, replace(view, name=_join(picture.name, frame, found, view)))
             for frame, view in found.pictures
+            if not any(view.same_as(shown) for _, shown in decoded.pictures)
         ]
         not_assessed += [f"the {picture.name}: {text}" for text in found.not_assessed]
     return Pictures(tuple(pictures), tuple(dict.fromkeys(not_assessed)))

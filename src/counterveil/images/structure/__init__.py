@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from counterveil.images.limits import Limits
+from counterveil.images.structure.avif import read_avif
 from counterveil.images.structure.bmp import read_bmp
 from counterveil.images.structure.jpeg import read_jpeg
 from counterveil.images.structure.layout import Layout
@@ -41,6 +42,7 @@ _READERS: Mapping[str, Callable[[bytes, Limits], Layout]] = MappingProxyType(
         "WEBP": read_webp,
         "TIFF": read_tiff,
         "BMP": read_bmp,
+        "AVIF": read_avif,
     }
 )
 
@@ -50,8 +52,7 @@ def read_layout(data: bytes, format: str, limits: Limits) -> Layout:
 
     Args:
         data: the file.
-        format: as ``signatures.detect_format`` names it; formats without a reader (BMP, AVIF) are
-            left to their codec.
+        format: as ``signatures.detect_format`` names it.
         limits: for sizes and frames.
 
     Raises:
@@ -59,5 +60,4 @@ def read_layout(data: bytes, format: str, limits: Limits) -> Layout:
         ImageTooLargeError: over a limit.
         struct.error: the file ends inside a header; ``codec_errors`` translates it.
     """
-    reader = _READERS.get(format)
-    return Layout() if reader is None else reader(data, limits)
+    return _READERS[format](data, limits)

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt32
 from PIL import Image as Pillow
 from PIL import ImageCms
 
@@ -52,27 +52,54 @@ def _profile_views(image: Pillow.Image, rgb: Image, profile: bytes) -> tuple[lis
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = _MODES.get(opened.profile.xcolor_space.strip(), "")
-        source = image if mode == image.mode == "CMYK" else _as_mode(image, rgb, mode)
-        if source is None:
-            return [], "its colour profile is for other colours, so viewers ignore it"
-        found: list[Image] = []
-        for intent in _INTENTS:
-            converted = ImageCms.profileToProfile(
-                source, opened, ImageCms.createProfile("sRGB"), intent, "RGB"
-            )
-            pixels = np.array(converted)
-            if all(_differs(pixels, other) for other in (rgb, *found)):
-                found.append(pixels)
-        return found, ""
+        grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
+        if mode == "RGB" and image.mode != "CMYK":
+            # Most pictures have few colours beside their pixels, and most profiles change little.
+            packed, present = _pack(rgb), np.zeros(1 << 24, np.bool_)
+            present[packed] = True
+            codes = np.flatnonzero(present)
+            colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)[None]
+            colours = colours.astype(np.uint8)
+            tables = _convert(Pillow.fromarray(colours), colours, opened)
+            return [_look_up(packed, codes, table[0]) for table in tables], ""
+        if mode == image.mode == "CMYK":
+            return _convert(image, rgb, opened), ""
+        if mode == "L" and grey:
+            return _convert(Pillow.fromarray(rgb[..., 0]), rgb, opened), ""
     except _PROFILE_ERRORS:
         return [], "its colour profile is damaged, so viewers ignore it"
+    return [], "its colour profile is for other colours, so viewers ignore it"
 
 
-def _as_mode(image: Pillow.Image, rgb: Image, mode: str) -> Pillow.Image | None:
-    if mode == "RGB" and image.mode != "CMYK":
-        return Pillow.fromarray(rgb)
-    grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
-    return Pillow.fromarray(rgb[..., 0]) if mode == "L" and grey else None
+def _convert(source: Pillow.Image, stored: Image, profile: ImageCms.ImageCmsProfile) -> list[Image]:
+    """The different results, by intent, that differ from the stored colours."""
+    found: list[Image] = []
+    for intent in _INTENTS:
+        converted = ImageCms.profileToProfile(
+            source, profile, ImageCms.createProfile("sRGB"), intent, "RGB"
+        )
+        pixels = np.array(converted)
+        if all(_differs(pixels, other) for other in (stored, *found)):
+            found.append(pixels)
+    return found
+
+
+def _look_up(
+    packed: UInt32[np.ndarray, "height width"], codes: np.ndarray, colours: np.ndarray
+) -> Image:
+    table = np.zeros((1 << 24, 3), np.uint8)
+    table[codes] = colours
+    pixels: Image = table[packed]
+    return pixels
+
+
+def _pack(rgb: Image) -> UInt32[np.ndarray, "height width"]:
+    """Each colour as one number of 24 bits."""
+    packed = np.zeros(rgb.shape[:2], np.uint32)
+    for channel in range(3):
+        packed <<= 8
+        packed |= rgb[..., channel]
+    return packed
 
 
 def _differs(pixels: Image, other: Image) -> bool:

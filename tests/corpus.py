@@ -85,6 +85,22 @@ def tiff_of(
     return b"II*\x00" + struct.pack("<I", start) + pixels + page
 
 
+def overlapping_pages(pages: int) -> bytes:
+    """A TIFF of pages of 400 entries each, which start six bytes apart and lead to the next one.
+
+    A reader that follows the chain reads the same bytes again and again.
+    """
+    step, entries = 6, 400
+    data = bytearray(8 + step * pages + entries * 12 + 6)
+    data[:8] = b"II*\x00" + struct.pack("<I", 8)
+    for page in range(pages):
+        start = 8 + step * page
+        following = start + step if page < pages - 1 else 0
+        struct.pack_into("<H", data, start, entries)
+        struct.pack_into("<I", data, start + 2 + 12 * entries, following)
+    return bytes(data)
+
+
 def grey_tags(width: int, height: int, *, strips: int = 8) -> dict[int, tuple[int, int, int]]:
     """Tags of an uncompressed 8-bit grey page whose one strip starts at byte ``strips``."""
     return {
@@ -227,6 +243,9 @@ def _jpegs() -> dict[str, bytes]:
         "zero-height.jpg": whole[:size] + b"\x00\x00" + whole[size + 2 :],
         "bomb.jpg": whole[:size] + b"\xff\xff\xff\xff" + whole[size + 4 :],
         "bomb-scans.jpg": many_scans(500),
+        "12-bits.jpg": whole[: size - 1] + b"\x0c" + whole[size:],
+        "lossless.jpg": whole[: size - 4] + b"\xc3" + whole[size - 3 :],
+        "hierarchical.jpg": whole[: size - 4] + b"\xc5" + whole[size - 3 :],
         "taller.jpg": whole[:size] + struct.pack(">H", 80) + whole[size + 2 :],
     }
 
@@ -278,9 +297,13 @@ def _tiffs_and_bmps() -> dict[str, bytes]:
         "bomb.tif": large,
         "bomb-frames.tif": b"II*\x00" + struct.pack("<I", 8) + links,
         "bomb-page.tif": tiff_of(grey_tags(4, 4), pixels=bytes(16), following=138) + large[24:],
+        # Each page starts two bytes behind the last one, and holds nearly all of it.
+        "overlapping.tif": overlapping_pages(300),
         "absurd.tif": tiff_of(absurd, pixels=bytes(16)),
         "beyond.tif": tiff_of(grey_tags(4, 4, strips=5_000), pixels=bytes(16)),
         "missing-strips.tif": tiff_of(missing, pixels=bytes(64)),
+        "header.bmp": bmp[:14] + struct.pack("<I", 90) + bmp[18:] + bytes(60),
+        "cut-runs.bmp": bmp[:28] + struct.pack("<HI", 8, 1) + bmp[34:1_080],
         "cut-pixels.bmp": bmp[: len(bmp) // 2],
         "cut-header.bmp": bmp[:20],
         "bomb.bmp": bmp[:18] + struct.pack("<ii", 60_000, 60_000) + bmp[26:],

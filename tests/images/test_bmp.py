@@ -10,7 +10,8 @@ import pytest
 from counterveil.errors import ImageBrokenError
 from counterveil.images import load
 from tests.corpus import picture, saved
-from tests.images.test_views import flagged, scene, swapped_profile
+from tests.hidden import swapped_profile
+from tests.images.test_views import flagged, scene
 from tests.pipeline.detectors import RED
 
 RGB = picture(13, 21)

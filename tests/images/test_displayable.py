@@ -12,7 +12,8 @@ from PIL import Image
 from counterveil.errors import ImageBrokenError
 from counterveil.images import load
 from tests.corpus import animated_files, chunk, picture, png_of, saved
-from tests.images.test_views import RED, flagged, scene, swapped_profile
+from tests.hidden import swapped_profile
+from tests.images.test_views import RED, flagged, scene
 
 ROWS = zlib.compress(b"".join(b"\x00" + row.tobytes() for row in picture()))
 SCENE = zlib.compress(b"".join(b"\x00" + row.tobytes() for row in scene()))

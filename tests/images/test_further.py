@@ -13,6 +13,7 @@ from PIL import Image, TiffImagePlugin
 from counterveil.images import Limits, load
 from counterveil.types import Frame
 from tests.corpus import animated_files, chunk, grey_tags, picture, saved, tiff_of, whole_files
+from tests.hidden import exif_with_thumbnail, with_sub_image
 from tests.pipeline.detectors import RED, ColourDetector
 
 DETECTOR = ColourDetector(RED)
@@ -42,14 +43,6 @@ def flagged(frame: Frame) -> bool:
 
 def not_assessed(data: bytes) -> str:
     return "; ".join(load(data)[0].not_assessed)
-
-
-def exif_with_thumbnail(thumbnail: bytes) -> bytes:
-    """EXIF data whose second directory names a JPEG."""
-    entries = [(259, 3, 1, 6), (513, 4, 1, 58), (514, 4, 1, len(thumbnail))]
-    second = struct.pack("<H", 3) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    head = b"II*\x00" + struct.pack("<I", 8) + struct.pack("<HI", 0, 14)
-    return b"Exif\x00\x00" + head + second + struct.pack("<I", 0) + bytes(2) + thumbnail
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -210,25 +203,8 @@ def test_pictures_of_a_multi_picture_jpeg_stay_frames():
     ]
 
 
-def with_sub_image() -> bytes:
-    """A TIFF whose page has a sub-image that no chain of pages leads to."""
-    info = TiffImagePlugin.ImageFileDirectory_v2()
-    info[330] = 0x01020304
-    info.tagtype[330] = 4
-    data = saved(CLEAN, "TIFF", tiffinfo=info)
-    data += bytes(len(data) % 2)
-    pixels, start = scene().tobytes(), len(data)
-    tags = {**grey_tags(32, 24, strips=start), 258: (3, 3, start + len(pixels)), 262: (3, 1, 2),
-            277: (3, 1, 3), 279: (4, 1, len(pixels))}  # fmt: skip
-    data += pixels + struct.pack("<HHH", 8, 8, 8)
-    directory = struct.pack("<I", len(data))
-    data += struct.pack("<H", len(tags))
-    data += b"".join(struct.pack("<HHII", tag, *tags[tag]) for tag in sorted(tags)) + bytes(4)
-    return data.replace(struct.pack("<I", 0x01020304), directory)
-
-
 def test_a_tiff_sub_image():
-    assert further(with_sub_image()) == {"TIFF sub-image 1": True}
+    assert further(with_sub_image(CLEAN, scene())) == {"TIFF sub-image 1": True}
 
 
 def test_a_tiff_sub_image_outside_the_file_is_named():

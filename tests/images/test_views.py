@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 
 from counterveil.images import load
 from tests.corpus import chunk, grey_tags, png_of, saved, tiff_of
+from tests.hidden import SWAPPED_PRIMARIES, rgb_png, swapped_profile, wide_png
 from tests.pipeline.detectors import RED, ColourDetector
 
 WHITE, BLACK, GREY = (255, 255, 255), (0, 0, 0), (150, 150, 150)
@@ -73,15 +74,6 @@ def test_a_palette_whose_entries_are_transparent():
     for key in (red, table):
         got = flagged(saved(image, "PNG", transparency=key))
         assert not got["0"] and got["0 alpha ignored"]
-
-
-def wide_png(values: np.ndarray, key: tuple[int, ...]) -> bytes:
-    """A PNG of 16 bits a channel with a transparent colour."""
-    height, width = values.shape[:2]
-    kind = 2 if values.ndim == 3 else 0
-    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in values)
-    extra = chunk(b"tRNS", struct.pack(f">{len(key)}H", *key))
-    return png_of((width, height, 16, kind), zlib.compress(rows), extra=extra)
 
 
 def test_a_16_bit_colour_key_is_compared_at_16_bits():
@@ -159,18 +151,6 @@ def test_a_scene_drawn_by_an_alpha_that_a_tiff_does_not_explain():
     }
 
 
-def swapped_profile() -> bytes:
-    """sRGB with the colours of red and blue exchanged."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    tags = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * profile[131], 12)}
-    red, blue = tags[b"rXYZ"], tags[b"bXYZ"]
-    profile[red + 4 : red + 12], profile[blue + 4 : blue + 12] = (
-        profile[blue + 4 : blue + 12],
-        profile[red + 4 : red + 12],
-    )
-    return bytes(profile)
-
-
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_a_colour_profile_that_changes_much(format):
     options = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
@@ -195,11 +175,6 @@ def test_a_damaged_colour_profile_is_noted():
     assert "its colour profile is damaged, so viewers ignore it" in frame.notes
 
 
-def rgb_png(picture: np.ndarray, extra: bytes) -> bytes:
-    rows = b"".join(b"\x00" + row.tobytes() for row in picture)
-    return png_of((*picture.shape[1::-1], 8, 2), zlib.compress(rows), extra=extra)
-
-
 def test_a_gamma_that_changes_much():
     # With a gamma of 1 the stored values are linear light, and a dark red becomes a bright one.
     data = rgb_png(scene((90, 1, 1)), chunk(b"gAMA", struct.pack(">I", 100_000)))
@@ -210,8 +185,8 @@ def test_a_gamma_that_changes_much():
 
 
 def test_primaries_that_exchange_the_colours():
-    swapped = (31270, 32900, 15000, 6000, 30000, 60000, 64000, 33000)
-    extra = chunk(b"gAMA", struct.pack(">I", 45_455)) + chunk(b"cHRM", struct.pack(">8I", *swapped))
+    primaries = chunk(b"cHRM", struct.pack(">8I", *SWAPPED_PRIMARIES))
+    extra = chunk(b"gAMA", struct.pack(">I", 45_455)) + primaries
     got = flagged(rgb_png(scene((20, 20, 220)), extra))
     assert got == {"0": False, "0 gamma applied": True}
 

@@ -9,13 +9,15 @@ Measured, files read silently by Pillow alone -> with these checks:
 
 | corpus | files | Pillow | checked |
 |---|---|---|---|
-| broken files | 72 | 17 | 0 |
-| truncated PNG, APNG | 223 | 24 | 0 |
-| truncated JPEG | 328 | 4 | 0 |
-| truncated JPEG, end marker added | 77 | 77 | 0 |
-| truncated GIF | 222 | 5 | 0 |
-| truncated TIFF | 334 | 4 | 4 (all pixels are there) |
-| truncated WebP, BMP | 442 | 0 | 0 |
+| broken files | 79 | 20 | 0 |
+| truncated PNG, APNG | 224 | 2 | 0 |
+| truncated JPEG | 336 | 2 | 0 |
+| truncated JPEG, end marker added | 39 | 39 | 0 |
+| truncated GIF | 224 | 2 | 2 (all frames are there, with a note) |
+| truncated TIFF | 336 | 1 | 1 (all pixels are there) |
+| truncated WebP, BMP | 448 | 0 | 0 |
+
+Each whole file of the corpus was cut at 112 places; Pillow decoded every frame.
 """
 
 from __future__ import annotations

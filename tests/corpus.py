@@ -101,6 +101,17 @@ def overlapping_pages(pages: int) -> bytes:
     return bytes(data)
 
 
+def shared_strips(pages: int) -> bytes:
+    """A TIFF of pages that all name the same long list of strips."""
+    tags = {**grey_tags(4, 4), 273: (4, 400, 8), 279: (4, 400, 8)}
+    size = 2 + 12 * len(tags) + 4
+    data = b"II*\x00" + struct.pack("<I", 8 + 1_600) + bytes(1_600)
+    for page in range(pages):
+        following = len(data) + size if page < pages - 1 else 0
+        data += tiff_of(tags, following=following)[8:]
+    return data
+
+
 def grey_tags(width: int, height: int, *, strips: int = 8) -> dict[int, tuple[int, int, int]]:
     """Tags of an uncompressed 8-bit grey page whose one strip starts at byte ``strips``."""
     return {
@@ -299,6 +310,7 @@ def _tiffs_and_bmps() -> dict[str, bytes]:
         "bomb-page.tif": tiff_of(grey_tags(4, 4), pixels=bytes(16), following=138) + large[24:],
         # Each page starts two bytes behind the last one, and holds nearly all of it.
         "overlapping.tif": overlapping_pages(300),
+        "overlapping-strips.tif": shared_strips(60),
         "absurd.tif": tiff_of(absurd, pixels=bytes(16)),
         "beyond.tif": tiff_of(grey_tags(4, 4, strips=5_000), pixels=bytes(16)),
         "missing-strips.tif": tiff_of(missing, pixels=bytes(64)),

@@ -181,12 +181,15 @@ def _metadata(file: OpenedFile) -> Iterator[bytes]:
             bytes(body) for name, body in webp_chunks(data) if name not in _WEBP_PIXEL_CHUNKS
         )
     elif file.format == "TIFF":
-        opened = tiff.TiffFile(data)
+        opened, blocks = tiff.TiffFile(data), set()
         for page in file.layout.pages[:8]:
-            for tag in opened.entries(page)["tag"][:256]:
-                start, size, _ = opened.extent(page, int(tag))
-                if size > 100:
-                    yield data[start : start + size]
+            tags = opened.entries(page)["tag"][:256].tolist()
+            blocks |= {opened.extent(page, tag)[:2] for tag in tags}
+        left = len(data)
+        for start, size in sorted(blocks):
+            left -= size
+            if size > 100 and left >= 0:  # values do not overlap in a file that is meant well
+                yield data[start : start + size]
     elif file.format == "JPEG":
         yield from (data[span.start + 2 : span.pixels] for span in file.spans)
         parts = [body for name, body in getattr(file.image, "applist", ()) if name == "APP1"]

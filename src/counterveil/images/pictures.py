@@ -23,8 +23,8 @@ from counterveil.images.view import View
 
 _ANIMATED = frozenset({"PNG", "GIF", "WEBP", "AVIF"})
 """Formats in which a frame can be decoded only after all frames before it."""
-_MOST_ATTEMPTS = 64
-"""Further pictures that are tried; a file can pretend to hold millions."""
+_MOST_FOUND, _MOST_FAILED = 64, 8
+"""Further pictures that are looked at, and that may fail: a file can pretend to hold millions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,18 +108,24 @@ def decode_further(decoded: DecodedFile, limits: Limits) -> Pictures:
         f"{name} behind the image was not assessed" for name in hidden_files(decoded.file)
     ]
     known: set[bytes] = set()
-    pixels, frames = decoded.pixels, 0
+    pixels, frames, failed = decoded.pixels, 0, 0
     for attempt, picture in enumerate(_found_pictures(decoded, not_assessed)):
-        if frames >= limits.frames or attempt >= _MOST_ATTEMPTS:
-            not_assessed.append("more pictures in the file were not assessed")
-            break
         try:
             with translate_codec_errors(f"the {picture.name} was not assessed"):
-                found = _decode_once(picture, known, limits, limits.total_pixels - pixels)
+                format, digest = _identify(picture, limits)
+                if digest in known and attempt < _MOST_FOUND:
+                    continue
+                known.add(digest)
+                if attempt >= _MOST_FOUND or frames >= limits.frames or failed >= _MOST_FAILED:
+                    not_assessed.append("more pictures in the file were not assessed")
+                    break
+                found = _decode_within(picture.data, format, limits, limits.total_pixels - pixels)
         except ImageError as error:
             not_assessed.append(str(error))
-            continue
-        if found is None:
+            failed += 1
+            if failed > 2 * _MOST_FAILED:
+                not_assessed.append("more pictures in the file were not assessed")
+                break
             continue
         pixels += found.pixels
         frames += len(found.frames)
@@ -145,20 +151,19 @@ def left_out(decoded: DecodedFile) -> tuple[str, ...]:
     return (f"{behind} bytes behind the image's end were left out",) if behind else ()
 
 
-def _decode_once(
-    picture: FurtherPicture, known: set[bytes], limits: Limits, pixels: int
-) -> DecodedFile | None:
-    """Decode a further picture; ``None`` where the same bytes were decoded before."""
+def _identify(picture: FurtherPicture, limits: Limits) -> tuple[str, bytes]:
+    """Format and hash; the same picture may be found in several ways."""
     format = detect_format(picture.data)
     with translate_codec_errors(format):
-        digest = hashlib.sha256(
-            picture.data[: read_layout(picture.data, format, limits).end]
-        ).digest()
-        if digest in known:
-            return None
-        known.add(digest)
-        limits.check("total_pixels", limits.total_pixels - pixels + 1, "with the frames before it")
-        return decode_file(picture.data, format, replace(limits, total_pixels=max(pixels, 1)))
+        end = read_layout(picture.data, format, limits).end
+    return format, hashlib.sha256(memoryview(picture.data)[:end]).digest()
+
+
+def _decode_within(data: bytes, format: str, limits: Limits, pixels: int) -> DecodedFile:
+    """Decode a further picture with what is left of the limit of pixels."""
+    limits.check("total_pixels", limits.total_pixels - pixels + 1, "with the frames before it")
+    with translate_codec_errors(format):
+        return decode_file(data, format, replace(limits, total_pixels=pixels))
 
 
 def _join(name: str, frame: int, found: DecodedFile, view: View) -> str:

@@ -67,9 +67,9 @@ def read_png(data: bytes, limits: Limits) -> Layout:
         ImageBrokenError: a chunk is cut or damaged, or rows or frames are missing.
         ImageTooLargeError: over a limit.
     """
-    reader = _PngReader(limits)
+    reader, wrong = _PngReader(limits), list[bytes]()
     try:
-        for name, body, end in chunks(data):
+        for name, body, end in chunks(data, wrong):
             reader.read_chunk(name, body)
             reader.end = end
         layout = reader.layout()
@@ -77,16 +77,19 @@ def read_png(data: bytes, limits: Limits) -> Layout:
         if reader.frame_headers < 2:
             raise
         raise ImageBrokenError(f"in frame {len(reader.frames) - 1}: {error}") from error
-    mended, names = _mend(data)
-    if not names:
+    if not wrong:
         return layout
-    what = "chunk" if len(names) == 1 else "chunks"
-    note = f"the checksum of its {what} {', '.join(names)} is wrong"
-    return replace(layout, data=mended, notes=(note,))
+    names = ", ".join(name.decode("ascii", "replace") for name in wrong[:9])
+    note = f"the checksum of its {'chunk' if len(wrong) == 1 else 'chunks'} {names} is wrong"
+    return replace(layout, data=_mend(data), notes=(note,))
 
 
-def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
+def chunks(data: bytes, wrong: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes, int]]:
     """Yield name, body and end offset of each chunk, up to and including IEND.
+
+    Args:
+        data: the file.
+        wrong: takes the names of ancillary chunks with a wrong checksum.
 
     Raises:
         ImageBrokenError: the file ends before IEND, or the checksum of a chunk that holds pixels,
@@ -103,30 +106,30 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
             raise damaged(f"truncated: the PNG needs at least {end - len(data)} more bytes")
         right = zlib.crc32(view[position + 4 : end - 4]).to_bytes(4, "big")
         # checksum-split.png: Pillow checks no chunk of pixels
-        if right != view[end - 4 : end] and (name in _FRAME_CHUNKS or not name[0] & _ANCILLARY):
-            name_text = name.decode("ascii", "replace")
-            raise damaged(f"the checksum of its {name_text} chunk is wrong, so bytes were changed")
+        if right != view[end - 4 : end]:
+            if name in _FRAME_CHUNKS or not name[0] & _ANCILLARY:
+                text = name.decode("ascii", "replace")
+                raise damaged(f"the checksum of its {text} chunk is wrong, so bytes were changed")
+            if wrong is not None:
+                wrong.append(name)
         yield name, data[position + 8 : end - 4], end
         position = end
 
 
-def _mend(data: bytes) -> tuple[bytes, list[str]]:
-    """The file without chunks that have a wrong checksum, and the names of these.
+def _mend(data: bytes) -> bytes:
+    """The file without chunks that have a wrong checksum.
 
     Every browser shows such a file and leaves the chunk out. A chunk that changes how the pixels
     look is kept, with its checksum mended: programs that check none follow it, and the views with
     and without what it asks for are both assessed.
     """
-    parts, names, start = [data[:8]], [], 8
+    parts, end = [data[:8]], 8
     for name, body, end in chunks(data):
         block = struct.pack(">I", len(body)) + name + body
         right = zlib.crc32(block[4:]).to_bytes(4, "big")
         if right == data[end - 4 : end] or name in _LOOK_CHUNKS:
             parts += (block, right)
-        if right != data[end - 4 : end]:
-            names.append(name.decode("ascii", "replace"))
-        start = end
-    return b"".join((*parts, data[start:])), names
+    return b"".join((*parts, data[end:]))
 
 
 class _PngReader:

@@ -140,6 +140,14 @@ def test_the_extra_channel_of_a_tiff(said, compression):
     assert got["0"] == (said == 0)
 
 
+def test_an_extra_channel_that_pillow_drops_is_named():
+    size = 4 * 4 * 5
+    tags = {**grey_tags(4, 4), 258: (3, 5, 8 + size), 262: (3, 1, 5), 277: (3, 1, 5),
+            279: (4, 1, size), 338: (3, 1, 0)}  # fmt: skip
+    (frame,) = load(tiff_of(tags, pixels=bytes(size) + struct.pack("<5H", *[8] * 5)))
+    assert frame.not_assessed == ("an extra channel of frame 0 was not assessed",)
+
+
 def test_a_scene_drawn_by_an_alpha_that_a_tiff_does_not_explain():
     alpha = np.full(SIZE, 255, np.uint8)
     alpha[10:30, 15:40] = 20

@@ -122,7 +122,7 @@ def test_a_scene_under_full_transparency_is_veiled_and_the_view_is_named():
     assert red.counterfactual.outcome == "found" and red.counterfactual.verified
     assert ColourDetector(RED).score(decode_clean(examination.veiled)[None])[0] < 0.5
     assert any("this is the view “alpha ignored”" in note for note in record.source.notes)
-    assert "seen as “alpha ignored”" in " ".join(narrative.sentences(record))
+    assert "flagged the image (alpha ignored) at" in " ".join(narrative.sentences(record))
 
 
 def test_a_view_that_is_not_released_is_named():
@@ -162,15 +162,23 @@ def test_a_flagged_picture_behind_the_end_flags_the_file_and_is_not_released():
     assert warning.endswith("it is not in the released file")
     assert record.source.frames_assessed == (0,)
     assert (decode_clean(examination.veiled) == square((90, 200, 90))).all()
-    assert "seen as “picture behind the end”" in " ".join(narrative.sentences(record))
+    assert "flagged the image (picture behind the end) at" in " ".join(narrative.sentences(record))
 
 
 def test_the_rationale_names_the_view():
     clear = np.dstack([square(), np.full((96, 128), 0, np.uint8)])
     made = pipeline(questioned("red"), reasoner=ColourReasoner())
     record = made.examine(saved(Image.fromarray(clear)), name="a.png").record
-    assert "seen as “alpha ignored”)" in record.rationale.text
-    assert "seen as “alpha ignored”)" in record.rationale.statement
+    assert "%, alpha ignored)" in record.rationale.text
+    assert "%, alpha ignored)" in record.rationale.statement
+
+
+def test_the_statement_says_that_a_part_which_is_not_released_was_flagged():
+    data = saved(Image.fromarray(square((90, 200, 90)))) + saved(Image.fromarray(square()))
+    made = pipeline(questioned("red"), reasoner=ColourReasoner())
+    statement = made.examine(data, name="a.png").record.rationale.statement
+    assert statement.startswith("The decision is about a part of your file that is not released.")
+    assert "%, picture behind the end)" in statement
 
 
 def test_what_cannot_be_assessed_makes_it_partial():

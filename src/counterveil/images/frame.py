@@ -14,6 +14,7 @@ from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
 from PIL.Image import Transpose
 
+from counterveil.errors import ImageError
 from counterveil.images.bmp import open_bmp
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, damaged
 from counterveil.images.limits import Limits
@@ -24,6 +25,7 @@ from counterveil.images.views import Container, views
 from counterveil.types import Image
 
 _TAG_PLANAR = 284
+_ERRORS: tuple[type[Exception], ...] = (ImageError, *CODEC_ERROR_TYPES)
 _UPRIGHT = MappingProxyType(
     {
         2: Transpose.FLIP_LEFT_RIGHT,
@@ -55,6 +57,7 @@ class OpenedFile:
         layout: result of the structure check.
         limits: on the cost of the file.
         spans: where the decoded pictures of a JPEG lie.
+        problems: sentences on what was not assessed.
     """
 
     image: Pillow.Image
@@ -63,6 +66,7 @@ class OpenedFile:
     layout: Layout
     limits: Limits
     spans: list[jpeg.Segments] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -128,7 +132,7 @@ def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[V
     """
     file, alpha = _with_straight_alpha(file, index)
     with _tiff_page_errors(file, index):
-        file.image.seek(index)
+        file.image.seek(index)  # a second time for a TIFF with an extra channel
     file.limits.check_size(*file.image.size)  # bomb-page.tif: each page has its own size
     total = pixels_before + file.image.width * file.image.height
     file.limits.check("total_pixels", total, f"{total} pixels so far")
@@ -190,11 +194,21 @@ def _with_straight_alpha(file: OpenedFile, index: int) -> tuple[OpenedFile, Alph
     """
     if file.format != "TIFF":
         return file, file.layout.alpha
-    data, said = tiff.with_extra_samples(file.data, file.layout.pages[index], 2)
-    if said == 2 or data == file.data:
+    page = file.layout.pages[index]
+    data, said = tiff.with_extra_samples(file.data, page, 2)
+    try:
+        if said not in (-1, 2):
+            image = open_image(data, file.format, file.layout)
+            image.seek(index)
+            image.load()  # Pillow refuses some channels as alpha that it drops otherwise
+            image = open_image(data, file.format, file.layout)
+            return replace(file, image=image, data=data), _ALPHA_KINDS.get(said, "straight")
+    except _ERRORS:
+        file.problems.append(f"an extra channel of frame {index} was not assessed")
         return file, "straight"
-    image = open_image(data, file.format, file.layout)
-    return replace(file, image=image, data=data), _ALPHA_KINDS.get(said, "straight")
+    if said == -1 and tiff.has_extra_samples(file.data, page):
+        file.problems.append(f"an extra channel of frame {index} was not assessed")
+    return file, "straight"
 
 
 def _low_bytes(png: bytes) -> Image:

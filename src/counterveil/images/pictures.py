@@ -94,7 +94,7 @@ def decode_file(data: bytes, format: str, limits: Limits) -> DecodedFile:
                 pixels += view.pixels.size // 3
                 pictures.append((index, view))
     missing = total - len(frames)
-    not_assessed = layout.not_assessed
+    not_assessed = (*layout.not_assessed, *file.problems)
     if missing:
         not_assessed += (f"{missing} of {total} frames were not assessed",)
     notes = file.notes() + _frame_notes(frames, total)

@@ -91,7 +91,7 @@ def ratings(flagged: Sequence[CategoryResult], source: Source | None) -> str:
         [
             f"{category_title(category)} ({percent(category.score)}"
             f"{f' in frame {category.frame}' if several else ''}"
-            f"{f', seen as “{category.view}”' if category.view else ''})"
+            f"{f', {category.view}' if category.view else ''})"
             for category in flagged
         ]
     )

@@ -167,6 +167,11 @@ def unread(data: bytes, page: int) -> ImageBrokenError:
     )
 
 
+def has_extra_samples(data: bytes, page: int) -> bool:
+    """Whether a page says that it has more channels than its colours need."""
+    return bool(TiffFile(data).numbers(page, EXTRA_SAMPLES).size)
+
+
 def with_extra_samples(data: bytes, page: int, meaning: int) -> tuple[bytes, int]:
     """The file with another meaning of a page's first extra channel, and what it was.
 

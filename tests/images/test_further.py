@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from counterveil.images import Limits, load
 from counterveil.types import Frame
@@ -50,6 +50,13 @@ def test_an_exif_thumbnail(format):
     data = saved(CLEAN, format, exif=exif_with_thumbnail(JPEG))
     assert further(data) == {"EXIF thumbnail": True}
     assert not_assessed(data) == ""
+
+
+def test_an_exif_thumbnail_in_a_text_chunk():
+    info = PngImagePlugin.PngInfo()
+    block = exif_with_thumbnail(JPEG)
+    info.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n")
+    assert further(saved(CLEAN, "PNG", pnginfo=info)) == {"EXIF thumbnail": True}
 
 
 def test_an_exif_thumbnail_without_compression():
@@ -212,6 +219,15 @@ def test_a_tiff_sub_image_outside_the_file_is_named():
     info[330] = 99_999
     info.tagtype[330] = 4
     assert "TIFF sub-image 1 was not assessed" in not_assessed(saved(CLEAN, "TIFF", tiffinfo=info))
+
+
+def test_photoshop_layers_in_a_tiff_are_named():
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    info[37724] = b"Adobe Photoshop Document Data Block\x00"
+    info.tagtype[37724] = 7
+    assert not_assessed(saved(CLEAN, "TIFF", tiffinfo=info)) == (
+        "its Photoshop layers were not assessed"
+    )
 
 
 def test_a_picture_in_a_tag_of_a_tiff():

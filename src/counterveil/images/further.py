@@ -77,10 +77,15 @@ def further_pictures(file: OpenedFile, frames: tuple[int, ...]) -> Iterator[Furt
         yield from _found("picture behind the end", file.data[start:end], _ANYWHERE, file.limits)
 
 
-def hidden_files(file: OpenedFile) -> tuple[str, ...]:
-    """What is behind the end of a file and no picture that can be read, such as a video."""
+def hidden_files(file: OpenedFile, frames: tuple[int, ...]) -> tuple[str, ...]:
+    """Sentences on what no decoder here reads, such as a video behind the end."""
     names = (name_hidden(file.data[start:end]) for start, end in _behind(file))
-    return tuple(dict.fromkeys(name for name in names if name))
+    sentences = [f"{name} behind the image was not assessed" for name in names if name]
+    if file.format == "TIFF":
+        opened = tiff.TiffFile(file.data)
+        if any(opened.extent(file.layout.pages[i], tiff.PHOTOSHOP_LAYERS)[1] for i in frames):
+            sentences.append("its Photoshop layers were not assessed")
+    return tuple(dict.fromkeys(sentences))
 
 
 def bytes_behind(file: OpenedFile) -> int:
@@ -107,13 +112,20 @@ def _exif_thumbnails(file: OpenedFile, frames: tuple[int, ...]) -> Iterator[Furt
     for frame in frames if file.format == "JPEG" else frames[:1]:
         if file.format == "JPEG":
             file.image.seek(frame)  # each picture of a JPEG file has EXIF data of its own
-        exif = file.image.info.get("exif")
-        if not isinstance(exif, bytes):
-            continue
-        block = re.sub(rb"^(Exif\x00\x00)+", b"", exif)
+        block = _exif_block(file)
         with suppress(*_ERRORS):  # damaged EXIF data: pictures are found by their first bytes
             yield from _later_directories(block, frame)
         yield from _found("picture in the metadata", block, _IN_METADATA, file.limits)
+
+
+def _exif_block(file: OpenedFile) -> bytes:
+    """EXIF data without their marker; empty if there are none."""
+    exif = file.image.info.get("exif", b"")
+    written = file.image.info.get("Raw profile type exif")  # by ImageMagick: a text chunk of a PNG
+    with suppress(*_ERRORS):
+        if not exif and isinstance(written, str):
+            exif = bytes.fromhex("".join(written.split("\n")[3:]))
+    return re.sub(rb"^(Exif\x00\x00)+", b"", exif) if isinstance(exif, bytes) else b""
 
 
 def _later_directories(exif: bytes, frame: int) -> Iterator[FurtherPicture]:

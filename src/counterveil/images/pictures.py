@@ -104,9 +104,7 @@ def decode_file(data: bytes, format: str, limits: Limits) -> DecodedFile:
 def decode_further(decoded: DecodedFile, limits: Limits) -> Pictures:
     """Decode thumbnails and other pictures in a file; what cannot be decoded is named."""
     pictures: list[tuple[int, View]] = []
-    not_assessed = [
-        f"{name} behind the image was not assessed" for name in hidden_files(decoded.file)
-    ]
+    not_assessed = list(hidden_files(decoded.file, decoded.frames))
     known: set[bytes] = set()
     pixels, frames, failed = decoded.pixels, 0, 0
     for attempt, picture in enumerate(_found_pictures(decoded, not_assessed)):

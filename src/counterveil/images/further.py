@@ -28,8 +28,8 @@ _ANYWHERE = re.compile(
     + rb"|\x00\x00..ftyp(?:avif|avis|mif1|msf1)",
     re.DOTALL,
 )
-_BASE64 = re.compile(rb"(?:/9j/|iVBORw0KGgo)(?:[A-Za-z0-9+/=]|\s|&#x?[0-9A-Fa-f]+;)+")
-_ENTITY = re.compile(rb"&#x?[0-9A-Fa-f]+;|\s")
+_BASE64 = re.compile(rb"(?:/9j/|iVBORw0KGgo)(?:[A-Za-z0-9+/=\s]+|&#x?[0-9A-Fa-f]+;)+")
+_ENTITY = re.compile(rb"&#x?[0-9A-Fa-f]+;")
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\x00"
 _XMP_EXTENSION_HEADER = len(_XMP_EXTENSION) + 32 + 8
 _ERRORS: tuple[type[Exception], ...] = (ImageError, *CODEC_ERROR_TYPES)
@@ -70,7 +70,7 @@ def further_pictures(file: OpenedFile, frames: tuple[int, ...]) -> Iterator[Furt
     for block in _metadata(file):
         yield from _found("picture in the metadata", block, _IN_METADATA, file.limits)
         for match in _BASE64.finditer(block):
-            text = _ENTITY.sub(b"", match.group()).replace(b"=", b"")
+            text = _ENTITY.sub(b"", match.group().translate(None, b"= \t\r\n\v\f"))
             data = base64.b64decode(text + b"=" * (-len(text) % 4) if len(text) % 4 != 1 else b"")
             yield FurtherPicture("picture in the metadata", data)
     for start, end in _behind(file):
@@ -187,10 +187,10 @@ def _metadata(file: OpenedFile) -> Iterator[bytes]:
     """Blocks that hold no pixels of the frames."""
     data = file.data
     if file.format == "PNG":
-        yield from (body for name, body, _ in png.chunks(data) if name not in _PIXEL_CHUNKS)
+        yield b"\x00".join(body for name, body, _ in png.chunks(data) if name not in _PIXEL_CHUNKS)
     elif file.format == "WEBP":
-        yield from (
-            bytes(body) for name, body in webp_chunks(data) if name not in _WEBP_PIXEL_CHUNKS
+        yield b"\x00".join(
+            body for name, body in webp_chunks(data) if name not in _WEBP_PIXEL_CHUNKS
         )
     elif file.format == "TIFF":
         opened, blocks = tiff.TiffFile(data), set()

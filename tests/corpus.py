@@ -85,6 +85,33 @@ def tiff_of(
     return b"II*\x00" + struct.pack("<I", start) + pixels + page
 
 
+def overlapping_pages(pages: int) -> bytes:
+    """A TIFF of pages of 400 entries each, which start six bytes apart and lead to the next one.
+
+    A reader that follows the chain reads the same bytes again and again.
+    """
+    step, entries = 6, 400
+    data = bytearray(8 + step * pages + entries * 12 + 6)
+    data[:8] = b"II*\x00" + struct.pack("<I", 8)
+    for page in range(pages):
+        start = 8 + step * page
+        following = start + step if page < pages - 1 else 0
+        struct.pack_into("<H", data, start, entries)
+        struct.pack_into("<I", data, start + 2 + 12 * entries, following)
+    return bytes(data)
+
+
+def shared_strips(pages: int) -> bytes:
+    """A TIFF of pages that all name the same long list of strips."""
+    tags = {**grey_tags(4, 4), 273: (4, 400, 8), 279: (4, 400, 8)}
+    size = 2 + 12 * len(tags) + 4
+    data = b"II*\x00" + struct.pack("<I", 8 + 1_600) + bytes(1_600)
+    for page in range(pages):
+        following = len(data) + size if page < pages - 1 else 0
+        data += tiff_of(tags, following=following)[8:]
+    return data
+
+
 def grey_tags(width: int, height: int, *, strips: int = 8) -> dict[int, tuple[int, int, int]]:
     """Tags of an uncompressed 8-bit grey page whose one strip starts at byte ``strips``."""
     return {
@@ -201,6 +228,9 @@ def _pngs() -> dict[str, bytes]:
         "no-pixels.png": SIGNATURE
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
         + chunk(b"IEND", b""),
+        "two-palettes.png": png_of(
+            (56, 40, 8, 3), zlib.compress(bytes(57 * 40)), extra=chunk(b"PLTE", bytes(3)) * 2
+        ),
         "no-palette.png": png_of((56, 40, 8, 3), zlib.compress(bytes(57 * 40))),
         "text-bomb.png": png_of(
             (56, 40, 8, 2),
@@ -224,6 +254,9 @@ def _jpegs() -> dict[str, bytes]:
         "zero-height.jpg": whole[:size] + b"\x00\x00" + whole[size + 2 :],
         "bomb.jpg": whole[:size] + b"\xff\xff\xff\xff" + whole[size + 4 :],
         "bomb-scans.jpg": many_scans(500),
+        "12-bits.jpg": whole[: size - 1] + b"\x0c" + whole[size:],
+        "lossless.jpg": whole[: size - 4] + b"\xc3" + whole[size - 3 :],
+        "hierarchical.jpg": whole[: size - 4] + b"\xc5" + whole[size - 3 :],
         "taller.jpg": whole[:size] + struct.pack(">H", 80) + whole[size + 2 :],
     }
 
@@ -237,7 +270,7 @@ def _gifs_and_webps() -> dict[str, bytes]:
     return {
         "cut-header.gif": gif[:9],
         "cut-pixels.gif": gif[: len(gif) // 2],
-        "cut-end.gif": gif[:-1],
+        "cut-end.gif": gif[:-2],
         "cut-later.gif": moving[: len(moving) * 2 // 3],
         "no-frame.gif": b"GIF89a" + struct.pack("<HHBBB", 4, 4, 0, 0, 0) + b";",
         "bomb.gif": b"GIF89a"
@@ -275,9 +308,14 @@ def _tiffs_and_bmps() -> dict[str, bytes]:
         "bomb.tif": large,
         "bomb-frames.tif": b"II*\x00" + struct.pack("<I", 8) + links,
         "bomb-page.tif": tiff_of(grey_tags(4, 4), pixels=bytes(16), following=138) + large[24:],
+        # Each page starts two bytes behind the last one, and holds nearly all of it.
+        "overlapping.tif": overlapping_pages(300),
+        "overlapping-strips.tif": shared_strips(60),
         "absurd.tif": tiff_of(absurd, pixels=bytes(16)),
         "beyond.tif": tiff_of(grey_tags(4, 4, strips=5_000), pixels=bytes(16)),
         "missing-strips.tif": tiff_of(missing, pixels=bytes(64)),
+        "header.bmp": bmp[:14] + struct.pack("<I", 90) + bmp[18:] + bytes(60),
+        "cut-runs.bmp": bmp[:28] + struct.pack("<HI", 8, 1) + bmp[34:1_080],
         "cut-pixels.bmp": bmp[: len(bmp) // 2],
         "cut-header.bmp": bmp[:20],
         "bomb.bmp": bmp[:18] + struct.pack("<ii", 60_000, 60_000) + bmp[26:],

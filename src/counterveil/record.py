@@ -117,6 +117,8 @@ class CategoryResult:
         classifier: name of the model that scored; one of the record's ``models``.
         frame: index, from 0, of the frame with the highest score. The counterfactual is always
             about the released frame.
+        view: view with the highest score, such as ``"on black"`` or ``"EXIF thumbnail"``; empty:
+            the plain one.
     """
 
     key: str
@@ -127,6 +129,7 @@ class CategoryResult:
     title: str = ""
     classifier: str = ""
     frame: int = 0
+    view: str = ""
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,13 @@ def test_a_truncated_file_is_never_padded_silently(name):
             frames = load(data[:length], name=name)
         except ImageError:
             continue
-        assert length > len(data) - 3  # a filling byte behind the last page
-        for frame, intact in zip(frames, whole, strict=True):
+        # What is missing is a filling byte behind the last page, or whole frames of a GIF.
+        if name.endswith(".gif"):
+            assert "it ends without the end marker of a GIF" in frames[0].notes
+        else:
+            assert length > len(data) - 3
+            assert len(frames) == len(whole)
+        for frame, intact in zip(frames, whole, strict=False):
             assert np.array_equal(frame.pixels, intact.pixels)
 
 

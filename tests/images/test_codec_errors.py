@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import logging
+import subprocess
+import sys
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
@@ -14,7 +18,7 @@ from counterveil.images.codec_errors import (
     collect_warnings,
     translate_codec_errors,
 )
-from tests.corpus import broken_files, picture, saved
+from tests.corpus import broken_files, grey_tags, picture, saved, tiff_of
 
 
 @pytest.mark.parametrize(
@@ -86,7 +90,7 @@ def test_pillows_bomb_warning_is_left_out(monkeypatch):
 
 
 def test_pillows_own_limit_becomes_an_image_error(monkeypatch):
-    data = saved(picture(), "BMP")
+    data = saved(picture(), "TIFF")
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 1_000)
     with pytest.raises(ImageTooLargeError, match="MAX_IMAGE_PIXELS"):
         load(data)
@@ -146,3 +150,88 @@ def test_damaged_exif_gives_a_note_and_the_pixels_are_read():
     assert any("remarked" in note for note in frame.notes)
     with pytest.raises(ImageBrokenError):
         load(data[:-2])
+
+
+NOISY = """
+import warnings
+from PIL import Image
+from counterveil.errors import ImageError
+from counterveil.images import load
+from tests.corpus import broken_files, grey_tags, picture, saved, tiff_of
+files = [tiff_of({**grey_tags(4, 4), 277: (3, 1, 99), 258: (3, 1, 8)}, pixels=bytes(16))]
+for compression in ("tiff_lzw", "tiff_adobe_deflate", "jpeg"):
+    whole = saved(picture(), "TIFF", compression=compression)
+    files += [whole[:60] + bytes(40) + whole[100:], whole[:9] + b"\\xff" * 30 + whole[39:]]
+for data in (*files, *broken_files().values()):
+    try:
+        load(data)
+    except ImageError:
+        pass
+    else:
+        print("read")
+"""
+
+
+def test_no_library_prints_anything():
+    root = Path(__file__).parents[2]
+    ran = subprocess.run(
+        [sys.executable, "-W", "always", "-c", NOISY], cwd=root, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert ran.stderr == ""
+    # Pillow and libtiff do print for these files.
+    bare = NOISY.replace("load(data)", "Image.open(__import__('io').BytesIO(data)).load()")
+    ran = subprocess.run(
+        [sys.executable, "-c", bare.replace("except ImageError", "except Exception")],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "More samples per pixel" in ran.stderr and "Decode" in ran.stderr
+
+
+def test_what_pillow_logs_becomes_a_note():
+    handlers = list(logging.getLogger("PIL").handlers)
+    with collect_warnings() as messages:
+        logging.getLogger("PIL.TiffImagePlugin").error("More samples per pixel: %s", 99)
+        logging.getLogger("PIL.TiffImagePlugin").debug("a detail")
+    assert messages == ["More samples per pixel: 99"]
+    assert logging.getLogger("PIL").handlers == handlers
+
+
+def _jpeg(marker: int, bits: int) -> bytes:
+    data = bytearray(saved(picture(), "JPEG"))
+    at = data.index(b"\xff\xc0")
+    data[at + 1], data[at + 4] = marker, bits
+    return bytes(data)
+
+
+def _second_page(tags: dict[int, tuple[int, int, int]]) -> bytes:
+    first = tiff_of(grey_tags(4, 4), pixels=bytes(16), following=138)
+    return first + tiff_of(tags, pixels=b"")[8:]
+
+
+UNSUPPORTED = {
+    "12-bit JPEG": (_jpeg(0xC1, 12), "a JPEG of 12 bits a channel is not supported"),
+    "lossless JPEG": (_jpeg(0xC3, 8), "a lossless JPEG is not supported"),
+    "hierarchical JPEG": (_jpeg(0xC5, 8), "a hierarchical JPEG is not supported"),
+    "TIFF compression": (
+        tiff_of({**grey_tags(4, 4), 259: (3, 1, 34661)}, pixels=bytes(16)),
+        "compression 34661, photometric 1, channels 1, bits 8. is not supported",
+    ),
+    "TIFF colours": (
+        tiff_of({**grey_tags(4, 4), 262: (3, 1, 32803)}, pixels=bytes(16)),
+        "photometric 32803, .* is not supported",
+    ),
+    "TIFF colours of a later page": (
+        _second_page({**grey_tags(4, 4), 262: (3, 1, 32803)}),
+        "frame 1 of 0 to 1: .* photometric 32803, .* is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_what_is_not_supported_is_not_called_broken(name):
+    data, message = UNSUPPORTED[name]
+    with pytest.raises(ImageBrokenError, match=message) as caught:
+        load(data)
+    assert "intact" not in str(caught.value)
+    assert "convert it to PNG" in str(caught.value)

@@ -104,3 +104,85 @@ def test_the_reasoner_is_conditioned_on_the_frame_that_it_sees():
     assert "in frame 0) and Blue" in record.rationale.text
     assert "Only frame 1 is released" in record.rationale.statement
     assert "policy on: Red and Blue" in record.rationale.statement
+
+
+def saved(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def test_a_scene_under_full_transparency_is_veiled_and_the_view_is_named():
+    clear = np.dstack([square(image=np.full((96, 128, 3), 255, np.uint8)), np.zeros((96, 128))])
+    examination = pipeline().examine(saved(Image.fromarray(clear.astype(np.uint8))), name="a.png")
+    record = examination.record
+    validate(record.to_dict())
+    red, _ = record.categories
+    assert (red.flagged, red.view, record.source.frames_assessed) == (True, "alpha ignored", (0,))
+    assert red.counterfactual.outcome == "found" and red.counterfactual.verified
+    assert ColourDetector(RED).score(decode_clean(examination.veiled)[None])[0] < 0.5
+    assert any("this is the view “alpha ignored”" in note for note in record.source.notes)
+    assert "flagged the image (alpha ignored) at" in " ".join(narrative.sentences(record))
+
+
+def test_a_view_that_is_not_released_is_named():
+    # Red shows on black only; the blue that shows in every view is worse.
+    image = square(BLUE, side=60, image=np.full((96, 128, 3), 255, np.uint8), at=(4, 4))
+    alpha = np.full((96, 128), 255, np.uint8)
+    image[70:90, 90:120], alpha[70:90, 90:120] = (255, 20, 20), 150
+    reddish = scored("red", ColourDetector((150, 12, 12)))
+    blue = scored("blue", ColourDetector(BLUE))
+    data = saved(Image.fromarray(np.dstack([image, alpha])))
+    record = pipeline(reddish, blue).examine(data, name="a.png").record
+    assert [category.view for category in record.categories] == ["on black", ""]
+    assert [category.flagged for category in record.categories] == [True, True]
+    (warning,) = (text for text in record.warnings if "flagged" in text)
+    assert warning.startswith("red flagged the image in the view “on black” at 0.")
+    assert warning.endswith("that view is not released")
+    assert "That view is not released. The released" in " ".join(narrative.sentences(record))
+
+
+def test_a_clean_file_is_released_in_its_plain_view():
+    clear = np.dstack([square((90, 200, 90)), np.full((96, 128), 128, np.uint8)])
+    examination = pipeline().examine(saved(Image.fromarray(clear)), name="a.png")
+    assert not examination.record.flagged
+    assert "transparency laid on white" in examination.record.source.notes
+    assert decode_clean(examination.veiled).min() > 100
+
+
+def test_a_flagged_picture_behind_the_end_flags_the_file_and_is_not_released():
+    data = saved(Image.fromarray(square((90, 200, 90)))) + saved(Image.fromarray(square()))
+    examination = pipeline().examine(data, name="a.png")
+    record = examination.record
+    red, blue = record.categories
+    assert (red.flagged, red.view, blue.flagged) == (True, "picture behind the end", False)
+    assert red.counterfactual.outcome == "not_needed" and red.counterfactual.verified
+    (warning,) = (text for text in record.warnings if "flagged" in text)
+    assert warning.startswith("red flagged the picture behind the end at 0.")
+    assert warning.endswith("it is not in the released file")
+    assert record.source.frames_assessed == (0,)
+    assert (decode_clean(examination.veiled) == square((90, 200, 90))).all()
+    assert "flagged the image (picture behind the end) at" in " ".join(narrative.sentences(record))
+
+
+def test_the_rationale_names_the_view():
+    clear = np.dstack([square(), np.full((96, 128), 0, np.uint8)])
+    made = pipeline(questioned("red"), reasoner=ColourReasoner())
+    record = made.examine(saved(Image.fromarray(clear)), name="a.png").record
+    assert "%, alpha ignored)" in record.rationale.text
+    assert "%, alpha ignored)" in record.rationale.statement
+
+
+def test_the_statement_says_that_a_part_which_is_not_released_was_flagged():
+    data = saved(Image.fromarray(square((90, 200, 90)))) + saved(Image.fromarray(square()))
+    made = pipeline(questioned("red"), reasoner=ColourReasoner())
+    statement = made.examine(data, name="a.png").record.rationale.statement
+    assert statement.startswith("The decision is about a part of your file that is not released.")
+    assert "%, picture behind the end)" in statement
+
+
+def test_what_cannot_be_assessed_makes_it_partial():
+    video = b"\x00\x00\x00\x18ftypmp42" + bytes(40)
+    record = pipeline().examine(saved(Image.fromarray(square())) + video, name="a.png").record
+    assert record.status == "partial"
+    assert record.not_assessed == ("an MP4-like file (a video?) behind the image was not assessed",)

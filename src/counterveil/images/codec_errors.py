@@ -1,16 +1,20 @@
-"""Translates the exceptions and warnings of image codecs; no other module does."""
+"""Translates the exceptions and remarks of image codecs; no other module does."""
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import Any
 
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
+from PIL import UnidentifiedImageError, _imaging
 
 from counterveil.errors import ImageBrokenError, ImageError, ImageTooLargeError
 
@@ -43,7 +47,12 @@ because damaged bytes make a codec raise almost any exception."""
 
 CODEC_ERROR_TYPES = tuple(source for source, _, _ in CODEC_ERRORS)
 
-_WARNING_FILTERS = threading.Lock()
+_PROCESS_SETTINGS = threading.Lock()
+
+
+def unsupported(what: str) -> ImageBrokenError:
+    """The error for an intact file that is not read."""
+    return ImageBrokenError(f"{what} is not supported; convert it to PNG")
 
 
 def damaged(problem: str) -> ImageBrokenError:
@@ -79,13 +88,19 @@ def _printable(text: str) -> str:
 
 @contextmanager
 def collect_warnings() -> Iterator[list[str]]:
-    """Collect the warnings of codecs in a list, in place of printing or raising them.
+    """Collect what codecs remark in a list, in place of printing or raising it.
 
-    Pillow's warning of a decompression bomb is left out, because ``Limits`` already checks sizes.
+    Pillow warns, Pillow logs, and libtiff prints to the process's standard error. Pillow's warning
+    of a decompression bomb is left out, because ``Limits`` already checks sizes.
     """
     messages: list[str] = []
-    # Python's warning filters belong to the whole process, so only one thread decodes at a time.
-    with _WARNING_FILTERS, warnings.catch_warnings(record=True) as caught:
+    # All three settings belong to the whole process, so only one thread decodes at a time.
+    with (
+        _PROCESS_SETTINGS,
+        _collect_log(messages),
+        _silence_libtiff(),
+        warnings.catch_warnings(record=True) as caught,
+    ):
         warnings.simplefilter("always")
         try:
             yield messages
@@ -95,4 +110,49 @@ def collect_warnings() -> Iterator[list[str]]:
                 for w in caught
                 if not issubclass(w.category, Pillow.DecompressionBombWarning)
             ]
-            messages.extend(dict.fromkeys(texts))
+            messages[:] = dict.fromkeys((*texts, *messages))
+
+
+@contextmanager
+def _collect_log(messages: list[str]) -> Iterator[None]:
+    """Without a handler, Python prints log messages of the level warning and above."""
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(" ".join(record.getMessage().split()))
+
+    logger, handler = logging.getLogger("PIL"), Collector(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def _silence_libtiff() -> Iterator[None]:
+    """Take away libtiff's printing of errors; Pillow takes away that of warnings, and no more.
+
+    Its text says nothing that the exception does not: the decoder failed. Redirecting standard
+    error instead would swallow what other threads print.
+    """
+    setters = _libtiff_setters()
+    before = [setter(None) for setter in setters]
+    try:
+        yield
+    finally:
+        for setter, handler in zip(setters, before, strict=True):
+            setter(handler)
+
+
+@cache
+def _libtiff_setters() -> tuple[Callable[[Any], Any], ...]:
+    """The functions of libtiff that set a handler and return the old one; none if it is hidden."""
+    try:
+        library = ctypes.CDLL(_imaging.__file__)
+        setters = (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler)
+    except (OSError, AttributeError, TypeError):  # built into Pillow, as on Windows
+        return ()
+    for setter in setters:
+        setter.argtypes, setter.restype = (ctypes.c_void_p,), ctypes.c_void_p
+    return setters

@@ -1,28 +1,20 @@
-"""Decodes untrusted files into RGB frames."""
+"""Decodes untrusted files into RGB frames, in every way in which viewers show them."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
-
-from PIL import Image as Pillow
 
 from counterveil.errors import ImageBrokenError
 from counterveil.images.codec_errors import collect_warnings, translate_codec_errors
-from counterveil.images.frame import OpenedFile, decode_frame
 from counterveil.images.limits import Limits
+from counterveil.images.pictures import decode_file, decode_further, left_out
 from counterveil.images.signatures import detect_format, suffix_notes
-from counterveil.images.structure import Layout, read_layout
 from counterveil.types import Frame
 
 _DEFAULT = Limits()
-_ANIMATED = frozenset({"PNG", "GIF", "WEBP", "AVIF"})
-"""Formats in which a frame can be decoded only after all frames before it."""
 
 
 def load(
@@ -30,9 +22,10 @@ def load(
 ) -> tuple[Frame, ...]:
     """Decode an untrusted file.
 
-    Supports PNG, JPEG, WebP, GIF, TIFF, BMP and AVIF, detected by content. Applies the EXIF
-    orientation, lays transparency on white and scales wider values to 8 bits. 8-bit RGB stays
-    exact: a colour profile is dropped, not applied. ``Frame.notes`` lists every change.
+    Supports PNG, JPEG, WebP, GIF, TIFF, BMP and AVIF, detected by content. The plain view of a
+    frame applies the EXIF orientation, lays transparency on white and scales wider values to
+    8 bits; 8-bit RGB stays exact, a colour profile is dropped. Where other viewers show something
+    else, further views follow it (``Frame.view``). ``Frame.notes`` lists every change.
 
     Args:
         source: bytes of a file, or path of a regular file (links are followed).
@@ -41,7 +34,9 @@ def load(
 
     Returns:
         The frames to assess: one of a still image; of an animation or a document,
-        ``limits.frames`` evenly spaced ones with the first and the last among them.
+        ``limits.frames`` evenly spaced ones with the first and the last among them. Each comes in
+        all its different views, the plain one first. Then further pictures in the file, such as
+        thumbnails (``Frame.released`` is ``False``). ``Frame.not_assessed`` names the rest.
 
     Raises:
         ImageTooLargeError: over a limit.
@@ -60,48 +55,19 @@ def load(
         format = detect_format(data)
         # A codec's message rarely says which format it failed on.
         with translate_codec_errors(format), collect_warnings() as warnings:
-            layout = read_layout(data, format, limits)
-            frames = _decode(data, name, format, layout, limits)
+            decoded = decode_file(data, format, limits)
+            further = decode_further(decoded, limits)
     remarks = tuple(f"the decoder remarked: {text}" for text in warnings)
-    return tuple(replace(frame, notes=frame.notes + remarks) for frame in frames)
-
-
-def _decode(
-    data: bytes, name: str, format: str, layout: Layout, limits: Limits
-) -> tuple[Frame, ...]:
-    with Pillow.open(io.BytesIO(data), formats=(format,)) as image:
-        limits.check_size(*image.size)
-        file = OpenedFile(image, data, format, layout, limits)
-        total = file.frames
-        limits.check("frames_held", total, f"{total} frames")
-        if format in _ANIMATED:
-            pixels = total * image.width * image.height
-            limits.check("total_pixels", pixels, f"{total} frames of {pixels} pixels in all")
-        indices = _spread(total, limits.frames)
-        notes = suffix_notes(name, format) + file.notes() + _frame_notes(indices, total)
-        sha256 = hashlib.sha256(data).hexdigest()
-        frames: list[Frame] = []
-        pixels_before = 0
-        for index in indices:
-            where = f"frame {index} of 0 to {total - 1}"
-            with translate_codec_errors(where) if total > 1 else nullcontext():
-                rgb = decode_frame(file, index, pixels_before)
-            pixels_before += rgb.pixels.size // 3
-            frames.append(Frame(rgb.pixels, name, sha256, format, index, total, notes + rgb.notes))
-    return tuple(frames)
-
-
-def _spread(total: int, limit: int) -> tuple[int, ...]:
-    """Indices of up to ``limit`` evenly spaced frames, first and last included."""
-    count = min(total, limit)
-    return tuple(round(i * (total - 1) / max(count - 1, 1)) for i in range(count))
-
-
-def _frame_notes(indices: tuple[int, ...], total: int) -> tuple[str, ...]:
-    if total == 1:
-        return ()
-    which = "all" if len(indices) == total else ", ".join(map(str, indices))
-    return (f"{len(indices)} of {total} frames assessed ({which})",)
+    notes = suffix_notes(name, format) + decoded.notes
+    notes += (*left_out(decoded), *remarks)
+    not_assessed = decoded.not_assessed + further.not_assessed
+    sha256 = hashlib.sha256(data).hexdigest()
+    return tuple(
+        Frame(view.pixels, name, sha256, format, index, decoded.total,
+              notes + view.notes, view.name, released, not_assessed)
+        for pictures, released in ((decoded.pictures, True), (further.pictures, False))
+        for index, view in pictures
+    )  # fmt: skip
 
 
 def _read(source: bytes | Path, limits: Limits) -> bytes:

@@ -1,23 +1,31 @@
-"""Decode one frame of an opened file to 8-bit RGB."""
+"""Decode one frame of an opened file, in every way in which viewers show it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
-from PIL import ExifTags
+from jaxtyping import UInt8
+from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
 from PIL.Image import Transpose
 
-from counterveil.errors import ImageBrokenError
+from counterveil.errors import ImageError
+from counterveil.images.bmp import open_bmp
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, damaged
 from counterveil.images.limits import Limits
-from counterveil.images.structure import Layout, jpeg
+from counterveil.images.structure import Layout, jpeg, tiff
+from counterveil.images.structure.layout import AlphaKind
+from counterveil.images.view import View
+from counterveil.images.views import Container, views
 from counterveil.types import Image
 
 _TAG_PLANAR = 284
+_ERRORS: tuple[type[Exception], ...] = (ImageError, *CODEC_ERROR_TYPES)
 _UPRIGHT = MappingProxyType(
     {
         2: Transpose.FLIP_LEFT_RIGHT,
@@ -30,6 +38,12 @@ _UPRIGHT = MappingProxyType(
     }
 )
 """EXIF orientation -> operation that turns the image upright."""
+_BACK = MappingProxyType({**_UPRIGHT, 6: Transpose.ROTATE_90, 8: Transpose.ROTATE_270})
+"""EXIF orientation -> the inverse operation."""
+_ALPHA_KINDS: MappingProxyType[int, AlphaKind] = MappingProxyType(
+    {0: "unspecified", 1: "premultiplied", 2: "straight"}
+)
+"""First value of a TIFF's ExtraSamples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +56,8 @@ class OpenedFile:
         format: as ``signatures.detect_format`` names it.
         layout: result of the structure check.
         limits: on the cost of the file.
+        spans: where the decoded pictures of a JPEG lie.
+        problems: sentences on what was not assessed.
     """
 
     image: Pillow.Image
@@ -49,6 +65,8 @@ class OpenedFile:
     format: str
     layout: Layout
     limits: Limits
+    spans: list[jpeg.Segments] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -56,7 +74,8 @@ class OpenedFile:
         if self.layout.frames is not None:
             return self.layout.frames
         # A JPEG that ends with its first picture holds one, whatever its index declares.
-        return 1 if self.layout.end == len(self.data) else self._declared_frames
+        alone = self.format == "JPEG" and self.layout.end == len(self.data)
+        return 1 if alone else self._declared_frames
 
     @property
     def _declared_frames(self) -> int:
@@ -65,46 +84,138 @@ class OpenedFile:
 
     def notes(self) -> tuple[str, ...]:
         """Notes on what is left out of every frame."""
-        notes = []
-        end = self.layout.end
-        trailing = 0 if end is None else len(self.data) - end
-        if self.frames < self._declared_frames:
-            notes.append(
-                f"its index declares {self._declared_frames} pictures, the file holds {self.frames}"
-            )
-        elif trailing > 0 and (self.format != "JPEG" or self.frames == 1):
-            notes.append(f"{trailing} bytes behind the image's end were left out")
-        if self.image.info.get("icc_profile"):
-            notes.append("its colour profile was dropped, not applied")
-        return tuple(notes)
+        if self.frames >= self._declared_frames:
+            return self.layout.notes
+        note = f"its index declares {self._declared_frames} pictures, the file holds {self.frames}"
+        return (*self.layout.notes, note)
 
 
-def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> RgbPixels:
-    """Decode one frame.
+def open_image(data: bytes, format: str, layout: Layout) -> Pillow.Image:
+    """Open a file whose layout was checked.
+
+    Raises:
+        ImageBrokenError: a TIFF or a BMP that is damaged or of a kind that is not supported.
+        Exception: of Pillow; see ``codec_errors``.
+    """
+    if format == "BMP":
+        return open_bmp(data)
+    try:
+        return Pillow.open(io.BytesIO(data), formats=(format,))
+    except UnidentifiedImageError as error:
+        if format == "TIFF":
+            raise tiff.unread(data, layout.pages[0]) from error
+        raise
+
+
+@contextmanager
+def _tiff_page_errors(file: OpenedFile, index: int) -> Iterator[None]:
+    try:
+        yield
+    except (SyntaxError, LookupError, TypeError) as error:
+        if file.format == "TIFF":
+            raise tiff.unread(file.data, file.layout.pages[index]) from error
+        raise
+
+
+def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[View]:
+    """Decode one frame; yields each way in which viewers show it once, the plain one first.
 
     Args:
         file: the opened file.
         index: of the frame, from 0.
-        pixels_before: pixels of the frames decoded before this one.
+        pixels_before: pixels of the frames and views decoded before this one.
 
     Raises:
-        ImageTooLargeError: the frame is over a limit.
+        ImageTooLargeError: the frame, or its views, are over a limit.
         ImageBrokenError: part of the frame is missing, or its colour mode is not supported.
         Exception: of Pillow; see ``codec_errors``.
     """
-    image = file.image
-    image.seek(index)
-    file.limits.check_size(*image.size)  # bomb-page.tif: each page has its own size
-    total = pixels_before + image.width * image.height
+    file, alpha = _with_straight_alpha(file, index)
+    with _tiff_page_errors(file, index):
+        file.image.seek(index)  # a second time for a TIFF with an extra channel
+    file.limits.check_size(*file.image.size)  # bomb-page.tif: each page has its own size
+    total = pixels_before + file.image.width * file.image.height
     file.limits.check("total_pixels", total, f"{total} pixels so far")
+    total = pixels_before
+    known: list[View] = []
+    for view in _oriented_views(file, alpha):
+        if any(view.same_as(other) for other in known):
+            continue
+        total += view.pixels.size // 3
+        file.limits.check("total_pixels", total, f"{total} pixels so far, each view counted")
+        known.append(view)
+        yield view
+
+
+def _oriented_views(file: OpenedFile, alpha: AlphaKind) -> Iterator[View]:
+    image, layout = file.image, file.layout
     _check_tiff_coverage(image)
     orientation = _orientation(image)
+    both = orientation in _UPRIGHT and _orientation_is_doubtful(file)
+    key_is_wide = layout.key and layout.bit_depth == 16 and image.mode == "RGB"
+    low = _low_bytes(file.data) if key_is_wide else None
     _load(file)
-    remaining = _orientation(image)  # 1 for a TIFF: Pillow turns it while loading
-    upright = image.transpose(_UPRIGHT[remaining]) if remaining in _UPRIGHT else image
-    rgb = to_rgb(upright, file.layout.bit_depth)
-    notes = ("turned upright, as its orientation tag asks",) if orientation in _UPRIGHT else ()
-    return RgbPixels(rgb.pixels, notes + rgb.notes)
+    for view in views(image, Container(file.format, layout.bit_depth, layout.key, low, alpha)):
+        if orientation not in _UPRIGHT:
+            yield view
+            continue
+        stored = upright = view.pixels
+        if _orientation(image) == orientation:
+            upright = _turned(view.pixels, _UPRIGHT[orientation])
+        elif both:  # Pillow turns a TIFF while loading
+            stored = _turned(view.pixels, _BACK[orientation])
+        yield view.then(upright, "", "turned upright, as its orientation tag asks")
+        if both:
+            yield view.then(stored, "orientation ignored", "its orientation tag was ignored")
+
+
+def _turned(
+    pixels: Image, operation: Transpose
+) -> UInt8[np.ndarray, "turned_height turned_width 3"]:
+    return np.array(Pillow.fromarray(pixels).transpose(operation))
+
+
+def _orientation_is_doubtful(file: OpenedFile) -> bool:
+    """Whether common viewers differ in following the orientation tag."""
+    if file.format != "JPEG":
+        return True
+    exif = Pillow.Exif()  # Pillow also follows the XMP of a JPEG, which browsers do not read
+    try:
+        exif.load(file.image.info.get("exif", b""))
+        return ExifTags.Base.Orientation not in exif
+    except CODEC_ERROR_TYPES:
+        return True
+
+
+def _with_straight_alpha(file: OpenedFile, index: int) -> tuple[OpenedFile, AlphaKind]:
+    """A TIFF whose page says that its alpha is straight, and what it says really.
+
+    Pillow drops an unspecified extra channel, and colours under a premultiplied alpha of 0.
+    """
+    if file.format != "TIFF":
+        return file, file.layout.alpha
+    page = file.layout.pages[index]
+    data, said = tiff.with_extra_samples(file.data, page, 2)
+    try:
+        if said not in (-1, 2):
+            image = open_image(data, file.format, file.layout)
+            image.seek(index)
+            image.load()  # Pillow refuses some channels as alpha that it drops otherwise
+            image = open_image(data, file.format, file.layout)
+            return replace(file, image=image, data=data), _ALPHA_KINDS.get(said, "straight")
+    except _ERRORS:
+        file.problems.append(f"an extra channel of frame {index} was not assessed")
+        return file, "straight"
+    if said == -1 and tiff.has_extra_samples(file.data, page):
+        file.problems.append(f"an extra channel of frame {index} was not assessed")
+    return file, "straight"
+
+
+def _low_bytes(png: bytes) -> Image:
+    """Lower bytes of 16-bit RGB, which Pillow reads if told that their order is the other one."""
+    with Pillow.open(io.BytesIO(png), formats=("PNG",)) as image:
+        image.tile = [image.tile[0]._replace(args="RGB;16L")]
+        return np.array(image)
 
 
 def _load(file: OpenedFile) -> None:
@@ -117,6 +228,7 @@ def _load(file: OpenedFile) -> None:
     segments = jpeg.read_segments(file.data, offset, file.limits)
     image.load()
     jpeg.check_complete(file.data, offset, image, segments)
+    file.spans.append(segments)
 
 
 def _orientation(image: Pillow.Image) -> int:
@@ -138,116 +250,3 @@ def _check_tiff_coverage(image: Pillow.Image) -> None:
     needed = image.width * image.height * planes
     if covered < needed:
         raise damaged(f"its strips or tiles cover {covered} of {needed} pixels")
-
-
-_FAINT = 16
-"""An alpha below this, or a colour nearer than this to white, is invisible on white (of 255)."""
-_MIN_WHITE_FRACTION = 0.01
-"""Fewer white pixels than this are edges."""
-_TAG_BITS, _TAG_PHOTOMETRIC = 258, 262
-_NOTE_16_BITS = "16 bits a channel reduced to 8"
-_NOTE_ON_WHITE = "transparency laid on white"
-
-
-@dataclass(frozen=True, eq=False)
-class RgbPixels:
-    """Pixels of one frame, and notes for people on what the conversion changed."""
-
-    pixels: Image
-    notes: tuple[str, ...] = ()
-
-
-def to_rgb(image: Pillow.Image, bit_depth: int = 8) -> RgbPixels:
-    """Convert a decoded frame; 8-bit RGB stays as it is, whatever its colour profile.
-
-    Args:
-        image: a loaded frame.
-        bit_depth: bits per channel in the file, as its container says.
-
-    Raises:
-        ImageBrokenError: the colour mode is not supported.
-    """
-    mode = image.mode
-    if mode.startswith("I") or mode == "F":
-        return _from_wide_grey(image)
-    notes: tuple[str, ...] = (_NOTE_16_BITS,) if bit_depth == 16 else ()
-    if image.has_transparency_data:
-        converted = _composite_on_white(image, bit_depth)
-        return RgbPixels(converted.pixels, notes + converted.notes)
-    if mode == "CMYK":
-        notes += ("CMYK converted to RGB without a colour profile",)
-    elif mode not in ("1", "L", "P", "RGB", "YCbCr"):
-        raise ImageBrokenError(f"colour mode {mode} is not supported; convert it to an RGB PNG")
-    return RgbPixels(np.array(image if mode == "RGB" else image.convert("RGB")), notes)
-
-
-def _composite_on_white(image: Pillow.Image, bit_depth: int) -> RgbPixels:
-    key = image.info.get("transparency")
-    if bit_depth == 16 and isinstance(key, tuple):  # Pillow reduced the pixels to 8 bits only
-        image = image.copy()
-        image.info["transparency"] = tuple(value >> 8 for value in key)
-    straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
-    rgba = (image if straight is None else image.convert(straight)).convert("RGBA")
-    alpha = rgba.getchannel("A")
-    lowest = int(np.asarray(alpha).min())
-    if lowest == 255:
-        return RgbPixels(np.array(rgba.convert("RGB")))
-    canvas = Pillow.new("RGB", rgba.size, (255, 255, 255))
-    canvas.paste(rgba, mask=alpha)
-    notes = [_NOTE_ON_WHITE]
-    if lowest < _FAINT:
-        notes += _invisible_content_notes(np.asarray(rgba))
-    return RgbPixels(np.array(canvas), tuple(notes))
-
-
-def _invisible_content_notes(rgba: UInt8[np.ndarray, "height width 4"]) -> list[str]:
-    """Notes on content that is invisible on white, though another viewer may show it."""
-    transparent = rgba[..., 3] < _FAINT
-    hidden, visible = rgba[transparent][:, :3], rgba[~transparent][:, :3]
-    notes = []
-    if (hidden != hidden[0]).any():
-        notes.append("colours hidden under (almost) full transparency were left out")
-    white = (visible > 255 - _FAINT).all(axis=1)
-    if white.sum() > _MIN_WHITE_FRACTION * transparent.size:
-        notes.append("white on transparent: part of it shows on a dark background only")
-    return notes
-
-
-def _from_wide_grey(image: Pillow.Image) -> RgbPixels:
-    """Convert grey of more than 8 bits, or floating point."""
-    values, tags = np.asarray(image), getattr(image, "tag_v2", {})
-    notes = [_NOTE_16_BITS] if image.mode.startswith("I;") else []
-    if image.mode.startswith("I;"):
-        bits = 12 if tags.get(_TAG_BITS) == (12,) else 16
-        grey = _scale_to_uint8(values, 0, (1 << bits) - 1)
-    else:
-        low, high = _value_range(values)
-        grey = _scale_to_uint8(values, low, high)
-        notes.append(f"values from {low:g} to {high:g} scaled to 0 to 255")
-    if tags.get(_TAG_PHOTOMETRIC) == 0:  # 0 is white; Pillow inverts it for 8 bits only
-        grey = np.bitwise_not(grey)
-    if image.info.get("transparency") is not None:
-        grey = np.where(values == image.info["transparency"], np.uint8(255), grey)
-        notes.append(_NOTE_ON_WHITE)
-    return RgbPixels(np.repeat(grey[..., None], 3, axis=2), tuple(notes))
-
-
-def _value_range(values: Shaped[np.ndarray, "height width"]) -> tuple[float, float]:
-    """Values of black and white; the file does not say them."""
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        raise damaged("no pixel value is a number")
-    low, high = float(finite.min()), float(finite.max())
-    return (0.0, 1.0) if low >= 0 and high <= 1 and values.dtype.kind == "f" else (low, high)
-
-
-def _scale_to_uint8(
-    values: Shaped[np.ndarray, "height width"], low: float, high: float
-) -> UInt8[np.ndarray, "height width"]:
-    """Scale linearly from black at ``low`` to white at ``high``; NaN becomes black."""
-    grey = np.empty(values.shape, np.uint8)
-    width = max(high - low, np.finfo(np.float64).tiny)
-    for row, out in zip(values, grey, strict=True):  # a row at a time: doubles need memory
-        scaled = np.rint((row.astype(np.float64) - low) * 255 / width)
-        out[:] = np.clip(np.nan_to_num(scaled, posinf=255), 0, 255)
-    return grey

@@ -16,9 +16,10 @@ class Limits:
         pixels: pixels of one frame. Above ``2 * PIL.Image.MAX_IMAGE_PIXELS``, a setting of the
             process that this library does not change, Pillow's own limit comes first.
         frames: most frames to assess; with two or more, the first and the last are among them.
+            As many frames of further pictures, such as thumbnails, come on top.
         frames_held: most frames in the file: to count and to skip them takes time too.
-        total_pixels: pixels decoded for one file. The last frame of an animation needs all
-            frames before it, so there every frame of the file counts.
+        total_pixels: pixels decoded for one file; each view of a frame counts. The last frame of
+            an animation needs all frames before it, so there every frame of the file counts.
         scans: passes over the pixels of one JPEG picture. A progressive JPEG has about ten; an
             empty pass takes 100 bytes of file.
         scan_pixels: pixels times scans of one JPEG picture, which is the cost of decoding it. The

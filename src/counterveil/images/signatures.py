@@ -61,6 +61,25 @@ _UNSUPPORTED = (
 )
 
 
+_HIDDEN = re.compile(
+    rb"(?P<ftyp>\x00\x00..ftyp(?!avif|avis|mif1|msf1).{4})|%PDF-|PK\x03\x04|8BPS\x00\x01|jP  \r\n"
+    rb"|JXL \r\n|\x1aE\xdf\xa3|OggS\x00|qoif",
+    re.DOTALL,
+)
+"""First bytes of files that people hide behind a picture. Shorter ones would match by chance."""
+
+
+def name_hidden(data: bytes) -> str:
+    """Name of the first video, document or picture of an unsupported format; empty if none."""
+    match = _HIDDEN.search(data)
+    if match is None:
+        return ""
+    if match["ftyp"]:
+        return _name_iso_media(match["ftyp"][-4:])
+    start = match.start() - (4 if match.group()[:3] in (b"jP ", b"JXL") else 0)
+    return _name_unsupported(data[start : start + 4096])
+
+
 def detect_format(data: bytes) -> str:
     """Name of the format, a key of ``SUFFIXES``.
 
@@ -122,9 +141,14 @@ def _detect_iso_media(brand: bytes) -> str:
         if features.check("avif"):
             return "AVIF"
         raise ImageBrokenError("an AVIF image: this build of Pillow reads none; convert it to PNG")
+    raise ImageBrokenError(
+        f"{_name_iso_media(brand)}, not a supported image format; convert it to PNG"
+    )
+
+
+def _name_iso_media(brand: bytes) -> str:
     heic = brand in (b"heic", b"heix", b"hevc", b"heim", b"heis")
-    name = "a HEIC image" if heic else "an MP4-like file (a video?)"
-    raise ImageBrokenError(f"{name}, not a supported image format; convert it to PNG")
+    return "a HEIC image" if heic else "an MP4-like file (a video?)"
 
 
 def _name_unsupported(data: bytes) -> str:

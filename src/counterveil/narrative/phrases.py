@@ -85,12 +85,13 @@ def veiled_percent(flagged: Sequence[CategoryResult]) -> str:
 
 
 def ratings(flagged: Sequence[CategoryResult], source: Source | None) -> str:
-    """Title and score of each category, and its frame where the file holds several."""
+    """Title and score of each category, with its frame and its view where there are several."""
     several = source is not None and source.frames > 1
     return join_list(
         [
             f"{category_title(category)} ({percent(category.score)}"
-            f"{f' in frame {category.frame}' if several else ''})"
+            f"{f' in frame {category.frame}' if several else ''}"
+            f"{f', {category.view}' if category.view else ''})"
             for category in flagged
         ]
     )

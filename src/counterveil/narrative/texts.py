@@ -95,11 +95,17 @@ def statement(
     )
     models = [*(c.classifier for c in flagged if c.classifier), model]
     software = join_list(list(dict.fromkeys(map(public_model_name, models))))
+    if whole:
+        hidden = "Your image is hidden as a whole."
+    elif all(category.counterfactual.outcome == "not_needed" for category in flagged):
+        hidden = "The decision is about a part of your file that is not released."
+    else:
+        hidden = (
+            f"The parts that led to this decision, {veiled_percent(flagged)} of your image, are "
+            "hidden; the rest is unchanged."
+        )
     texts = [
-        "Your image is hidden as a whole."
-        if whole
-        else f"The parts that led to this decision, {veiled_percent(flagged)} of your image, are "
-        "hidden; the rest is unchanged.",
+        hidden,
         *released_frame(source),
         f"The ground is our policy on: {category_titles(flagged)}.",
         *confirmation_sentences(flagged, answers, disagreements, source),
@@ -219,13 +225,16 @@ def _assessed(record: Record) -> list[str]:
 def _category(record: Record, category: CategoryResult) -> list[str]:
     result = category.counterfactual
     what = f"frame {category.frame}" if record.source.frames > 1 else "the image"
+    if category.view:
+        what += f" ({category.view})"
     texts = [
         f"{category_title(category)} flagged {what} at {percent(category.score)}; its threshold is "
         f"{percent(category.threshold)}."
     ]
-    if category.frame != record.source.frame:
+    if category.score > result.score_before:  # the released frame is named on a tie
         before = percent(result.score_before)
-        texts.append(f"That frame is not released. The released frame scored {before}.")
+        which = "view" if category.view else "frame"
+        texts.append(f"That {which} is not released. The released frame scored {before}.")
     if result.regions_total:
         ranked = (
             f", and {method_name(result.attribution)} ranked them" if result.attribution else ""

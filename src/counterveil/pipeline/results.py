@@ -20,13 +20,13 @@ from counterveil.record import (
     VeiledOutput,
     utc_now,
 )
-from counterveil.types import ModelInfo
+from counterveil.types import Frame, ModelInfo
 
 
 def category_results(
     assessment: Assessment, veiled: VeiledFrame, context: Context
 ) -> tuple[CategoryResult, ...]:
-    """One result for each category: the score of its worst frame, the veil of the released one."""
+    """One result for each category: the score of its worst view, the veil of the released one."""
     results = []
     for index, each in enumerate(assessment.classifiers):
         category = each.category
@@ -42,7 +42,8 @@ def category_results(
                 ),
                 title=category.title,
                 classifier=each.classifier.info.name,
-                frame=frame,
+                frame=frame.frame,
+                view=frame.view,
             )
         )
     return tuple(results)
@@ -107,22 +108,29 @@ def settings(config: Config) -> dict[str, Any]:
 
 
 def frame_warnings(assessment: Assessment) -> list[str]:
-    """Sentences on frames that are not released, and on categories that flagged one of them."""
+    """Sentences on what is not released, and on categories that flagged one of these frames."""
     released = assessment.frame
-    if released.frames == 1:
-        return []
-    warnings = [
-        f"the file holds {released.frames} frames, counted from 0; {len(assessment.frames)} were "
-        f"assessed, and only frame {released.frame}, which scored worst, is released"
-    ]
+    warnings = []
+    if released.frames > 1:
+        warnings.append(
+            f"the file holds {released.frames} frames, counted from 0; "
+            f"{len(assessment.frames_assessed)} were assessed, and only frame {released.frame}, "
+            "which scored worst, is released"
+        )
     for index, each in enumerate(assessment.classifiers):
         score, frame = assessment.highest_score(index)
-        if score >= each.category.threshold and frame != released.frame:
-            warnings.append(
-                f"{each.category.key} flagged frame {frame} at {score:.3f}; that frame is "
-                "not released"
-            )
+        if score >= each.category.threshold and frame is not released:
+            warnings.append(f"{each.category.key} flagged {_not_released(frame, score)}")
     return warnings
+
+
+def _not_released(frame: Frame, score: float) -> str:
+    if not frame.released:
+        return f"the {frame.view} at {score:.3f}; it is not in the released file"
+    what = f"frame {frame.frame}" if frame.frames > 1 else "the image"
+    if frame.view:
+        return f"{what} in the view “{frame.view}” at {score:.3f}; that view is not released"
+    return f"{what} at {score:.3f}; that frame is not released"
 
 
 def _counterfactual(

@@ -9,13 +9,15 @@ Measured, files read silently by Pillow alone -> with these checks:
 
 | corpus | files | Pillow | checked |
 |---|---|---|---|
-| broken files | 72 | 17 | 0 |
-| truncated PNG, APNG | 223 | 24 | 0 |
-| truncated JPEG | 328 | 4 | 0 |
-| truncated JPEG, end marker added | 77 | 77 | 0 |
-| truncated GIF | 222 | 5 | 0 |
-| truncated TIFF | 334 | 4 | 4 (all pixels are there) |
-| truncated WebP, BMP | 442 | 0 | 0 |
+| broken files | 79 | 20 | 0 |
+| truncated PNG, APNG | 224 | 2 | 0 |
+| truncated JPEG | 336 | 2 | 0 |
+| truncated JPEG, end marker added | 39 | 39 | 0 |
+| truncated GIF | 224 | 2 | 2 (all frames are there, with a note) |
+| truncated TIFF | 336 | 1 | 1 (all pixels are there) |
+| truncated WebP, BMP | 448 | 0 | 0 |
+
+Each whole file of the corpus was cut at 112 places; Pillow decoded every frame.
 """
 
 from __future__ import annotations
@@ -24,15 +26,26 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from counterveil.images.limits import Limits
+from counterveil.images.structure.avif import read_avif
+from counterveil.images.structure.bmp import read_bmp
 from counterveil.images.structure.jpeg import read_jpeg
 from counterveil.images.structure.layout import Layout
-from counterveil.images.structure.multiframe import read_gif, read_tiff, read_webp
+from counterveil.images.structure.multiframe import read_gif, read_webp
 from counterveil.images.structure.png import read_png
+from counterveil.images.structure.tiff import read_tiff
 
 __all__ = ["Layout", "read_layout"]
 
 _READERS: Mapping[str, Callable[[bytes, Limits], Layout]] = MappingProxyType(
-    {"PNG": read_png, "JPEG": read_jpeg, "GIF": read_gif, "WEBP": read_webp, "TIFF": read_tiff}
+    {
+        "PNG": read_png,
+        "JPEG": read_jpeg,
+        "GIF": read_gif,
+        "WEBP": read_webp,
+        "TIFF": read_tiff,
+        "BMP": read_bmp,
+        "AVIF": read_avif,
+    }
 )
 
 
@@ -41,8 +54,7 @@ def read_layout(data: bytes, format: str, limits: Limits) -> Layout:
 
     Args:
         data: the file.
-        format: as ``signatures.detect_format`` names it; formats without a reader (BMP, AVIF) are
-            left to their codec.
+        format: as ``signatures.detect_format`` names it.
         limits: for sizes and frames.
 
     Raises:
@@ -50,5 +62,4 @@ def read_layout(data: bytes, format: str, limits: Limits) -> Layout:
         ImageTooLargeError: over a limit.
         struct.error: the file ends inside a header; ``codec_errors`` translates it.
     """
-    reader = _READERS.get(format)
-    return Layout() if reader is None else reader(data, limits)
+    return _READERS[format](data, limits)

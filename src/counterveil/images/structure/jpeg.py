@@ -14,13 +14,15 @@ from dataclasses import dataclass
 
 from PIL import Image as Pillow
 
-from counterveil.images.codec_errors import damaged
+from counterveil.images.codec_errors import damaged, unsupported
 from counterveil.images.limits import Limits
 from counterveil.images.structure.layout import Layout
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ARITHMETIC = frozenset({0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
+_HIERARCHICAL = frozenset({0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF})
+_LOSSLESS = frozenset({0xC3, 0xCB})
 _TEM, _SOI, _EOI, _SOS = 0x01, 0xD8, 0xD9, 0xDA
 # The bits start with ones, because libjpeg fills in zeros. All eight restart markers follow,
 # so that the decoder meets the one it waits for.
@@ -33,6 +35,8 @@ class Segments:
     """What the segments of one picture say.
 
     Attributes:
+        start: offset of the picture.
+        pixels: offset of the first scan; 0 before it.
         end: offset behind the end marker.
         arithmetic: the picture uses arithmetic coding.
         width: pixels; 0 before the frame header.
@@ -40,6 +44,8 @@ class Segments:
         scans: number of passes over the pixels.
     """
 
+    start: int = 0
+    pixels: int = 0
     end: int = 0
     arithmetic: bool = False
     width: int = 0
@@ -69,7 +75,7 @@ def read_segments(data: bytes, offset: int, limits: Limits) -> Segments:
         ImageBrokenError: the file ends before the end marker.
         ImageTooLargeError: over a limit.
     """
-    segments, position = Segments(), offset + 2
+    segments, position = Segments(offset), offset + 2
     while match := _MARKER.search(data, position):
         marker, position = match.group()[1], match.end()
         if marker == _EOI:
@@ -78,10 +84,12 @@ def read_segments(data: bytes, offset: int, limits: Limits) -> Segments:
         if marker in (_TEM, _SOI):  # markers without a length
             continue
         if marker in _FRAME_HEADERS and not segments.width:
+            _check_supported(marker, data[position + 2 : position + 3])
             segments.arithmetic = marker in _ARITHMETIC
             segments.height, segments.width = struct.unpack_from(">HH", data, position + 3)
             limits.check_size(segments.width, segments.height)  # bomb.jpg: guards memory
         if marker == _SOS:
+            segments.pixels = segments.pixels or position
             _count_scan(segments, limits)
         position += int.from_bytes(data[position : position + 2], "big")
     # cut-end.jpg: libjpeg supplies the missing end marker itself
@@ -110,6 +118,16 @@ def check_complete(data: bytes, offset: int, decoded: Pillow.Image, segments: Se
         same = again.size == decoded.size and again.tobytes() == decoded.tobytes()
     if not same:  # painted.jpg, empty-scan.jpg, taller.jpg: Pillow shows grey instead
         raise damaged("truncated: part of the picture is missing, though the file has an end")
+
+
+def _check_supported(marker: int, precision: bytes) -> None:
+    """Refuse what libjpeg would call broken, though it is whole."""
+    if marker in _HIERARCHICAL:
+        raise unsupported("a hierarchical JPEG")
+    if marker in _LOSSLESS:
+        raise unsupported("a lossless JPEG")
+    if precision not in (b"", b"\x08"):
+        raise unsupported(f"a JPEG of {precision[0]} bits a channel")
 
 
 def _count_scan(segments: Segments, limits: Limits) -> None:

@@ -1,8 +1,9 @@
-"""GIF, WebP and TIFF: frames are counted and sizes checked before a codec runs."""
+"""GIF and WebP: frames are counted and sizes checked before a codec runs."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from counterveil.images.codec_errors import damaged
 from counterveil.images.limits import Limits
@@ -28,6 +29,11 @@ class _GifReader:
         self.position += count
         return part
 
+    def next_block(self) -> bytes:
+        """First byte of the next block; empty where a file with frames has ended."""
+        ended = self.position >= len(self.data) and self.frames > 0
+        return b"" if ended else self.take(1)
+
     def skip_colour_table(self, flags: int) -> None:
         if flags & 128:
             self.take(3 << ((flags & 7) + 1))
@@ -41,13 +47,18 @@ def read_gif(data: bytes, limits: Limits) -> Layout:
     """Walk the blocks of a GIF to its trailer.
 
     Raises:
-        ImageBrokenError: the file ends before the trailer, or holds an unknown block.
+        ImageBrokenError: the file ends inside a block or before its first frame, or holds an
+            unknown block.
         ImageTooLargeError: over a limit.
     """
     reader = _GifReader(data)
     width, height, flags = struct.unpack("<6xHHBxx", reader.take(13))
     reader.skip_colour_table(flags)
-    while (block := reader.take(1)) != b";":
+    notes: tuple[str, ...] = ()
+    while (block := reader.next_block()) != b";":
+        if not block:  # no-end.gif: every browser shows it, and nothing of a frame is missing
+            notes = ("it ends without the end marker of a GIF",)
+            break
         if block == b"!":
             reader.take(1)
             reader.skip_sub_blocks()
@@ -64,7 +75,7 @@ def read_gif(data: bytes, limits: Limits) -> Layout:
             limits.check("frames_held", reader.frames, f"{reader.frames} frames")
         else:  # block.gif: Pillow skips what it does not know
             raise damaged(f"byte {reader.position - 1} starts no block that GIF has")
-    return Layout(reader.frames, reader.position)
+    return Layout(reader.frames, reader.position, notes=notes)
 
 
 def read_webp(data: bytes, limits: Limits) -> Layout:
@@ -75,14 +86,29 @@ def read_webp(data: bytes, limits: Limits) -> Layout:
         struct.error: the file ends inside its first header.
     """
     limits.check_size(*_webp_canvas(data))  # bomb.webp: libwebp allocates it all. Guards memory.
-    end = 8 + struct.unpack_from("<I", data, 4)[0]
-    position, frames = 12, 0
-    while position + 8 <= min(end, len(data)):
-        name, length = struct.unpack_from("<4sI", data, position)
+    frames = 0
+    for name, _ in webp_chunks(data):
         frames += name == b"ANMF"
         limits.check("frames_held", frames, f"{frames} frames")  # bomb-frames.webp: guards time
+    return Layout(max(frames, 1), _webp_end(data))
+
+
+def webp_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Name and body of each chunk.
+
+    Raises:
+        struct.error: the file ends inside its first header.
+    """
+    view = memoryview(data)[: _webp_end(data)]
+    position = 12
+    while position + 8 <= len(view):
+        name, length = struct.unpack_from("<4sI", view, position)
+        yield name, view[position + 8 : position + 8 + length]
         position += 8 + length + (length & 1)
-    return Layout(max(frames, 1), end)
+
+
+def _webp_end(data: bytes) -> int:
+    return 8 + int(struct.unpack_from("<I", data, 4)[0])
 
 
 def _webp_canvas(data: bytes) -> tuple[int, int]:
@@ -98,40 +124,3 @@ def _webp_canvas(data: bytes) -> tuple[int, int]:
         width, height = struct.unpack_from("<HH", data, 26)
         return width & 0x3FFF, height & 0x3FFF
     return 0, 0
-
-
-def read_tiff(data: bytes, limits: Limits) -> Layout:
-    """Follow the chain of the pages of a TIFF.
-
-    Raises:
-        ImageBrokenError: the chain leads out of the file, or back to an earlier page.
-        ImageTooLargeError: over a limit.
-    """
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\x00", b"\x00+")
-    count, entry_size, link = ("Q", 20, "Q") if big else ("H", 12, "I")
-    position = _tiff_number(order + link, data, 8 if big else 4, 0)
-    seen: set[int] = set()
-    while position:
-        if position in seen:  # loop.tif: Pillow counts its pages without end. Guards time.
-            raise damaged(f"page {len(seen) - 1} leads back to an earlier page, in an endless loop")
-        seen.add(position)
-        limits.check("frames_held", len(seen), f"{len(seen)} pages")  # bomb-frames.tif: guards time
-        entries = _tiff_number(order + count, data, position, len(seen) - 1)
-        position += struct.calcsize(order + count) + entries * entry_size
-        position = _tiff_number(order + link, data, position, len(seen) - 1)
-    if not seen:  # no-page.tif: Pillow refuses it, too, but cannot say why
-        raise damaged("a TIFF without a page: there is no image in it")
-    return Layout(len(seen))
-
-
-def _tiff_number(format: str, data: bytes, position: int, page: int) -> int:
-    try:
-        value: int = struct.unpack_from(format, data, position)[0]
-    except (struct.error, OverflowError) as error:
-        # cut-link.tif: Pillow takes the pages before the cut for the whole document
-        raise damaged(
-            f"truncated: page {page} should be described at byte {position} "
-            f"of a file of {len(data)} bytes"
-        ) from error
-    return value

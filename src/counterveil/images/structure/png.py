@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from counterveil.errors import ImageBrokenError
 from counterveil.images.codec_errors import damaged
@@ -18,6 +18,15 @@ _ADAM7 = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 )  # fmt: skip
 """Interlaced passes: first column, first row, column step, row step."""
+_ANCILLARY = 32
+"""Bit of a chunk's first letter: a decoder may leave the chunk out."""
+_FRAME_CHUNKS = frozenset({b"acTL", b"fcTL", b"fdAT"})
+"""Ancillary by their names, but pixels depend on them."""
+_LOOK_CHUNKS = frozenset({b"tRNS", b"gAMA", b"cHRM", b"iCCP", b"cICP", b"eXIf"})
+"""Ancillary chunks that change how the pixels look."""
+_ONCE = frozenset({b"IHDR", b"PLTE", b"tRNS"})
+_SRGB_CODE_POINTS = frozenset({1, 13})
+"""Code points of colours (cICP) that are sRGB, or as good as it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Header:
         width: pixels.
         height: pixels.
         bit_depth: bits per sample.
+        colour_type: 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha.
         channels: samples per pixel.
         interlaced: rows come in the seven passes of Adam7.
     """
@@ -35,6 +45,7 @@ class Header:
     width: int
     height: int
     bit_depth: int
+    colour_type: int
     channels: int
     interlaced: bool
 
@@ -56,23 +67,33 @@ def read_png(data: bytes, limits: Limits) -> Layout:
         ImageBrokenError: a chunk is cut or damaged, or rows or frames are missing.
         ImageTooLargeError: over a limit.
     """
-    reader = _PngReader(limits)
+    reader, wrong = _PngReader(limits), list[bytes]()
     try:
-        for name, body, end in chunks(data):
+        for name, body, end in chunks(data, wrong):
             reader.read_chunk(name, body)
             reader.end = end
-        return reader.layout()
+        layout = reader.layout()
     except ImageBrokenError as error:
         if reader.frame_headers < 2:
             raise
         raise ImageBrokenError(f"in frame {len(reader.frames) - 1}: {error}") from error
+    if not wrong:
+        return layout
+    names = ", ".join(name.decode("ascii", "replace") for name in wrong[:9])
+    note = f"the checksum of its {'chunk' if len(wrong) == 1 else 'chunks'} {names} is wrong"
+    return replace(layout, data=_mend(data), notes=(note,))
 
 
-def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
+def chunks(data: bytes, wrong: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes, int]]:
     """Yield name, body and end offset of each chunk, up to and including IEND.
 
+    Args:
+        data: the file.
+        wrong: takes the names of ancillary chunks with a wrong checksum.
+
     Raises:
-        ImageBrokenError: the file ends before IEND, or a checksum is wrong.
+        ImageBrokenError: the file ends before IEND, or the checksum of a chunk that holds pixels,
+            or is needed for them, is wrong.
     """
     position, name = 8, b""
     view = memoryview(data)
@@ -83,12 +104,32 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
             end += length
         if end > len(data):  # cut-end.png: Pillow reads up to the last row only
             raise damaged(f"truncated: the PNG needs at least {end - len(data)} more bytes")
+        right = zlib.crc32(view[position + 4 : end - 4]).to_bytes(4, "big")
         # checksum-split.png: Pillow checks no chunk of pixels
-        if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            name_text = name.decode("ascii", "replace")
-            raise damaged(f"the checksum of its {name_text} chunk is wrong, so bytes were changed")
+        if right != view[end - 4 : end]:
+            if name in _FRAME_CHUNKS or not name[0] & _ANCILLARY:
+                text = name.decode("ascii", "replace")
+                raise damaged(f"the checksum of its {text} chunk is wrong, so bytes were changed")
+            if wrong is not None:
+                wrong.append(name)
         yield name, data[position + 8 : end - 4], end
         position = end
+
+
+def _mend(data: bytes) -> bytes:
+    """The file without chunks that have a wrong checksum.
+
+    Every browser shows such a file and leaves the chunk out. A chunk that changes how the pixels
+    look is kept, with its checksum mended: programs that check none follow it, and the views with
+    and without what it asks for are both assessed.
+    """
+    parts, end = [data[:8]], 8
+    for name, body, end in chunks(data):
+        block = struct.pack(">I", len(body)) + name + body
+        right = zlib.crc32(block[4:]).to_bytes(4, "big")
+        if right == data[end - 4 : end] or name in _LOOK_CHUNKS:
+            parts += (block, right)
+    return b"".join((*parts, data[end:]))
 
 
 class _PngReader:
@@ -101,9 +142,17 @@ class _PngReader:
         self.declared_frames = 0
         self.frame_headers = 0
         self.end = 0
+        self.key: tuple[int, ...] = ()
+        self.seen: set[bytes] = set()
+        self.not_assessed: list[str] = []
 
     def read_chunk(self, name: bytes, body: bytes) -> None:
-        """Read one chunk; only the header, the pixels and the frames of an APNG count."""
+        """Read one chunk; those count that viewers need to show the pixels."""
+        self._check_repeated(name)
+        if name == b"tRNS":
+            self.key = struct.unpack(f">{len(body) // 2}H", body[: len(body) // 2 * 2])
+        elif name == b"cICP":
+            self._read_code_points(body)
         if self.header is None:
             if name == b"IHDR":  # Pillow refuses a file that does not start with it
                 self.header = _read_header(body)
@@ -119,6 +168,23 @@ class _PngReader:
             self.frames[0].feed(body)
         elif name == b"fdAT" and self.frames:
             self.frames[-1].feed(body[4:])  # a sequence number comes first
+
+    def _check_repeated(self, name: bytes) -> None:
+        if name not in _ONCE:
+            return
+        if name in self.seen and name == b"tRNS":  # viewers use the first, the last or none
+            self.not_assessed.append("its transparency (tRNS) stands twice; one was assessed")
+        elif name in self.seen:  # two-palettes.png: Pillow takes the last one, browsers refuse
+            raise damaged(f"it holds two {name.decode()} chunks")
+        self.seen.add(name)
+
+    def _read_code_points(self, body: bytes) -> None:
+        primaries, transfer, *_ = body.ljust(2, b"\x00")
+        if not (primaries in _SRGB_CODE_POINTS and transfer in _SRGB_CODE_POINTS):
+            self.not_assessed.append(
+                f"it asks for colours other than sRGB (cICP {primaries}, {transfer}); viewers that "
+                "follow it show colours that were not assessed"
+            )
 
     def _read_frame_header(self, header: Header, body: bytes) -> None:
         self.frame_headers += 1
@@ -144,13 +210,22 @@ class _PngReader:
             raise damaged(
                 f"the file declares {self.declared_frames} frames and holds {self.frame_headers}"
             )
-        bit_depth = self.header.bit_depth if self.header else 8
-        return Layout(len(self.frames) if self.declared_frames else 1, self.end, bit_depth)
+        depth, kind = (self.header.bit_depth, self.header.colour_type) if self.header else (8, 2)
+        needed = {0: 1, 2: 3}.get(kind, 0)
+        key = self.key[:needed] if len(self.key) >= needed else ()
+        if self.declared_frames and key and (depth == 16 or kind == 0):
+            # Pillow blends such frames by 8 bits, or as if they were opaque
+            self.not_assessed.append(
+                "its frames have a transparent colour, and browsers may blend them in another way"
+            )
+        frames = len(self.frames) if self.declared_frames else 1
+        return Layout(frames, self.end, depth, key, not_assessed=tuple(self.not_assessed))
 
 
 def _read_header(body: bytes) -> Header:
     width, height, bit_depth, colour_type, interlace = struct.unpack_from(">IIBBxxB", body)
-    return Header(width, height, bit_depth, _CHANNELS.get(colour_type, 1), bool(interlace))
+    channels = _CHANNELS.get(colour_type, 1)
+    return Header(width, height, bit_depth, colour_type, channels, bool(interlace))
 
 
 class _FrameData:

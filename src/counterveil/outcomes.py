@@ -53,16 +53,18 @@ class Outcome:
 
 
 _OUTCOMES = (
-    Outcome("not_verified", "Not verified", "not_verified", ExitStatus.NOT_VERIFIED, 6,
+    Outcome("not_verified", "Not verified", "not_verified", ExitStatus.NOT_VERIFIED, 7,
             "The released file still scores at or above a threshold."),
-    Outcome("not_assessed", "Not assessed", "not_assessed", ExitStatus.NOT_VERIFIED, 5,
+    Outcome("not_assessed", "Not assessed", "not_assessed", ExitStatus.NOT_VERIFIED, 6,
             "A model or the machine failed; nothing was released, and another try may work."),
-    Outcome("failed", "Failed", "error", ExitStatus.FAILED, 4,
+    Outcome("failed", "Failed", "error", ExitStatus.FAILED, 5,
             "The input cannot be examined; nothing was released."),
-    Outcome("partial", "Assessed in part", "partial", ExitStatus.NOT_VERIFIED, 3,
+    Outcome("partial", "Assessed in part", "partial", ExitStatus.NOT_VERIFIED, 4,
             "The released file is verified, but something was not assessed."),
-    Outcome("veiled_whole", "Veiled as a whole", "ok", ExitStatus.OK, 2,
+    Outcome("veiled_whole", "Veiled as a whole", "ok", ExitStatus.OK, 3,
             "Nothing of the image is shown: no smaller veil was found, or the veil covers it all."),
+    Outcome("left_out", "Flagged part left out", "ok", ExitStatus.OK, 2,
+            "Only what is not released was flagged: another frame or view, or a thumbnail."),
     Outcome("veiled", "Veiled and verified", "ok", ExitStatus.OK, 1,
             "The unsafe regions are veiled; the released file scores below every threshold."),
     Outcome("clean", "Clean", "ok", ExitStatus.OK, 0,
@@ -82,9 +84,10 @@ def outcome(record: Record) -> Outcome:
         return next(each for each in _OUTCOMES if each.status == record.status)
     if not record.flagged:
         return OUTCOMES["clean"]
-    all_hidden = record.whole_image_veiled or any(
-        category.counterfactual.area_fraction == 1 for category in record.flagged
-    )
+    results = [category.counterfactual for category in record.flagged]
+    if all(result.outcome == "not_needed" for result in results):
+        return OUTCOMES["left_out"]
+    all_hidden = record.whole_image_veiled or any(r.area_fraction == 1 for r in results)
     return OUTCOMES["veiled_whole" if all_hidden else "veiled"]
 
 

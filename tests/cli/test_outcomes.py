@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from counterveil.images import encode_png
 from counterveil.outcomes import OUTCOMES, SKIPPED, ExitStatus
 from counterveil.record import validate
 from counterveil.types import ModelInfo
+from tests.hidden import exif_with_thumbnail
 from tests.pipeline.detectors import square
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +99,16 @@ def picture_and_text(folder: Path) -> None:
     (folder / "notes.txt").write_text("not a picture")
 
 
+def flagged_thumbnail(folder: Path) -> None:
+    """A clean JPEG whose EXIF thumbnail is not clean."""
+    encoded = io.BytesIO()
+    Image.fromarray(square()).save(encoded, "JPEG", quality=95)
+    exif = exif_with_thumbnail(encoded.getvalue())
+    Image.fromarray(BLUE_SQUARE).save(folder / "a.jpg", exif=exif)
+
+
 CASES = {
+    "left_out": (flagged_thumbnail, RED, ()),
     "clean": (clean_picture, RED, ()),
     "veiled": (picture, RED, ()),
     "veiled_whole": (picture, f"{__name__}:UnlessEmpty", ()),

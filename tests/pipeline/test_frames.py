@@ -60,7 +60,7 @@ def test_the_record_and_the_report_say_which_frame_and_that_it_is_not_released()
     assert "Red flagged frame 0 at" in told
     assert "Blue flagged frame 1 at" in told
     assert told.count("That frame is not released") == 1
-    assert narrative.headline(record) == "Flagged: Red and Blue. Veiled and verified"
+    assert narrative.headline(record) == "Flagged: Red and Blue. Veiled as a whole"
 
 
 def test_a_category_can_flag_the_released_frame_and_another_one_more():

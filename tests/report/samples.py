@@ -121,10 +121,18 @@ def failed(name: str = "broken.png", error: str = "truncated; ask for an intact 
     return Record.from_error(Source(name, SHA), error, profile="custom")
 
 
+def thumbnail_flagged() -> Record:
+    """The picture is clean, and the thumbnail in its file is not."""
+    clean = CounterfactualResult.not_needed(0.02, target=0.1)
+    flagged = replace(category(clean), view="EXIF thumbnail")
+    return record(categories=(flagged, not_flagged()))
+
+
 STATES = {
     "veiled": record,
     "clean": lambda: record(categories=(not_flagged(),)),
     "veiled_whole": not_found,
+    "left_out": thumbnail_flagged,
     "partial": animated,
     "not_verified": unverified,
     "not_assessed": not_assessed,

@@ -12,7 +12,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from counterveil.errors import CounterveilError, MachineError
-from counterveil.outcomes import ExitStatus
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -93,13 +92,15 @@ def main() -> None:
         app()
     except (MachineError, OSError, MemoryError) as error:
         # OSError: a full disk, a folder that went away
-        _end(f"{error}" or "memory ran out", ExitStatus.MACHINE)
+        _end(str(error) or "memory ran out", "MACHINE")
     except CounterveilError as error:
-        _end(str(error), ExitStatus.USAGE)
+        _end(str(error), "USAGE")
     except KeyboardInterrupt:
-        _end("interrupted", ExitStatus.INTERRUPTED)
+        _end("interrupted", "INTERRUPTED")
 
 
-def _end(message: str, status: int) -> None:
+def _end(message: str, status: str) -> None:
+    from counterveil.outcomes import ExitStatus  # it loads numpy, which --help does not need
+
     typer.echo(f"counterveil: {' '.join(message.split())}", err=True)
-    sys.exit(status)
+    sys.exit(ExitStatus[status])

@@ -27,6 +27,8 @@ def summary(record: Record) -> str:
     if key == "not_verified":
         failed = [c for c in record.categories if not c.counterfactual.verified]
         return f"After the veil: {_scores_after(failed)}." if failed else "Nothing was verified."
+    if key == "left_out":
+        return f"{join_list([_left_out(category) for category in record.flagged])}."
     texts = [_flagged(record)]
     if key == "partial" and record.not_assessed:
         first, *others = record.not_assessed
@@ -53,6 +55,11 @@ def _scores_after(categories: Sequence[CategoryResult]) -> str:
             for c in categories
         ]
     )
+
+
+def _left_out(category: CategoryResult) -> str:
+    place = category.view or f"frame {category.frame} of the file"
+    return f"{category_title(category)} in the {place}, at {percent(category.score)}"
 
 
 def _flagged(record: Record) -> str:

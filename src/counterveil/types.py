@@ -139,6 +139,36 @@ class GradientClassifier(Classifier, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Box:
+    """Where a classifier sees something.
+
+    Attributes:
+        left: first column, in pixels.
+        top: first row.
+        right: column behind the last one.
+        bottom: row behind the last one.
+        score: P(unsafe) of what is in the box, in ``[0, 1]``.
+        label: what it is, such as ``"FACE_FEMALE"``; empty if the classifier does not say.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    score: float
+    label: str = ""
+
+
+@runtime_checkable
+class LocalizingClassifier(Classifier, Protocol):
+    """A classifier that says where it sees something; the boxes become the regions."""
+
+    def boxes(self, image: Image) -> tuple[Box, ...]:
+        """What it sees in ``(H, W, 3)``, inside the image, highest score first."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class SearchResult:
     """The outcome of a search.

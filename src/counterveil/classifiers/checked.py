@@ -8,10 +8,12 @@ import numpy as np
 
 from counterveil.errors import ModelError
 from counterveil.types import (
+    Box,
     Classifier,
     GradientClassifier,
     Image,
     Images,
+    LocalizingClassifier,
     MaskScoreFunction,
     MaskScoringClassifier,
     ModelInfo,
@@ -42,6 +44,12 @@ class CheckedClassifier:
         if score is None:  # compositing on the CPU is faster
             return None
         return lambda masks: self._validated(score(masks), len(masks))
+
+    def boxes(self, image: Image) -> tuple[Box, ...]:
+        """As ``LocalizingClassifier.boxes``; none where the classifier is not one."""
+        if not isinstance(self._classifier, LocalizingClassifier):
+            return ()
+        return self._classifier.boxes(image)
 
     def _validated(self, scores: Any, count: int) -> Scores:
         try:

@@ -135,6 +135,10 @@ def load(profile: str | Config = "pictograms", **options: Any) -> Pipeline:
                 _load_model(
                     classifiers, category.classifier, config.device, config.folder_of("categories")
                 ),
+                tuple(
+                    _load_model(classifiers, spec, config.device, config.folder_of("categories"))
+                    for spec in category.judges
+                ),
             )
             for category in config.categories
         ],

@@ -79,6 +79,8 @@ def make_record(
     release, fill = veiled.release, veiled.fill
     # Not verified outweighs partial: the file may still show what it should hide.
     passed: Status = "partial" if not_assessed else "ok"
+    if any(judgement.disputes for said in veiled.judgements.values() for judgement in said):
+        passed = "disputed"
     return Record(
         status=passed if release.safe else "not_verified",
         profile=context.config.name,
@@ -159,11 +161,13 @@ def _counterfactual(
         area_fraction=float(veiled.mask.mean()),
         completed_fraction=veiled.completed_fraction,
         answered_fraction=veiled.answered_fraction,
+        judged_fraction=veiled.judged_fraction,
+        judgements=veiled.judgements.get(key, ()),
         verified=score_after < threshold,
         irreducible=veiled.irreducible,
         evaluations=explanation.evaluations,
         attribution=explanation.attribution,
-        segmentation=context.components.segmentation.name,
+        segmentation=explanation.segmentation,
         search=context.components.search.name,
         fill=veiled.fill.name,
     )

@@ -30,12 +30,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests import corpus, hidden
+from tests.pipeline.detectors import square
+
 from corpora_file import serve
 from corpora_page import page, summary
 from independent import DECODERS, versions
 from measuring import machine, print_result
-from tests import corpus, hidden
-from tests.pipeline.detectors import square
 
 _SPAWN = multiprocessing.get_context("spawn")
 _MEGABYTE = 1 << 20

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests.pipeline.detectors import make_pipeline, scored
 
 from counterveil.errors import ImageError
 from counterveil.images import encode_png, load
@@ -30,7 +31,6 @@ from counterveil.pipeline.components import NamedMethod
 from counterveil.record import validate
 from counterveil.types import Frame, Image, Images, Labels, ModelInfo, Scores
 from independent import DECODERS, REFUSED, NotComparableError, published
-from tests.pipeline.detectors import make_pipeline, scored
 
 FILL = (123, 63, 17)
 """A colour that no corpus is full of, so that a veil is told from the picture."""
@@ -65,7 +65,7 @@ def grid(image: Image, **_: object) -> Labels:
 def detecting_pipeline() -> Pipeline:
     """The whole pipeline, with parts that need no time."""
     made = make_pipeline(
-        scored("centre", CentreDetector()), search="greedy", fill="#%02x%02x%02x" % FILL
+        scored("centre", CentreDetector()), search="greedy", fill="#" + bytes(FILL).hex()
     )
     made.components = replace(made.components, segmentation=NamedMethod("grid", grid))
     validate(made.examine(b"").record.to_dict())  # loads what is loaded late
@@ -108,9 +108,7 @@ def limit_memory(more: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (held + more, held + more))
 
 
-def examined(
-    data: bytes, examination: Examination, seconds: float, printed: int
-) -> dict[str, Any]:
+def examined(data: bytes, examination: Examination, seconds: float, printed: int) -> dict[str, Any]:
     record = examination.record
     validate(record.to_dict())
     return {

@@ -33,21 +33,18 @@ class Picture:
     Attributes:
         rgb: uint8 ``(H, W, 3)``; 16-bit colours keep their upper byte.
         alpha: uint8 ``(H, W)``; ``None`` where the decoder gives none.
-        deep: 16 bits were reduced.
     """
 
     rgb: np.ndarray
     alpha: np.ndarray | None = None
-    deep: bool = False
 
     @property
-    def tolerance(self) -> int:
-        """Levels by which two exact decoders may differ, because each rounds once."""
-        blended = self.alpha is not None and bool((self.alpha % 255).any())
-        return 1 if self.deep or blended else 0
+    def blended(self) -> bool:
+        """Whether a pixel is partly transparent."""
+        return self.alpha is not None and bool((self.alpha % 255).any())
 
-    def renditions(self) -> Iterator[np.ndarray]:
-        """RGB as viewers may show it, in all eight orientations."""
+    def renditions(self, *, turned: bool) -> Iterator[np.ndarray]:
+        """RGB as viewers may show it; ``turned``: in all eight orientations."""
         shown = [self.rgb]
         if self.alpha is not None:
             share = self.alpha[..., None] / 255
@@ -55,23 +52,24 @@ class Picture:
                 np.rint(self.rgb * share + background * (1 - share)).astype(np.uint8)
                 for background in (255, 0)
             ]
-        for rgb in shown:
-            for turned in (rgb, rgb.transpose(1, 0, 2)):
-                yield from (turned, turned[::-1], turned[:, ::-1], turned[::-1, ::-1])
+        yield from shown
+        for rgb in shown if turned else ():
+            yield from (rgb[::-1], rgb[:, ::-1], rgb[::-1, ::-1])
+            other = rgb.transpose(1, 0, 2)
+            yield from (other, other[::-1], other[:, ::-1], other[::-1, ::-1])
 
 
 def as_picture(raw: np.ndarray, order: slice = slice(None)) -> Picture:
     """From 1 to 4 channels ``(H, W[, C])``; ``order`` turns three of them into RGB."""
     if raw.dtype not in (np.uint8, np.uint16):
         raise NotComparableError("floating point or 32 bits, which have no one range")
-    deep = raw.dtype == np.uint16
-    raw = ((raw >> 8) if deep else raw).astype(np.uint8)
+    raw = (raw >> 8 if raw.dtype == np.uint16 else raw).astype(np.uint8)
     raw = raw.reshape(*raw.shape[:2], -1)
     channels = raw.shape[2]
     if channels > 4:
         raise NotComparableError("more than four channels")
     rgb = raw[..., :3][..., order] if channels > 2 else raw[..., :1].repeat(3, axis=2)
-    return Picture(rgb, raw[..., -1] if channels in (2, 4) else None, deep)
+    return Picture(rgb, raw[..., -1] if channels in (2, 4) else None)
 
 
 def opencv(data: bytes, format: str, frame: int, frames: int) -> list[Picture]:
@@ -118,13 +116,11 @@ def libvips(data: bytes, format: str, frame: int, frames: int) -> list[Picture]:
             raise NotComparableError(ABSENT)
         if image.interpretation in ("cmyk", "lab", "labs", "xyz"):
             raise NotComparableError(f"the decoder gives {image.interpretation} colours")
-        kinds = {"uchar": np.uint8, "ushort": np.uint16}
-        raw = np.frombuffer(image.write_to_memory(), kinds.get(image.format, np.void))
+        kind = {"uchar": np.uint8, "ushort": np.uint16}.get(image.format, np.float32)
+        raw = np.frombuffer(image.write_to_memory(), kind)
     except pyvips.Error as error:
         raise NotComparableError(ABSENT if frame else REFUSED) from error
-    if raw.dtype == np.void:
-        raise NotComparableError("floating point or 32 bits, which have no one range")
-    return [as_picture(raw.reshape(image.height, image.width, image.bands))]
+    return [as_picture(raw.reshape(image.height, image.width, -1))]
 
 
 Decoder = Callable[[bytes, str, int, int], list[Picture]]

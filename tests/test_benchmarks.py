@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from counterveil.images import load
+from tests import corpus
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -24,6 +28,9 @@ def shared(monkeypatch):
         "authors",
         "authors_page",
         "rivals_vs_authors",
+        "corpora_page",
+        "corpora_file",
+        "independent",
     ):
         sys.modules.pop(name, None)
 
@@ -180,3 +187,42 @@ def test_the_rule_of_a_case_is_the_same_for_both_codes(shared):
     logits = case(beside.torch.from_numpy(normalised))
     np.testing.assert_allclose(logits.softmax(dim=1)[:, 0], expected, rtol=1e-12)
     assert case.scored == 20 and np.ptp(expected) > 0.1
+
+
+def test_the_hostile_corpus_beside_an_independent_decoder(shared, tmp_path):
+    pytest.importorskip("cv2")
+    page, details = tmp_path / "page.md", tmp_path / "files.jsonl"
+    script = str(FOLDER / "corpora.py")
+    found = shared("measuring").run_script(
+        script, "--quick", "--workers", 1, "--markdown", page, "--details", details
+    )
+    files = found["corpora"]["hostile"]
+    assert files["files"] > 100 and files["released"] == files["ok"] > 20
+    assert files["released equal"] == files["released"] and files["pixels"] > 100_000
+    assert not (found["crashes"] or found["faults"] or found["unexplained"])
+    assert "| hostile | BMP |" in page.read_text("utf-8")
+    rows = [json.loads(line) for line in details.read_text("utf-8").splitlines()]
+    assert {row["status"] for row in rows} == {"ok", "error"}
+
+
+def test_what_must_not_be_released_is_a_fault(shared, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    beside = shared("corpora_file")
+    data = corpus.whole_files()["whole.png"]
+    examination = beside.PIPELINE.examine(data)
+    assert beside.check_released(examination)[2] == []
+    released, mask, _ = beside.check_released(examination)
+    shown = replace(examination, veiled=corpus.saved(corpus.picture(), "PNG"))
+    assert beside.check_released(shown)[2] == ["a veiled pixel is not the fill"]
+    comment = corpus.chunk(b"tEXt", b"Author\x00somebody")
+    told = replace(examination, veiled=examination.veiled[:33] + comment + examination.veiled[33:])
+    assert any("its chunks are" in fault for fault in beside.check_released(told)[2])
+    changed = released.copy()
+    changed[tuple(np.argwhere(~mask)[0])] ^= 1  # all three channels
+    (frame,) = load(data)
+    assert beside.difference(released[~mask], frame.pixels[~mask], 0) == (0, 0, 0)
+    assert beside.difference(changed[~mask], frame.pixels[~mask], 0) == (1, 1, 3)
+    photo = corpus.saved(corpus.picture(), "JPEG", comment=bytes(range(200)))
+    leaked = examination.veiled[:40] + bytes(range(200)) + examination.veiled[40:]
+    assert list(beside.shared_run(photo, examination.veiled)) == []
+    assert len(list(beside.shared_run(photo, leaked))) == 1

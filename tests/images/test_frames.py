@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from counterveil.errors import ImageError, ImageTooLargeError
 from counterveil.images import Limits, load
-from tests.corpus import animated_files, picture, saved
+from tests.corpus import SIGNATURE, animated_files, chunk, picture, saved
 
 EXACT = ("moving.webp", "moving.png", "pages.tif")
 
@@ -112,6 +113,33 @@ def test_a_jpeg_without_its_other_pictures_gives_a_note():
     (frame,) = load(first)
     assert frame.frames == 1
     assert any("declares 2 pictures, the file holds 1" in note for note in frame.notes)
+
+
+def test_a_frame_of_an_apng_restores_the_one_before_it():
+    green, red = b"\x00" + b"\x00\xff\x00" * 4, b"\x00" + b"\xff\x00\x00" * 4
+
+    def control(number: int, side: int, dispose: int) -> bytes:
+        numbers = (number, side, side, 0, 0, 1, 10, dispose, 1)  # blended over what is there
+        return chunk(b"fcTL", struct.pack(">IIIIIHHBB", *numbers))
+
+    def frame(number: int, rows: bytes) -> bytes:
+        return chunk(b"fdAT", struct.pack(">I", number) + zlib.compress(rows))
+
+    data = (
+        SIGNATURE
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0))
+        + chunk(b"acTL", struct.pack(">II", 3, 0))
+        + control(0, 4, 0)
+        + chunk(b"IDAT", zlib.compress(green * 4))
+        + control(1, 4, 2)
+        + frame(2, red * 4)
+        + control(3, 1, 0)
+        + frame(4, green[:4])
+        + chunk(b"IEND", b"")
+    )
+    first, second, third = load(data)
+    assert (second.pixels == (255, 0, 0)).all()
+    assert np.array_equal(third.pixels, first.pixels) and (first.pixels == (0, 255, 0)).all()
 
 
 def test_an_animation_with_transparency_is_laid_on_white():

@@ -237,6 +237,11 @@ def test_a_picture_in_a_tag_of_a_tiff():
     assert further(saved(CLEAN, "TIFF", tiffinfo=info)) == {"picture in the metadata": True}
 
 
+def test_the_tables_of_a_tiff_that_is_compressed_as_jpeg_are_no_picture():
+    (frame,) = load(saved(picture(), "TIFF", compression="jpeg"))
+    assert frame.not_assessed == ()
+
+
 def test_frames_over_the_limit_are_named():
     data = animated_files(11)["moving.gif"]
     frames = load(data, limits=Limits(frames=3))

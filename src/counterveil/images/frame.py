@@ -18,7 +18,7 @@ from counterveil.errors import ImageError
 from counterveil.images.bmp import open_bmp
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, damaged
 from counterveil.images.limits import Limits
-from counterveil.images.structure import Layout, jpeg, tiff
+from counterveil.images.structure import Layout, jpeg, png, tiff
 from counterveil.images.structure.layout import AlphaKind
 from counterveil.images.view import View
 from counterveil.images.views import Container, views
@@ -130,7 +130,7 @@ def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[V
         ImageBrokenError: part of the frame is missing, or its colour mode is not supported.
         Exception: of Pillow; see ``codec_errors``.
     """
-    file, alpha = _with_straight_alpha(file, index)
+    file, alpha = _with_straight_alpha(_opened_anew(file, index), index)
     with _tiff_page_errors(file, index):
         file.image.seek(index)  # a second time for a TIFF with an extra channel
     file.limits.check_size(*file.image.size)  # bomb-page.tif: each page has its own size
@@ -145,6 +145,17 @@ def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[V
         file.limits.check("total_pixels", total, f"{total} pixels so far, each view counted")
         known.append(view)
         yield view
+
+
+def _opened_anew(file: OpenedFile, index: int) -> OpenedFile:
+    """The file as if no frame of it had been loaded, where that matters.
+
+    A frame of an APNG may restore the one before it. Pillow restores a wrong one after a frame
+    was loaded; it does not where it seeks all the way.
+    """
+    if index == 0 or file.format != "PNG" or not png.restores_frames(file.data):
+        return file
+    return replace(file, image=open_image(file.data, file.format, file.layout))
 
 
 def _oriented_views(file: OpenedFile, alpha: AlphaKind) -> Iterator[View]:

@@ -16,7 +16,7 @@ from counterveil.images.codec_errors import CODEC_ERROR_TYPES
 from counterveil.images.frame import OpenedFile
 from counterveil.images.limits import Limits
 from counterveil.images.signatures import detect_format, name_hidden
-from counterveil.images.structure import avif, png, read_layout, tiff
+from counterveil.images.structure import avif, jpeg, png, read_layout, tiff
 from counterveil.images.structure.multiframe import webp_chunks
 
 _JPEG_OR_PNG = rb"\xff\xd8\xff[\xc0-\xfe]|\x89PNG\r\n\x1a\n"
@@ -104,6 +104,8 @@ def _found(
         with suppress(*_ERRORS):  # told by whoever decodes it
             end = read_layout(data, detect_format(data), limits).end
             position = max(position, match.start() + (end or 0))
+            if jpeg.holds_only_tables(data, limits):  # every TIFF that is compressed as JPEG
+                continue
         yield FurtherPicture(name, data)
 
 

@@ -98,6 +98,18 @@ def read_segments(data: bytes, offset: int, limits: Limits) -> Segments:
     )
 
 
+def holds_only_tables(data: bytes, limits: Limits) -> bool:
+    """Whether this is a JPEG without a picture, which holds the tables of others.
+
+    References:
+        ITU-T T.81, B.5: abbreviated format for table-specification data.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    segments = read_segments(data, 0, limits)
+    return not segments.scans and not segments.width
+
+
 def check_complete(data: bytes, offset: int, decoded: Pillow.Image, segments: Segments) -> None:
     """Raise where libjpeg filled in pixels for which the file has no data.
 

@@ -84,6 +84,15 @@ def read_png(data: bytes, limits: Limits) -> Layout:
     return replace(layout, data=_mend(data), notes=(note,))
 
 
+def restores_frames(data: bytes) -> bool:
+    """Whether a frame of an APNG is followed by what was there before it.
+
+    References:
+        PNG (Third Edition), 11.3.6.2 fcTL: dispose_op 2, APNG_DISPOSE_OP_PREVIOUS.
+    """
+    return any(name == b"fcTL" and body[24:25] == b"\x02" for name, body, _ in chunks(data))
+
+
 def chunks(data: bytes, wrong: list[bytes] | None = None) -> Iterator[tuple[bytes, bytes, int]]:
     """Yield name, body and end offset of each chunk, up to and including IEND.
 

@@ -50,6 +50,8 @@ class Category:
         description: one sentence on what belongs to it.
         questions: of a moderator.
         threshold: images with this score or more are flagged, in ``(0, 1]``.
+        warn_threshold: a score from here up to ``threshold`` flags nothing, but the record warns of
+            it; 0: no warning.
         classifier: spec ``scheme:argument``, see :func:`counterveil.classifiers.load`.
         judges: specs of classifiers that take no part in the search. A veil must hold for them,
             too.
@@ -61,6 +63,7 @@ class Category:
     description: str = ""
     questions: tuple[Question, ...] = ()
     threshold: float = 0.5
+    warn_threshold: float = 0.0
     classifier: str = ""
     judges: tuple[str, ...] = ()
     judge_threshold: float = 0.5
@@ -73,6 +76,11 @@ class Category:
                 raise UsageError(
                     f"category {self.key!r}: {name} must be above 0 and at most 1, got {value}"
                 )
+        if not 0 <= self.warn_threshold <= self.threshold:
+            raise UsageError(
+                f"category {self.key!r}: warn_threshold must be between 0 and the threshold, "
+                f"{self.threshold}, got {self.warn_threshold}"
+            )
         for name, spec in [("classifier", self.classifier), *(("judges", j) for j in self.judges)]:
             if ":" not in spec:
                 raise UsageError(

@@ -289,6 +289,8 @@ class Record:
         warnings: sentences that a reader must know.
         not_assessed: sentences, one for each thing that was not assessed: frames, pictures in the
             file, questions.
+        not_covered: what the profile cannot judge, and what to add for it; empty if it says
+            nothing.
         settings: all options of the pipeline, defaults too, except the categories.
     """
 
@@ -306,6 +308,7 @@ class Record:
     timing_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     not_assessed: tuple[str, ...] = ()
+    not_covered: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     schema_version: str = SCHEMA_VERSION
 

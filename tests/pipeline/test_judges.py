@@ -105,3 +105,14 @@ def test_judges_of_a_clean_image_are_not_asked():
             raise AssertionError("asked")
 
     assert examine(square(BLUE), Fails()).record.status == "ok"
+
+
+@pytest.mark.parametrize(("warn", "warned"), [(0.0, False), (0.005, True), (0.5, False)])
+def test_a_score_between_the_two_thresholds_is_a_warning(warn, warned):
+    each = scored("red", ColourDetector(RED))
+    each = replace(each, category=replace(each.category, warn_threshold=warn))
+    pixels = square(BLUE)
+    pixels[:3, :3] = RED
+    record = make_pipeline(each).examine(encode_png(pixels)).record
+    assert 0.005 < record.categories[0].score < 0.5 and not record.flagged
+    assert any("a person should look" in text for text in record.warnings) == warned

@@ -53,7 +53,9 @@ class TorchClassifier:
 
         Images ``(B, H, W, 3)`` become ``(B * V, 3, h, w)``.
         """
-        return self._preprocess(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
+        return self._preprocess(
+            torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self.device)
+        )
 
     def to_image_maps(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
         """Maps ``(B * V, h, w)`` of the input as maps ``(B, H, W)`` of images of ``size``."""

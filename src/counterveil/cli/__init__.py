@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -86,6 +87,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; an expected error ends it with one line and no traceback."""
+    if not sys.warnoptions:  # a library's warning is for its programmers
+        warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):  # names need not be UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

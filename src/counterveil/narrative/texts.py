@@ -228,6 +228,8 @@ def _answers_under_veil(answers: Sequence[Answer]) -> list[str]:
 
 def _assessed(record: Record) -> list[str]:
     texts = [end_sentence(f"{gap[:1].upper()}{gap[1:]}") for gap in record.not_assessed]
+    if record.not_covered:
+        texts.append(f"Not assessed by this profile: {end_sentence(record.not_covered)}")
     texts += released_frame(record.source)
     return texts + [f"While reading: {end_sentence(note)}" for note in record.source.notes]
 

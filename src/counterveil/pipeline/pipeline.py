@@ -16,7 +16,12 @@ from counterveil.pipeline.components import CategoryClassifier, Components, Cont
 from counterveil.pipeline.examination import Examination
 from counterveil.pipeline.judges import judge_again, satisfy_judges
 from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
-from counterveil.pipeline.results import frame_warnings, make_record, settings
+from counterveil.pipeline.results import (
+    frame_warnings,
+    make_record,
+    settings,
+    threshold_warnings,
+)
 from counterveil.pipeline.source import FileSource, ImageSource, open_source
 from counterveil.pipeline.veil import VeiledFrame, veil
 from counterveil.reasoning.interfaces import Reasoner
@@ -162,7 +167,7 @@ class Pipeline:
         warnings = [self.config.notice] if self.config.notice else []
         if result.rationale is not None and self.config.guidance is not None:
             warnings.append("the reasoner's guidance was configured, not taken from the scores")
-        warnings += frame_warnings(assessment)
+        warnings += [*threshold_warnings(assessment), *frame_warnings(assessment)]
         for explanation in veiled.explanations.values():
             warnings += explanation.warnings
         return (*warnings, *veiled.warnings)

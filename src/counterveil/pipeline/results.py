@@ -100,13 +100,14 @@ def make_record(
         timing_ms=timing_ms,
         warnings=warnings,
         not_assessed=not_assessed,
+        not_covered=context.config.not_covered,
         settings=settings(context.config),
     )
 
 
 def settings(config: Config) -> dict[str, Any]:
     """All options, as a record keeps them; the categories stand in the record anyway."""
-    return config.model_dump(mode="json", exclude={"name", "notice", "categories"})
+    return config.model_dump(mode="json", exclude={"name", "notice", "not_covered", "categories"})
 
 
 def frame_warnings(assessment: Assessment) -> list[str]:
@@ -123,6 +124,19 @@ def frame_warnings(assessment: Assessment) -> list[str]:
         score, frame = assessment.highest_score(index)
         if score >= each.category.threshold and frame is not released:
             warnings.append(f"{each.category.key} flagged {_not_released(frame, score)}")
+    return warnings
+
+
+def threshold_warnings(assessment: Assessment) -> list[str]:
+    """Sentences on categories that come close to their threshold."""
+    warnings = []
+    for index, each in enumerate(assessment.classifiers):
+        category, (score, _) = each.category, assessment.highest_score(index)
+        if category.warn_threshold and category.warn_threshold <= score < category.threshold:
+            warnings.append(
+                f"{category.key} scores {score:.3f}: not flagged, but between "
+                f"{category.warn_threshold:g} and {category.threshold:g} a person should look"
+            )
     return warnings
 
 

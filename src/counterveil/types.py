@@ -131,7 +131,22 @@ class GradientClassifier(Classifier, Protocol):
         ...
 
     def to_input(self, images: Images) -> Any:
-        """The module's input ``(B, 3, h, w)``, float32, on the module's device."""
+        """The module's input ``(B * V, 3, h, w)``, float32, on the module's device.
+
+        The V views of one image follow each other.
+        """
+        ...
+
+    def to_image_maps(self, maps: Any, size: tuple[int, int]) -> Any:
+        """Mean over the views, in the image's coordinates, of maps of the input.
+
+        Args:
+            maps: ``(B * V, h, w)``, of any resolution.
+            size: ``(H, W)`` of the images.
+
+        Returns:
+            ``(B, H, W)``.
+        """
         ...
 
     def target(self, logits: Any) -> Any:

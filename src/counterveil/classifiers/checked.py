@@ -70,8 +70,12 @@ class GradientAccess:
         return self._classifier.module
 
     def to_input(self, images: Images) -> Any:
-        """The module's input ``(B, 3, h, w)``."""
+        """The module's input ``(B * V, 3, h, w)``."""
         return self._classifier.to_input(images)
+
+    def to_image_maps(self, maps: Any, size: tuple[int, int]) -> Any:
+        """Maps ``(B * V, h, w)`` of the input as maps ``(B, H, W)`` of images of ``size``."""
+        return self._classifier.to_image_maps(maps, size)
 
     def target(self, logits: Any) -> Any:
         """The scalar that a gradient attribution explains, ``(B,)``, of logits ``(B, C)``."""

@@ -45,6 +45,7 @@ _CAUSES = {
     "OpenCV gives colours multiplied with alpha, so those under transparency are lost.": (
         "alpha-0.tif", "tiff_tiled_planar_16bit_RGBa.tiff",
     ),
+    "OpenCV rounds 16 bits to 8 otherwise, by one level.": ("tiff_tiled_planar_16bit_RGB.tiff",),
     "libvips shows YCbCr as if it were RGB; OpenCV refuses the file.": ("ycbcr_lzw_broken.tif",),
     "The coefficients of BT.601 are used, though the file asks for BT.709 (Pillow).": (
         "ycbcr_lzw_bt709.tif",

@@ -207,8 +207,8 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
         "",
         f"{total['files']} files were examined: {total['crashes']} crashes, "
         f"{total['faults']} faults. Of the safe pixels that were released, {total['pixels']:,} "
-        f"are those of an independent decoder. The released pixels of {total['released different']} "
-        "files differ from every decoder that reads them. Each cause is below "
+        "are those of an independent decoder. "
+        f"The released pixels of {total['released different']} files differ from every decoder that reads them. Each cause is below "
         f"({len(figures['unexplained'])} unknown); those that name Pillow are faults of what is "
         "released.",
         "",
@@ -229,7 +229,8 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
             "| crashes | faults |",
             files_table(rows),
         ),
-        f"{unsupported} files are of formats that Counterveil does not read; the message names the format where it is known.",
+        f"{unsupported} files are of formats that Counterveil does not read; "
+        "the message names the format where it is known.",
         "",
         "## Pixels beside independent decoders",
         "",
@@ -237,8 +238,8 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
         "view, on black and with alpha ignored. Orientation is not compared: a decoder may turn "
         "the picture or not. All formats are compared exactly, JPEG and WebP too: Pillow, OpenCV "
         "and libvips use the same libraries for JPEG, TIFF and WebP, Pillow and OpenCV for AVIF, "
-        "so there only the code around these libraries is independent. One level is allowed where 16 bits are reduced "
-        "to 8 or where partly transparent pixels are blended, because each program rounds once; "
+        "so there only the code around these libraries is independent. One level "
+        "is allowed where 16 bits are reduced to 8 or where partly transparent pixels are blended, because each program rounds once; "
         "two in CMYK, which is rounded twice.",
         "",
         *table(

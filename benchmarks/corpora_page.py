@@ -208,7 +208,8 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
         f"{total['files']} files were examined: {total['crashes']} crashes, "
         f"{total['faults']} faults. Of the safe pixels that were released, {total['pixels']:,} "
         "are those of an independent decoder. "
-        f"The released pixels of {total['released different']} files differ from every decoder that reads them. Each cause is below "
+        f"The released pixels of {total['released different']} files differ from every "
+        "decoder that reads them. Each cause is below "
         f"({len(figures['unexplained'])} unknown); those that name Pillow are faults of what is "
         "released.",
         "",
@@ -239,7 +240,8 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
         "the picture or not. All formats are compared exactly, JPEG and WebP too: Pillow, OpenCV "
         "and libvips use the same libraries for JPEG, TIFF and WebP, Pillow and OpenCV for AVIF, "
         "so there only the code around these libraries is independent. One level "
-        "is allowed where 16 bits are reduced to 8 or where partly transparent pixels are blended, because each program rounds once; "
+        "is allowed where 16 bits are reduced to 8 or where partly transparent pixels are "
+        "blended, because each program rounds once; "
         "two in CMYK, which is rounded twice.",
         "",
         *table(

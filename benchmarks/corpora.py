@@ -1,6 +1,6 @@
 """Every file of our hostile corpus, and of public corpora, examined and compared.
 
-Run: python benchmarks/corpora.py --corpus pillow=FOLDER --corpus image-rs=FOLDER
+Run: python benchmarks/corpora.py --corpus Pillow=FOLDER --corpus image-rs=FOLDER
          [--markdown docs/results/corpora.md] [--details FILES.jsonl]
 The public corpora are not part of this repository. To get them:
     git clone --depth 1 https://github.com/python-pillow/Pillow      FOLDER: Pillow/Tests/images
@@ -134,7 +134,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, help="write the page")
     parser.add_argument("--details", type=Path, help="write a line of JSON for each file")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--timeout", type=float, default=120, help="seconds for one file")
+    parser.add_argument("--timeout", type=float, default=300, help="seconds for one file")
     parser.add_argument("--memory", type=int, default=4096, help="megabytes for one file")
     options = parser.parse_args()
     if not DECODERS:

@@ -261,6 +261,8 @@ def rounding(notes: str, blended: bool) -> int:
 
 def difference(ours: np.ndarray, theirs: np.ndarray, tolerance: int) -> tuple[int, int, int]:
     """Number of pixels over the tolerance, the largest difference of a channel, and the sum."""
+    if np.array_equal(ours, theirs):
+        return 0, 0, 0
     levels = np.maximum(ours, theirs) - np.minimum(ours, theirs)
     worst = levels.max(axis=-1, initial=0)
     return int((worst > tolerance).sum()), int(worst.max(initial=0)), int(levels.sum())

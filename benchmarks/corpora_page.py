@@ -17,12 +17,12 @@ _CAUSES = {
         "blend_op_over_near_transparent.png", "mode_16bit.png", "mode_grayscale_alpha.png",
         "mode_palette_1bit_alpha.png",
     ),
-    "OpenCV does not read the last frame. Ours is the one that the suite of test files expects.": (
+    "OpenCV shows another frame. Ours is the one that the authors of the test files expect.": (
         "single_frame_default.png", "split_fdat.png", "split_fdat_zero_chunk.png",
     ),
     "OpenCV fills the lower bits of 5-bit colours with zeros.": ("rgb16-565pal.bmp",),
-    "OpenCV ignores the masks in the header. Published pictures of such files round otherwise by "
-    "one level.": ("rgb32bf.bmp", "rgb32h52.bmp", "rgb32-111110.bmp"),
+    "OpenCV ignores the masks in the header. Published pictures of such files are equal, or one "
+    "level off.": ("rgb32bf.bmp", "rgb32h52.bmp", "rgb32-111110.bmp"),
     "OpenCV gives no alpha, so the view on black cannot be compared; the plain one is equal.": (
         "pal4rletrns.bmp", "pal8rletrns.bmp", "rgb32fakealpha.bmp",
         "V5_A8_R8_G8_B8_Rgb_BadMask.bmp",
@@ -39,12 +39,13 @@ _CAUSES = {
     ),
     "Where no frame covers the canvas, it has the background colour here (Pillow), and is "
     "transparent in other decoders.": ("issue_1455_undersized.gif",),
-    "libvips as installed has no LZMA, and shows black; OpenCV refuses the file.": (
+    "libvips shows black, and OpenCV refuses the file; ours is equal to the same picture as PNG.": (
         "hopper_lzma.tif",
     ),
     "OpenCV gives colours multiplied with alpha, so those under transparency are lost.": (
         "alpha-0.tif", "tiff_tiled_planar_16bit_RGBa.tiff",
     ),
+    "OpenCV rounds 16 bits to 8 otherwise, by one level.": ("tiff_tiled_planar_16bit_RGB.tiff",),
     "libvips shows YCbCr as if it were RGB; OpenCV refuses the file.": ("ycbcr_lzw_broken.tif",),
     "The coefficients of BT.601 are used, though the file asks for BT.709 (Pillow).": (
         "ycbcr_lzw_bt709.tif",
@@ -206,8 +207,11 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
         "",
         f"{total['files']} files were examined: {total['crashes']} crashes, "
         f"{total['faults']} faults. Of the safe pixels that were released, {total['pixels']:,} "
-        f"are those of an independent decoder; {len(figures['unexplained'])} files differ from "
-        "every decoder for an unknown cause.",
+        "are those of an independent decoder. "
+        f"The released pixels of {total['released different']} files differ from every "
+        "decoder that reads them. Each cause is below "
+        f"({len(figures['unexplained'])} unknown); those that name Pillow are faults of what is "
+        "released.",
         "",
         "A detector flags the middle of every picture, so that something is veiled. A *fault* is "
         "any of these:",
@@ -226,15 +230,18 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
             "| crashes | faults |",
             files_table(rows),
         ),
-        f"{unsupported} files are of formats that Counterveil does not read; their names say so.",
+        f"{unsupported} files are of formats that Counterveil does not read; "
+        "the message names the format where it is known.",
         "",
         "## Pixels beside independent decoders",
         "",
         "*Released*: the safe pixels of the released file. *Frames*: whole frames, in the plain "
         "view, on black and with alpha ignored. Orientation is not compared: a decoder may turn "
-        "the picture or not. All formats are compared exactly, JPEG and WebP too, because all "
-        "decoders use the same exact arithmetic. One level is allowed where 16 bits are reduced "
-        "to 8 or where partly transparent pixels are blended, because each program rounds once; "
+        "the picture or not. All formats are compared exactly, JPEG and WebP too: Pillow, OpenCV "
+        "and libvips use the same libraries for JPEG, TIFF and WebP, Pillow and OpenCV for AVIF, "
+        "so there only the code around these libraries is independent. One level "
+        "is allowed where 16 bits are reduced to 8 or where partly transparent pixels are "
+        "blended, because each program rounds once; "
         "two in CMYK, which is rounded twice.",
         "",
         *table(
@@ -244,8 +251,8 @@ def page(rows: list[Row], figures: Mapping[str, Any], about: Mapping[str, Any]) 
         ),
         "Each decoder by itself. A *published picture* is what image-rs or the BMP Suite publish "
         "as the right decoding. Where one differs, another one agrees, or the file is listed "
-        "below. libvips interpolates the colours of AVIF otherwise; OpenCV ignores the masks and "
-        "palettes of some BMP and the alpha of some TIFF.",
+        "below. libvips, which reads AVIF with another library, gives other colours there; the "
+        "JPEG decoder of image-rs rounds otherwise, by up to 4 levels.",
         "",
         *table(
             "| decoder | format | frames compared | equal | largest difference | not compared |",

@@ -19,6 +19,7 @@ if find_spec("cv2"):
     import cv2
 
 REFUSED = "the decoder refuses the file"
+NO_RANGE = "signed values, 32 bits or floating point, which have no one range"
 ABSENT = "the decoder does not read that frame"
 
 
@@ -62,7 +63,7 @@ class Picture:
 def as_picture(raw: np.ndarray, order: slice = slice(None)) -> Picture:
     """From 1 to 4 channels ``(H, W[, C])``; ``order`` turns three of them into RGB."""
     if raw.dtype not in (np.uint8, np.uint16):
-        raise NotComparableError("floating point or 32 bits, which have no one range")
+        raise NotComparableError(NO_RANGE)
     raw = (raw >> 8 if raw.dtype == np.uint16 else raw).astype(np.uint8)
     raw = raw.reshape(*raw.shape[:2], -1)
     channels = raw.shape[2]
@@ -116,11 +117,13 @@ def libvips(data: bytes, format: str, frame: int, frames: int) -> list[Picture]:
             raise NotComparableError(ABSENT)
         if image.interpretation in ("cmyk", "lab", "labs", "xyz"):
             raise NotComparableError(f"the decoder gives {image.interpretation} colours")
-        kind = {"uchar": np.uint8, "ushort": np.uint16}.get(image.format, np.float32)
-        raw = np.frombuffer(image.write_to_memory(), kind)
+        kind = {"uchar": np.uint8, "ushort": np.uint16}.get(image.format)
+        raw = np.frombuffer(image.write_to_memory(), kind or np.uint8)
     except pyvips.Error as error:
         raise NotComparableError(ABSENT if frame else REFUSED) from error
-    return [as_picture(raw.reshape(image.height, image.width, -1))]
+    if kind is None:
+        raise NotComparableError(NO_RANGE)
+    return [as_picture(raw.reshape(image.height, image.width, image.bands))]
 
 
 Decoder = Callable[[bytes, str, int, int], list[Picture]]

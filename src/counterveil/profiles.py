@@ -31,13 +31,6 @@ def _with_classifier(key: str, spec: str) -> Category:
 
 PROFILES: Mapping[str, Config] = MappingProxyType(
     {
-        "pictograms": Config(
-            name="pictograms",
-            categories=tuple(CATEGORIES[key] for key in PAPER_CATEGORIES),
-            notice="the pictogram classifiers know drawn pictograms only; "
-            "their scores say nothing about photographs",
-            reasoner="pictograms:scenes",
-        ),
         "photographs": Config(
             name="photographs",
             categories=(
@@ -52,6 +45,13 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
             ),
             not_covered="gestures, weapons, insults in words, self-harm and faces; add the profile "
             "hub, a chat model, or categories of your own",
+        ),
+        "pictograms": Config(
+            name="pictograms",
+            categories=tuple(CATEGORIES[key] for key in PAPER_CATEGORIES),
+            notice="the pictogram classifiers know drawn pictograms only; "
+            "their scores say nothing about photographs",
+            reasoner="pictograms:scenes",
         ),
         "nudenet": Config(
             name="nudenet",

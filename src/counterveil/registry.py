@@ -15,7 +15,7 @@ from counterveil.errors import UsageError
 
 T = TypeVar("T")
 
-WITH_FILES = frozenset({"python", "resnet50", "hub", "zeroshot", "blip", "hf", "worker"})
+WITH_FILES = frozenset({"python", "resnet50", "hub", "zeroshot", "blip", "hf", "text", "worker"})
 """Schemes whose argument may name a file, a folder or a module."""
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")

@@ -7,6 +7,7 @@
 | ``hub:REPO#LABEL+LABEL`` | any Hugging Face image classifier |
 | ``zeroshot:REPO#unsafe prompt|...||safe prompt|...`` | CLIP, SigLIP |
 | ``nudenet:LABEL+LABEL`` | ONNX detector, extra ``nudenet`` |
+| ``text:LANGUAGE+FILE.txt`` | offensive words written in the image, extra ``text`` |
 | ``python:module:factory`` | a user's own classifier or function |
 """
 
@@ -29,6 +30,7 @@ LOADERS: Mapping[str, Callable[..., Classifier]] = MappingProxyType(
         "hub": lazy_callable("counterveil.classifiers.hub", "load"),
         "zeroshot": lazy_callable("counterveil.classifiers.zeroshot", "load"),
         "nudenet": lazy_callable("counterveil.classifiers.nudenet", "load"),
+        "text": lazy_callable("counterveil.classifiers.text", "load"),
         "python": lazy_callable("counterveil.classifiers.external", "load"),
     }
 )

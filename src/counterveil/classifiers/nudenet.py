@@ -76,7 +76,7 @@ class NudeNetClassifier:
         name = self._session.get_inputs()[0].name
         try:
             (output,) = self._session.run(None, {name: pixels})  # (B, 4 + classes, anchors)
-        except _onnx_errors(self._onnx) as error:
+        except onnx_errors(self._onnx) as error:
             raise ModelError(f"{self._spec} could not be run: {error}") from error
         boxes = output[:, :4].transpose(0, 2, 1)  # (B, anchors, 4), centre x, y, width, height
         confidences = output[:, [4 + i for i in self._indices]].max(axis=1)  # (B, anchors)
@@ -152,11 +152,11 @@ def _session(onnx: ModuleType, file: Path, device: str) -> Any:
         )
     try:
         return onnx.InferenceSession(str(file), options, providers=[provider])
-    except _onnx_errors(onnx) as error:
+    except onnx_errors(onnx) as error:
         raise ModelError(f"{file.name} could not be loaded: {error}") from error
 
 
-def _onnx_errors(onnx: ModuleType) -> tuple[type[Exception], ...]:
+def onnx_errors(onnx: ModuleType) -> tuple[type[Exception], ...]:
     """All exceptions of onnxruntime; they share no base class."""
     state = vars(onnx.capi.onnxruntime_pybind11_state).values()
     return tuple(e for e in state if isinstance(e, type) and issubclass(e, Exception))

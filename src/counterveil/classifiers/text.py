@@ -20,7 +20,9 @@ DECISION_CONFIDENCE = 0.25
 """Confidence of the OCR that becomes P = 0.5. Low, since a wrong reading is rarely on a list."""
 
 LEGIBLE = 0.25
-"""Share of a word's box from which the word counts as if all of it were seen."""
+"""Share of a word's box that keeps most of its score: a quarter of a word can be guessed from."""
+
+_LEGIBLE_WEIGHT = 0.9
 
 _KEPT = 8
 """Readings kept; a search asks for the same image again."""
@@ -42,7 +44,9 @@ class Offence:
         """P(offensive) where only the pixels with ``mask == where`` show the words."""
         parts = [mask[top:bottom, left:right] == where for left, top, right, bottom in self.boxes]
         share = float(np.concatenate([part.ravel() for part in parts]).mean())
-        return self.score * min(1.0, share / LEGIBLE)
+        # The second term lets a search see the first, small progress.
+        guessed = min(1.0, share / LEGIBLE)
+        return self.score * (_LEGIBLE_WEIGHT * guessed + (1 - _LEGIBLE_WEIGHT) * share)
 
 
 class TextClassifier:
@@ -54,10 +58,11 @@ class TextClassifier:
     ``P = 1 - (1 - p_1) prod_i>1 (1 - max(0, 2 p_i - 1))``. So a search sees when one of two
     words is veiled.
 
-    Under a mask, a word scores ``p min(1, v / 0.25)`` where ``v`` is the share of its box that
-    shows, and words in the paint score by what is veiled. The OCR misreads a word with one
-    letter veiled, a person does not; this score only falls, and only when hardly anything of
-    the word is left. It needs two readings for all masks. The released image is read again.
+    Under a mask, a word scores ``p (0.9 min(1, v / 0.25) + 0.1 v)`` where ``v`` is the share of
+    its box that shows, and words in the paint score by what is veiled. The OCR misreads a word
+    with one letter veiled, a person does not. This score never rises while more is veiled, and
+    falls below 0.5 only when hardly anything of the word is left. It needs two readings for all
+    masks. The released image is read again.
 
     Args:
         words: what is offensive.

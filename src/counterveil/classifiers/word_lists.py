@@ -101,8 +101,9 @@ class _Filter:
     def __init__(
         self, package: Any, options: dict[str, Any], *, fold: Callable[[str], str]
     ) -> None:
-        leet = {"detect_leetspeak": True, "leetspeak_level": "aggressive"}
-        self._disguised = package.Filter({"obfuscation": "standard", **options, **leet})
+        self._disguised = package.Filter(
+            {"obfuscation": "standard", **options, "detect_leetspeak": True}
+        )
         self._plain = package.Filter({**options, "obfuscation": "off"})
         self._fold = fold
         self.words: frozenset[str] = frozenset(self._plain.words)
@@ -112,7 +113,10 @@ class _Filter:
         text = self._fold(text)
         if not self._disguised.is_profane(text):
             return 0.0
-        return PLAIN if self._plain.is_profane(text) else DISGUISED
+        if self._plain.is_profane(text):
+            return PLAIN
+        # Read as 1337 spelling, some prices and house numbers are on the list.
+        return DISGUISED if any(map(str.isalpha, text)) else 0.0
 
 
 def parse(argument: str, *, folder: Path | None = None) -> WordList:

@@ -111,7 +111,7 @@ class NudeNetClassifier:
         name = self._session.get_inputs()[0].name
         try:
             (output,) = self._session.run(None, {name: pixels})
-        except _onnx_errors(self._onnx) as error:
+        except onnx_errors(self._onnx) as error:
             raise ModelError(f"{self._spec} could not be run: {error}") from error
         return output
 
@@ -185,11 +185,11 @@ def _session(onnx: ModuleType, file: Path, device: str) -> Any:
         )
     try:
         return onnx.InferenceSession(str(file), options, providers=[provider])
-    except _onnx_errors(onnx) as error:
+    except onnx_errors(onnx) as error:
         raise ModelError(f"{file.name} could not be loaded: {error}") from error
 
 
-def _onnx_errors(onnx: ModuleType) -> tuple[type[Exception], ...]:
+def onnx_errors(onnx: ModuleType) -> tuple[type[Exception], ...]:
     """All exceptions of onnxruntime; they share no base class."""
     state = vars(onnx.capi.onnxruntime_pybind11_state).values()
     return tuple(e for e in state if isinstance(e, type) and issubclass(e, Exception))

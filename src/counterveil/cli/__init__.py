@@ -22,7 +22,10 @@ COMMANDS = {
     "scenes": ("scenes:scenes", "Draw scenes: abstract pictograms with masks and answers."),
     "train": ("train:app", "Train a classifier or a reasoner."),
     "instruct": ("instruct:app", "Make training data for a reasoner."),
-    "models": ("models:models", "List the installed models: spec, package, licence, size and hash."),
+    "models": (
+        "models:models",
+        "List the installed models: spec, package, licence, size and hash.",
+    ),
     "reasoner": ("reasoner:app", "Serve a reasoner; show the memory that one needs."),
     "bench": ("bench:bench", "Measure Counterveil on scenes or on your own images."),
     "annotate": ("annotate:annotate", "Judge descriptions and answers in the terminal."),

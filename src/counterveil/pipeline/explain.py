@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from counterveil.attribution import Attribution
 from counterveil.pipeline.boxes import box_regions
@@ -24,6 +24,9 @@ from counterveil.types import (
     Images,
     Labels,
     LocalizingClassifier,
+    Masks,
+    MaskScoreFunction,
+    MaskScoringClassifier,
     ModelInfo,
     Scores,
     SearchResult,
@@ -233,3 +236,14 @@ class CountingClassifier:
         """As the classifier scores."""
         self.images += len(images)
         return self._classifier.score(images)
+
+    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
+        """As the classifier scores masks; ``None`` where it does not."""
+        if not isinstance(self._classifier, MaskScoringClassifier):
+            return None
+        score = self._classifier.score_masked(image, paint)
+        return None if score is None else partial(self._count, score)
+
+    def _count(self, score: MaskScoreFunction, masks: Masks) -> Scores:
+        self.images += len(masks)
+        return score(masks)

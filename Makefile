@@ -14,7 +14,7 @@ setup: .venv/.ready
 	@test -n "$(PYTHON)" || { echo "Counterveil needs Python 3.11 or newer, with venv"; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet,lab]" --group dev --group docs
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet,text,lab]" --group dev --group docs
 	touch $@
 
 run: setup

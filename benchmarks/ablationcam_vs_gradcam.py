@@ -17,7 +17,8 @@ import torch
 
 from counterveil.attribution.cams import AblationCam
 from counterveil.classifiers.architectures import import_torchvision
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.preprocessing import InputSpec
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.types import ModelInfo
 from measuring import (
     machine,

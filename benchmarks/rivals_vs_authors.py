@@ -33,7 +33,7 @@ from torch.nn import functional
 from authors import commit, functions
 from counterveil import search
 from counterveil.classifiers.architectures import import_torchvision
-from counterveil.classifiers.torch_classifier import IMAGENET_MEAN, IMAGENET_STD
+from counterveil.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from counterveil.fills import fill
 from counterveil.types import Images, Scores
 from measuring import machine, print_result

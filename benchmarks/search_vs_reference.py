@@ -20,7 +20,8 @@ from bass_vs_slic import photograph
 from counterveil import attribution, search, segmentation
 from counterveil.categories import Category
 from counterveil.classifiers.architectures import import_torchvision
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.preprocessing import InputSpec
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.config import Config
 from counterveil.fills import fill
 from counterveil.lab.benchmarks.plots import log_log_plot

@@ -126,7 +126,7 @@ def test_commands_exist_with_these_options(page, words):
     elif program in ("python", ".venv/bin/python"):
         assert arguments[0] == "-m" or (ROOT / arguments[0]).is_file()
     else:
-        assert program == "pip"
+        assert program in ("pip", "npm")
 
 
 def parse(arguments: list[str]) -> None:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from counterveil import attribution, classifiers, reasoning, search, segmentation
+from counterveil import attribution, classifiers, narrative, reasoning, search, segmentation
 from counterveil.categories import ControlCode
 from counterveil.config import (
     AttributionName,
@@ -175,3 +175,16 @@ def test_weights_and_programs_are_found_beside_the_settings_file(beside):
     for spec in ("blip:model", "hf:model"):
         with pytest.raises(ModelError, match=str(folder / "model")):
             reasoning.load(spec, folder=folder)
+
+
+def test_photographs_are_judged_offline_and_what_is_not_judged_is_said():
+    from skimage import data
+
+    pipeline = load("photographs")
+    (only,) = pipeline.classifiers
+    assert [judge.info.name for judge in only.judges] == ["open_nsfw:10"]
+    record = pipeline.examine(data.astronaut()).record
+    assert record.status == "ok" and not record.flagged
+    assert "self-harm" in record.not_covered and "hub" in record.not_covered
+    assert any(record.not_covered in sentence for sentence in narrative.sentences(record))
+    assert find_profile("photographs") == load().config

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from counterveil.categories import Category as Category
     from counterveil.categories import ControlCode as ControlCode
     from counterveil.categories import Question as Question
-    from counterveil.classifiers.torch_classifier import InputSpec as InputSpec
+    from counterveil.classifiers.preprocessing import InputSpec as InputSpec
+    from counterveil.classifiers.preprocessing import View as View
     from counterveil.classifiers.torch_classifier import TorchClassifier as TorchClassifier
     from counterveil.config import Config as Config
     from counterveil.errors import CounterveilError as CounterveilError
@@ -53,13 +54,14 @@ _MODULES = {
     "CounterveilError": "counterveil.errors",
     "Examination": "counterveil.pipeline",
     "GradientClassifier": "counterveil.types",
-    "InputSpec": "counterveil.classifiers.torch_classifier",
+    "InputSpec": "counterveil.classifiers.preprocessing",
     "ModelInfo": "counterveil.types",
     "Pipeline": "counterveil.pipeline",
     "Question": "counterveil.categories",
     "Reasoner": "counterveil.reasoning.interfaces",
     "Record": "counterveil.record",
     "TorchClassifier": "counterveil.classifiers.torch_classifier",
+    "View": "counterveil.classifiers.preprocessing",
     "load": "counterveil.profiles",
 }
 

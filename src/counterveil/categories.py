@@ -50,7 +50,12 @@ class Category:
         description: one sentence on what belongs to it.
         questions: of a moderator.
         threshold: images with this score or more are flagged, in ``(0, 1]``.
+        warn_threshold: a score from here up to ``threshold`` flags nothing, but the record warns of
+            it; 0: no warning.
         classifier: spec ``scheme:argument``, see :func:`counterveil.classifiers.load`.
+        judges: specs of classifiers that take no part in the search. A veil must hold for them,
+            too.
+        judge_threshold: a judge says unsafe from this score on, in ``(0, 1]``.
     """
 
     key: str
@@ -58,20 +63,30 @@ class Category:
     description: str = ""
     questions: tuple[Question, ...] = ()
     threshold: float = 0.5
+    warn_threshold: float = 0.0
     classifier: str = ""
+    judges: tuple[str, ...] = ()
+    judge_threshold: float = 0.5
 
     def __post_init__(self) -> None:
         _check_key(self.key, "a category's key")
-        if not 0 < self.threshold <= 1:
+        for name in ("threshold", "judge_threshold"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise UsageError(
+                    f"category {self.key!r}: {name} must be above 0 and at most 1, got {value}"
+                )
+        if not 0 <= self.warn_threshold <= self.threshold:
             raise UsageError(
-                f"category {self.key!r}: threshold must be above 0 and at most 1, "
-                f"got {self.threshold}"
+                f"category {self.key!r}: warn_threshold must be between 0 and the threshold, "
+                f"{self.threshold}, got {self.warn_threshold}"
             )
-        if ":" not in self.classifier:
-            raise UsageError(
-                f"category {self.key!r}: classifier must read scheme:argument, such as "
-                f"'pictograms:self_harm' or 'hub:REPO#LABEL', got {self.classifier!r}"
-            )
+        for name, spec in [("classifier", self.classifier), *(("judges", j) for j in self.judges)]:
+            if ":" not in spec:
+                raise UsageError(
+                    f"category {self.key!r}: {name} must read scheme:argument, such as "
+                    f"'pictograms:self_harm' or 'hub:REPO#LABEL', got {spec!r}"
+                )
         twice = _first_double(question.key for question in self.questions)
         if twice is not None:
             raise UsageError(f"category {self.key!r}: two questions have the key {twice!r}")
@@ -96,6 +111,8 @@ class Category:
         given = dict(value)
         if "questions" in given:
             given["questions"] = tuple(_question(item) for item in given["questions"])
+        if "judges" in given:
+            given["judges"] = tuple(given["judges"])
         base = CATEGORIES.get(str(given.get("key")))
         merged = {**(vars(base) if base else {}), **given}
         for name in ("key", "title", "classifier"):
@@ -167,6 +184,9 @@ def _check_kinds(value: Mapping[str, Any]) -> None:
     for name, item in value.items():
         if name == "questions":
             fits, wanted = isinstance(item, list | tuple), "a list of questions"
+        elif name == "judges":
+            fits = isinstance(item, list | tuple) and all(isinstance(each, str) for each in item)
+            wanted = "a list of specs"
         elif kinds[name] is float:
             fits = isinstance(item, int | float) and not isinstance(item, bool)
             wanted = "a number"

@@ -53,12 +53,14 @@ class Outcome:
 
 
 _OUTCOMES = (
-    Outcome("not_verified", "Not verified", "not_verified", ExitStatus.NOT_VERIFIED, 7,
+    Outcome("not_verified", "Not verified", "not_verified", ExitStatus.NOT_VERIFIED, 8,
             "The released file still scores at or above a threshold."),
-    Outcome("not_assessed", "Not assessed", "not_assessed", ExitStatus.NOT_VERIFIED, 6,
+    Outcome("not_assessed", "Not assessed", "not_assessed", ExitStatus.NOT_VERIFIED, 7,
             "A model or the machine failed; nothing was released, and another try may work."),
-    Outcome("failed", "Failed", "error", ExitStatus.FAILED, 5,
+    Outcome("failed", "Failed", "error", ExitStatus.FAILED, 6,
             "The input cannot be examined; nothing was released."),
+    Outcome("disputed", "Disputed", "disputed", ExitStatus.NOT_VERIFIED, 5,
+            "The released file is verified, but a judge still says unsafe: a person should look."),
     Outcome("partial", "Assessed in part", "partial", ExitStatus.NOT_VERIFIED, 4,
             "The released file is verified, but something was not assessed."),
     Outcome("veiled_whole", "Veiled as a whole", "ok", ExitStatus.OK, 3,

@@ -31,6 +31,21 @@ def _with_classifier(key: str, spec: str) -> Category:
 
 PROFILES: Mapping[str, Config] = MappingProxyType(
     {
+        "photographs": Config(
+            name="photographs",
+            categories=(
+                replace(
+                    _with_classifier("sexually_explicit", "open_nsfw:"),
+                    # Yahoo calls scores below 0.2 safe and above 0.8 unsafe.
+                    threshold=0.8,
+                    warn_threshold=0.2,
+                    judges=("open_nsfw:10",),
+                    judge_threshold=0.8,
+                ),
+            ),
+            not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the profile "
+            "hub or nudenet, a chat model, or categories of your own",
+        ),
         "pictograms": Config(
             name="pictograms",
             categories=tuple(CATEGORIES[key] for key in PAPER_CATEGORIES),
@@ -98,14 +113,15 @@ def find_profile(name: str, **options: Any) -> Config:
     return make_config(base, **options) if options else base
 
 
-def load(profile: str | Config = "pictograms", **options: Any) -> Pipeline:
+def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
     """Load a pipeline that examines images.
 
     A profile never falls back to another one.
 
     Args:
-        profile: ``pictograms`` (drawn scenes only), ``nudenet`` (photographs, offline), ``hub``
-            (photographs, downloads models on first use), a ``.toml`` file, or a
+        profile: ``photographs`` (offline), ``pictograms`` (drawn scenes only), ``nudenet``
+            (photographs, offline), ``hub`` (photographs, downloads models on first use), a
+            ``.toml`` file, or a
             :class:`~counterveil.config.Config`.
         options: fields of :class:`~counterveil.config.Config` that replace the profile's, such as
             ``target=0.5`` or ``search="greedy"``, and ``thresholds={"self_harm": 0.7}``.
@@ -134,6 +150,10 @@ def load(profile: str | Config = "pictograms", **options: Any) -> Pipeline:
                 category,
                 _load_model(
                     classifiers, category.classifier, config.device, config.folder_of("categories")
+                ),
+                tuple(
+                    _load_model(classifiers, spec, config.device, config.folder_of("categories"))
+                    for spec in category.judges
                 ),
             )
             for category in config.categories

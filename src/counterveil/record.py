@@ -18,13 +18,12 @@ from counterveil.serialization import canonical_json, from_plain, schema, to_pla
 from counterveil.types import ModelInfo, SearchOutcome
 
 __all__ = ["SCHEMA_VERSION", "Answer", "CategoryResult", "CounterfactualResult", "Disagreement",
-           "Output",
-           "Outputs", "Rationale", "Record", "Source", "Status", "VeiledOutput", "schema",
-           "utc_now", "validate"]  # fmt: skip
+           "Judgement", "Output", "Outputs", "Rationale", "Record", "Source", "Status",
+           "VeiledOutput", "schema", "utc_now", "validate"]  # fmt: skip
 
 SCHEMA_VERSION = "1.1"
 
-Status = Literal["ok", "partial", "not_verified", "not_assessed", "error"]
+Status = Literal["ok", "partial", "disputed", "not_verified", "not_assessed", "error"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,28 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What a classifier that took no part in the search says of the veil.
+
+    Attributes:
+        judge: name of the model.
+        score_before: P(unsafe) of the released frame before the veil.
+        score_after: P(unsafe) of the written file, decoded from its bytes.
+        threshold: the judge says unsafe from this score on.
+    """
+
+    judge: str
+    score_before: float
+    score_after: float
+    threshold: float
+
+    @property
+    def disputes(self) -> bool:
+        """The judge says unsafe before the veil and after it."""
+        return min(self.score_before, self.score_after) >= self.threshold
+
+
+@dataclass(frozen=True)
 class CounterfactualResult:
     """How one category was veiled.
 
@@ -77,6 +98,8 @@ class CounterfactualResult:
         search: name of the search.
         fill: name of the fill.
         answered_fraction: part of the image that is veiled only for the reasoner's answers.
+        judged_fraction: part of the image that is veiled only because a judge disputed less.
+        judgements: of the classifiers that took no part in the search.
     """
 
     outcome: SearchOutcome
@@ -96,6 +119,13 @@ class CounterfactualResult:
     search: str = ""
     fill: str = ""
     answered_fraction: float = 0.0
+    judged_fraction: float = 0.0
+    judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def disputed(self) -> bool:
+        """A judge says that the veil does not hide what is unsafe."""
+        return any(judgement.disputes for judgement in self.judgements)
 
     @classmethod
     def not_needed(cls, score: float, *, target: float) -> CounterfactualResult:
@@ -240,7 +270,8 @@ class Record:
 
     Attributes:
         status: ``ok``: everything was assessed, and the released file is verified. ``partial``:
-            verified, but something was not assessed. ``not_verified``: the released file still
+            verified, but something was not assessed. ``disputed``: verified, but a judge, which
+            took no part in the search, still says unsafe. ``not_verified``: the released file still
             scores at or above a threshold. ``not_assessed``: a model or the machine failed, so
             nothing was released. ``error``: the input cannot be examined.
         profile: name of the profile.
@@ -258,6 +289,8 @@ class Record:
         warnings: sentences that a reader must know.
         not_assessed: sentences, one for each thing that was not assessed: frames, pictures in the
             file, questions.
+        not_covered: what the profile cannot judge, and what to add for it; empty if it says
+            nothing.
         settings: all options of the pipeline, defaults too, except the categories.
     """
 
@@ -275,6 +308,7 @@ class Record:
     timing_ms: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     not_assessed: tuple[str, ...] = ()
+    not_covered: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     schema_version: str = SCHEMA_VERSION
 

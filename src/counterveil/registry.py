@@ -15,7 +15,9 @@ from counterveil.errors import UsageError
 
 T = TypeVar("T")
 
-WITH_FILES = frozenset({"python", "resnet50", "hub", "zeroshot", "blip", "hf", "worker"})
+WITH_FILES = frozenset(
+    {"python", "resnet50", "hub", "zeroshot", "nsfwjs", "text", "blip", "hf", "worker"}
+)
 """Schemes whose argument may name a file, a folder or a module."""
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d+)?")

@@ -131,11 +131,56 @@ class GradientClassifier(Classifier, Protocol):
         ...
 
     def to_input(self, images: Images) -> Any:
-        """The module's input ``(B, 3, h, w)``, float32, on the module's device."""
+        """The module's input ``(B * V, 3, h, w)``, float32, on the module's device.
+
+        The V views of one image follow each other.
+        """
+        ...
+
+    def to_image_maps(self, maps: Any, size: tuple[int, int]) -> Any:
+        """Mean over the views, in the image's coordinates, of maps of the input.
+
+        Args:
+            maps: ``(B * V, h, w)``, of any resolution.
+            size: ``(H, W)`` of the images.
+
+        Returns:
+            ``(B, H, W)``.
+        """
         ...
 
     def target(self, logits: Any) -> Any:
         """The scalar that a gradient attribution explains, ``(B,)``, of logits ``(B, C)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a classifier sees something.
+
+    Attributes:
+        left: first column, in pixels.
+        top: first row.
+        right: column behind the last one.
+        bottom: row behind the last one.
+        score: P(unsafe) of what is in the box, in ``[0, 1]``.
+        label: what it is, such as ``"FACE_FEMALE"``; empty if the classifier does not say.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    score: float
+    label: str = ""
+
+
+@runtime_checkable
+class LocalizingClassifier(Classifier, Protocol):
+    """A classifier that says where it sees something; the boxes become the regions."""
+
+    def boxes(self, image: Image) -> tuple[Box, ...]:
+        """What it sees in ``(H, W, 3)``, inside the image, highest score first."""
         ...
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from counterveil.classifiers.architectures import import_torchvision
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.preprocessing import InputSpec
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.types import ModelInfo
 
 torchvision = import_torchvision()  # before transformers and pytorch-grad-cam, which import it

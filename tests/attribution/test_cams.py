@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from counterveil.attribution import make
-from counterveil.attribution.base import resize_maps
 from counterveil.attribution.cams import AblationCam, GradCam, GradCamPlusPlus
 from counterveil.attribution.layers import output_tensor, to_grid
 from counterveil.attribution.partial_forward import PartialForward
+from counterveil.classifiers.preprocessing import resize_maps
 from counterveil.errors import UnsupportedModelError
 from tests.attribution import nets
 

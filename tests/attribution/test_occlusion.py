@@ -72,6 +72,20 @@ def test_black_is_the_default_fill():
     assert Occlusion()(RedShare(), scene(), labels=labels).max() > 0
 
 
+class ScoresMasks(RedShare):
+    """Composites by itself, in its own way."""
+
+    def score_masked(self, image, paint):
+        return lambda masks: 0.25 - masks[:, :4, :4].mean(axis=(1, 2)) / 5 + paint.mean()
+
+
+def test_a_classifier_that_scores_masks_is_asked_for_them():
+    classifier = ScoresMasks()
+    attribution_map = Occlusion()(classifier, scene(), labels=nets.quadrants(8, 8))
+    assert np.allclose(attribution_map[:4, :4], 0.25 - 0.0625 - 0.05)
+    assert classifier.batches == [1]  # the image as it is
+
+
 def test_labels_are_required():
     assert Occlusion.needs_regions
     with pytest.raises(UsageError, match="pass labels"):

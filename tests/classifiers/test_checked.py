@@ -38,6 +38,9 @@ class Gradients(Constant):
     def to_input(self, images):
         return ("input", len(images))
 
+    def to_image_maps(self, maps, size):
+        return (maps, size)
+
     def target(self, logits):
         return ("target", logits)
 
@@ -75,6 +78,7 @@ def test_a_gradient_classifier_stays_one():
     assert classifier.info.name == "constant"
     assert classifier.module == "module"
     assert classifier.to_input(IMAGES) == ("input", 3)
+    assert classifier.to_image_maps("maps", (4, 5)) == ("maps", (4, 5))
     assert classifier.target("logits") == ("target", "logits")
 
 

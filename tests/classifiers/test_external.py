@@ -28,6 +28,8 @@ class Gradients(Bright):
     module = None
     def to_input(self, images):
         return images
+    def to_image_maps(self, maps, size):
+        return maps
     def target(self, logits):
         return logits
 

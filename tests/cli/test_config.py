@@ -57,7 +57,14 @@ def test_check_knows_the_schemes_and_loads_no_model(tmp_path, spec, message):
 
 
 def test_show_resolves_thresholds():
-    shown = invoke("config", "show", "--threshold", "self_harm=0.7", "--threshold=cyberbullying=1")
+    shown = invoke(
+        "config",
+        "show",
+        "pictograms",
+        "--threshold",
+        "self_harm=0.7",
+        "--threshold=cyberbullying=1",
+    )
     values = {c["key"]: c["threshold"] for c in tomllib.loads(shown.stdout)["category"]}
     assert values == {"sexually_explicit": 0.5, "cyberbullying": 1.0, "self_harm": 0.7}
 
@@ -74,7 +81,7 @@ def test_show_resolves_thresholds():
 )
 def test_a_wrong_threshold_is_refused(value, message):
     with pytest.raises(UsageError, match=message):
-        raise invoke("config", "show", "--threshold", value).exception
+        raise invoke("config", "show", "pictograms", "--threshold", value).exception
 
 
 DEEP = 100_000

@@ -108,6 +108,7 @@ def flagged_thumbnail(folder: Path) -> None:
 
 
 CASES = {
+    "disputed": (picture, RED + f'"\njudges = ["python:{__name__}:Always"]\n#', ()),
     "left_out": (flagged_thumbnail, RED, ()),
     "clean": (clean_picture, RED, ()),
     "veiled": (picture, RED, ()),

@@ -278,6 +278,9 @@ class WithGradients(ColourDetector):
     def to_input(self, images):
         raise NotImplementedError
 
+    def to_image_maps(self, maps, size):
+        raise NotImplementedError
+
     def target(self, logits):
         raise NotImplementedError
 

@@ -14,6 +14,7 @@ from counterveil.record import (
     Answer,
     CategoryResult,
     CounterfactualResult,
+    Judgement,
     Output,
     Outputs,
     Rationale,
@@ -128,7 +129,15 @@ def thumbnail_flagged() -> Record:
     return record(categories=(flagged, not_flagged()))
 
 
+def disputed() -> Record:
+    """Verified, but a second classifier still sees something."""
+    judgement = Judgement("nsfwjs:mobilenet_v2", 0.93, 0.71, 0.5)
+    result = replace(FOUND, judgements=(judgement,))
+    return record(status="disputed", categories=(category(result), not_flagged()))
+
+
 STATES = {
+    "disputed": disputed,
     "veiled": record,
     "clean": lambda: record(categories=(not_flagged(),)),
     "veiled_whole": not_found,

@@ -261,11 +261,11 @@ def test_every_outcome_shows_on_its_card_the_worst_first(page):
 
 def test_the_counts_come_first_and_lead_to_the_first_card_of_their_outcome(page):
     reader = Reader(page)
-    assert "11 images, 8 flagged." in reader.text
+    assert "12 images, 9 flagged." in reader.text
     assert "1 file was not verified." in reader.text
     assert "These pages hold no original image." in reader.text
     links = [a["href"] for a in reader.all("a") if (a.get("class") or "").startswith("is-")]
-    assert links == [f"report.html#i{number}" for number in (1, 2, 3, 4, 6, 7, 8, 11)]
+    assert links == [f"report.html#i{number}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 12)]
     kinds = dict(re.findall(r'class="card is-(\w+)" id="(i\d+)"', page)[::-1])
     assert kinds.keys() == OUTCOMES.keys()
     assert [f"report.html#{kinds[key]}" for key in OUTCOMES] == links
@@ -282,7 +282,7 @@ def test_pictures_are_concealed_until_asked_for(page):
     reader = Reader(page)
     style = reader.raw["style"]
     # Concealed by an attribute: pictures stay so where the style is not applied.
-    assert reader.all("figure") == [{"hidden": None}] * 8
+    assert reader.all("figure") == [{"hidden": None}] * 9
     shown = re.search(r"\n([^\n]*)\{display:block\}\n\.show:checked\+", style)[1].split(",")
     # The button of the page leaves out what is not verified; that is asked for one by one.
     assert shown == [
@@ -292,7 +292,7 @@ def test_pictures_are_concealed_until_asked_for(page):
     boxes = [a for a in reader.all("input") if a["type"] == "checkbox"]
     assert boxes and not [a for a in boxes if "checked" in a]
     cards = page.split("<article")[1:]
-    assert sum("<img" in card for card in cards) == 8
+    assert sum("<img" in card for card in cards) == 9
     for card in cards:
         assert card.count("<img") == card[card.find("<figure") :].count("<img")
         assert card.count('class="pick show"') == ("<img" in card)

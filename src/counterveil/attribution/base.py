@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
-from torch.nn import functional
 
 from counterveil.errors import ModelError, UnsupportedModelError
 from counterveil.fills import Fill
@@ -52,7 +51,9 @@ class TorchAttribution(ABC):
         with torch.inference_mode(False), torch.no_grad():  # the caller may be in inference mode
             for start in range(0, len(images), self.batch_size):
                 inputs = classifier.to_input(images[start : start + self.batch_size])
-                maps = resize_maps(self._maps(classifier, inputs), size)  # (b, H, W)
+                # An image may have several views; each is an input of its own.
+                views = [self._maps(classifier, each) for each in inputs.split(self.batch_size)]
+                maps = classifier.to_image_maps(torch.cat(views), size)  # (b, H, W)
                 parts.append(maps.clamp(min=0).float().cpu().numpy())
         if not all(np.isfinite(part).all() for part in parts):
             raise ModelError(f"{self.name}: the model gave values that are not finite")
@@ -61,13 +62,6 @@ class TorchAttribution(ABC):
     @abstractmethod
     def _maps(self, classifier: GradientClassifier, inputs: Tensor) -> Tensor:
         """Maps ``(B, h, w)``, of any resolution, of inputs ``(B, 3, h, w)``, without a graph."""
-
-
-def resize_maps(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps ``(B, h, w)`` at ``size``: bilinear, ``align_corners=False``."""
-    if tuple(maps.shape[1:]) == size:
-        return maps
-    return functional.interpolate(maps[:, None], size, mode="bilinear", antialias=True)[:, 0]
 
 
 def gradient_of(value: Tensor, source: Tensor | GradientEdge, name: str) -> Tensor:

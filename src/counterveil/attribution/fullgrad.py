@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from counterveil.attribution.base import TorchAttribution, gradient_of, resize_maps
+from counterveil.attribution.base import TorchAttribution, gradient_of
 from counterveil.attribution.layers import borrowed
+from counterveil.classifiers.preprocessing import resize_maps
 from counterveil.errors import UnsupportedModelError
 from counterveil.types import GradientClassifier
 

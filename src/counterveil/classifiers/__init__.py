@@ -6,7 +6,10 @@
 | ``resnet50:PATH`` | trained by ``counterveil train classifier``, or a torchvision ResNet-50 |
 | ``hub:REPO#LABEL+LABEL`` | any Hugging Face image classifier |
 | ``zeroshot:REPO#unsafe prompt|...||safe prompt|...`` | CLIP, SigLIP |
+| ``open_nsfw:`` | Yahoo's open_nsfw, for photographs; ``open_nsfw:10``: by more views |
+| ``nsfwjs:FILE.tgz#NETWORK[#CLASS+CLASS]`` | nsfwjs's ``mobilenet_v2`` or ``inception_v3`` |
 | ``nudenet:LABEL+LABEL`` | ONNX detector, extra ``nudenet`` |
+| ``text:LANGUAGE+FILE.txt`` | offensive words written in the image, extra ``text`` |
 | ``python:module:factory`` | a user's own classifier or function |
 """
 
@@ -28,7 +31,10 @@ LOADERS: Mapping[str, Callable[..., Classifier]] = MappingProxyType(
         "resnet50": lazy_callable("counterveil.classifiers.checkpoints", "load"),
         "hub": lazy_callable("counterveil.classifiers.hub", "load"),
         "zeroshot": lazy_callable("counterveil.classifiers.zeroshot", "load"),
+        "open_nsfw": lazy_callable("counterveil.classifiers.open_nsfw", "load"),
+        "nsfwjs": lazy_callable("counterveil.classifiers.nsfwjs", "load"),
         "nudenet": lazy_callable("counterveil.classifiers.nudenet", "load"),
+        "text": lazy_callable("counterveil.classifiers.text", "load"),
         "python": lazy_callable("counterveil.classifiers.external", "load"),
     }
 )

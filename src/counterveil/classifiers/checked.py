@@ -8,10 +8,12 @@ import numpy as np
 
 from counterveil.errors import ModelError
 from counterveil.types import (
+    Box,
     Classifier,
     GradientClassifier,
     Image,
     Images,
+    LocalizingClassifier,
     MaskScoreFunction,
     MaskScoringClassifier,
     ModelInfo,
@@ -43,6 +45,12 @@ class CheckedClassifier:
             return None
         return lambda masks: self._validated(score(masks), len(masks))
 
+    def boxes(self, image: Image) -> tuple[Box, ...]:
+        """As ``LocalizingClassifier.boxes``; none where the classifier is not one."""
+        if not isinstance(self._classifier, LocalizingClassifier):
+            return ()
+        return self._classifier.boxes(image)
+
     def _validated(self, scores: Any, count: int) -> Scores:
         try:
             values = np.asarray(scores, np.float64)
@@ -70,8 +78,12 @@ class GradientAccess:
         return self._classifier.module
 
     def to_input(self, images: Images) -> Any:
-        """The module's input ``(B, 3, h, w)``."""
+        """The module's input ``(B * V, 3, h, w)``."""
         return self._classifier.to_input(images)
+
+    def to_image_maps(self, maps: Any, size: tuple[int, int]) -> Any:
+        """Maps ``(B * V, h, w)`` of the input as maps ``(B, H, W)`` of images of ``size``."""
+        return self._classifier.to_image_maps(maps, size)
 
     def target(self, logits: Any) -> Any:
         """The scalar that a gradient attribution explains, ``(B,)``, of logits ``(B, C)``."""

@@ -17,7 +17,8 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from counterveil.classifiers.architectures import build_network
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.preprocessing import InputSpec
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.errors import CounterveilError, ModelError, UsageError
 from counterveil.types import ModelInfo
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.checkpoints import Checkpoint
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.labels import label_indices
+from counterveil.classifiers.preprocessing import InputSpec
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.errors import UnsupportedModelError, UsageError
 
 _PROBE_COLOUR = (51, 102, 204)
@@ -54,7 +56,7 @@ def load(argument: str, *, device: str = "cpu", folder: Path | None = None) -> T
     activation: Literal["softmax", "sigmoid"] = (
         "sigmoid" if independent or len(model.config.id2label) == 1 else "softmax"
     )
-    unsafe = _unsafe_indices(labels, model.config.id2label)
+    unsafe = label_indices(labels, model.config.id2label)
     if activation == "softmax" and len(unsafe) == len(model.config.id2label):
         raise UsageError(f"{checkpoint.spec} calls every label unsafe; leave out the safe ones")
     return TorchClassifier(
@@ -133,23 +135,3 @@ def _unsupported(processor: Any, reason: str) -> UnsupportedModelError:
 def _input_size(config: Any) -> tuple[int, int]:
     size = getattr(config, "image_size", None) or 224
     return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def _unsafe_indices(labels: str, names: dict[int, str]) -> tuple[int, ...]:
-    """Indices of the labels joined by ``+``, ignoring case; a label may contain a plus itself."""
-    by_index = {index: name.strip().casefold() for index, name in names.items()}
-    parts = labels.casefold().split("+")
-    unsafe = set()
-    while parts:
-        # Longest match first, because a label may contain a plus.
-        candidates = ["+".join(parts[:end]).strip() for end in range(len(parts), 0, -1)]
-        label = next((c for c in candidates if c in by_index.values()), None)
-        if label is None:
-            shown = [names[index] for index in sorted(names)][:30]
-            shown += [f"and {len(names) - 30} more"] * (len(names) > 30)
-            raise UsageError(
-                f"the model has no label {candidates[-1]!r}; choose among {', '.join(shown)}"
-            )
-        unsafe.add(label)
-        del parts[: label.count("+") + 1]
-    return tuple(sorted(index for index, name in by_index.items() if name in unsafe))

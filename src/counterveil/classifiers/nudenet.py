@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from counterveil.errors import MissingExtraError, ModelError, UsageError
-from counterveil.types import Image, Images, ModelInfo, Scores
+from counterveil.types import Box, Image, Images, ModelInfo, Scores
 
 INPUT_SIZE = 320
 """Side of the network's square input, pixels."""
@@ -71,16 +71,49 @@ class NudeNetClassifier:
         parts = [self._forward(images[start : start + self.batch_size]) for start in starts]
         return np.concatenate(parts) if parts else np.zeros(0)
 
+    def boxes(self, image: Image) -> tuple[Box, ...]:
+        """Boxes of the chosen labels, also those a little below the package's confidence.
+
+        A weak box may become strong once a stronger one beside it is veiled.
+        """
+        output = self._run(np.stack([self._letterbox(image)]))
+        found = output[0, :4].T.astype(np.float64)
+        chosen = output[0, [4 + i for i in self._indices]]  # (labels, anchors)
+        confidences = chosen.max(axis=0)
+        corners = np.concatenate([found[:, :2] - found[:, 2:] / 2, found[:, 2:]], axis=1)
+        kept = self._cv2.dnn.NMSBoxes(
+            corners.tolist(), confidences.tolist(), DECISION_CONFIDENCE / 2, _NMS_IOU
+        )
+        scale = INPUT_SIZE / max(image.shape[:2])
+        boxes = []
+        for index in np.asarray(kept, int).ravel():  # the most confident first
+            left, top, width, height = corners[index] / scale
+            box = Box(
+                max(0, int(left)),
+                max(0, int(top)),
+                min(image.shape[1], int(np.ceil(left + width))),
+                min(image.shape[0], int(np.ceil(top + height))),
+                float(calibrate(confidences[index])),
+                self.labels[self._indices[int(chosen[:, index].argmax())]],
+            )
+            if box.left < box.right and box.top < box.bottom:  # not in the black rest
+                boxes.append(box)
+        return tuple(boxes)
+
     def _forward(self, images: Images) -> Scores:
-        pixels = np.stack([self._letterbox(image) for image in images])
-        name = self._session.get_inputs()[0].name
-        try:
-            (output,) = self._session.run(None, {name: pixels})  # (B, 4 + classes, anchors)
-        except _onnx_errors(self._onnx) as error:
-            raise ModelError(f"{self._spec} could not be run: {error}") from error
+        output = self._run(np.stack([self._letterbox(image) for image in images]))
         boxes = output[:, :4].transpose(0, 2, 1)  # (B, anchors, 4), centre x, y, width, height
         confidences = output[:, [4 + i for i in self._indices]].max(axis=1)  # (B, anchors)
         return np.array([self._image_score(b, c) for b, c in zip(boxes, confidences, strict=True)])
+
+    def _run(self, pixels: Float32[np.ndarray, "batch 3 side side"]) -> Any:
+        """The network's output, ``(B, 4 + classes, anchors)``."""
+        name = self._session.get_inputs()[0].name
+        try:
+            (output,) = self._session.run(None, {name: pixels})
+        except onnx_errors(self._onnx) as error:
+            raise ModelError(f"{self._spec} could not be run: {error}") from error
+        return output
 
     def _letterbox(self, image: Image) -> Float32[np.ndarray, "3 side side"]:
         """Resized to fit, at the top left of a black square, as the package does."""
@@ -152,11 +185,11 @@ def _session(onnx: ModuleType, file: Path, device: str) -> Any:
         )
     try:
         return onnx.InferenceSession(str(file), options, providers=[provider])
-    except _onnx_errors(onnx) as error:
+    except onnx_errors(onnx) as error:
         raise ModelError(f"{file.name} could not be loaded: {error}") from error
 
 
-def _onnx_errors(onnx: ModuleType) -> tuple[type[Exception], ...]:
+def onnx_errors(onnx: ModuleType) -> tuple[type[Exception], ...]:
     """All exceptions of onnxruntime; they share no base class."""
     state = vars(onnx.capi.onnxruntime_pybind11_state).values()
     return tuple(e for e in state if isinstance(e, type) and issubclass(e, Exception))

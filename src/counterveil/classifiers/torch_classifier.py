@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from counterveil.classifiers.preprocessing import InputSpec
 from counterveil.types import Image, Images, Masks, MaskScoreFunction, ModelInfo, Scores
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """Preprocessing: resize without keeping the aspect ratio, scale to ``[0, 1]``, normalise.
-
-    Images are never cropped, so content at the border is classified too.
-
-    Attributes:
-        height: of the module's input, pixels.
-        width: of the module's input, pixels.
-        mean: per channel, for values in ``[0, 1]``.
-        std: per channel.
-        mode: interpolation mode of ``torch.nn.functional.interpolate``.
-    """
-
-    height: int = 224
-    width: int = 224
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
-    mode: Literal["bilinear", "bicubic"] = "bilinear"
 
 
 class TorchClassifier:
@@ -49,8 +24,8 @@ class TorchClassifier:
         activation: ``softmax`` for exclusive classes (the unsafe probabilities are summed), or
             ``sigmoid`` for independent ones (any of them: ``1 - prod(1 - p)``).
         device: where the module runs.
-        batch_size: maximum images in one forward; default 8 on a CPU, so that activations stay
-            in its cache (see docs/log.md), and 32 elsewhere.
+        batch_size: maximum views in one forward (but at least one image); default 8 on a CPU, so
+            that activations stay in its cache (see docs/log.md), and 32 elsewhere.
     """
 
     def __init__(
@@ -74,20 +49,21 @@ class TorchClassifier:
         self.batch_size = default if batch_size is None else batch_size
 
     def to_input(self, images: Images) -> Tensor:
-        """Preprocess images into the module's input ``(B, 3, h, w)``, float32, on the device."""
-        return self._preprocess(torch.from_numpy(np.ascontiguousarray(images)).to(self.device))
+        """The module's input, float32, on the device: all V views of an image after each other.
+
+        Images ``(B, H, W, 3)`` become ``(B * V, 3, h, w)``.
+        """
+        return self._preprocess(
+            torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self.device)
+        )
+
+    def to_image_maps(self, maps: Tensor, size: tuple[int, int]) -> Tensor:
+        """Maps ``(B * V, h, w)`` of the input as maps ``(B, H, W)`` of images of ``size``."""
+        return self.input_spec.to_image_maps(maps, size)
 
     def _preprocess(self, images: Tensor) -> Tensor:
         """Uint8 images ``(B, H, W, 3)`` on the device -> the module's input."""
-        spec = self.input_spec
-        pixels = images.permute(0, 3, 1, 2).float()  # (B, 3, H, W)
-        size = (spec.height, spec.width)
-        if pixels.shape[-2:] != size:
-            pixels = functional.interpolate(pixels, size=size, mode=spec.mode, antialias=True)
-            pixels = pixels.clamp(0, 255)  # bicubic overshoots
-        mean = torch.tensor(spec.mean, device=self.device).view(1, 3, 1, 1) * 255
-        std = torch.tensor(spec.std, device=self.device).view(1, 3, 1, 1) * 255
-        return (pixels - mean) / std
+        return self.input_spec.to_input(images)
 
     def probability(self, logits: Tensor) -> Tensor:
         """P(unsafe) ``(B,)`` of logits ``(B, C)``, float64."""
@@ -102,7 +78,7 @@ class TorchClassifier:
         return logits[:, list(self.unsafe_indices)].sum(dim=1)
 
     def score(self, images: Images) -> Scores:
-        """P(unsafe) of each image, in ``[0, 1]``."""
+        """P(unsafe) of each image, in ``[0, 1]``: the mean over its views."""
         return self._score_batches(self.to_input, images)
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
@@ -126,10 +102,13 @@ class TorchClassifier:
         return lambda masks: self._score_batches(composite, masks)
 
     def _score_batches(self, to_input: Callable[[Any], Tensor], items: np.ndarray) -> Scores:
-        """Scores of images or masks ``(B, ...)``, at most ``batch_size`` in one forward."""
+        """Scores of images or masks ``(B, ...)``, at most ``batch_size`` views in one forward."""
+        views = len(self.input_spec.views)
+        step = max(1, self.batch_size // views)
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(items), self.batch_size):
-                logits = self.module(to_input(items[start : start + self.batch_size]))
-                parts.append(self.probability(logits).cpu())
+            for start in range(0, len(items), step):
+                logits = self.module(to_input(items[start : start + step]))
+                probability = self.probability(logits).unflatten(0, (-1, views)).mean(dim=1)
+                parts.append(probability.cpu())
         return torch.cat(parts).numpy() if parts else np.zeros(0)

@@ -12,7 +12,8 @@ from torch.nn import functional
 from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.checkpoints import Checkpoint
 from counterveil.classifiers.hub import Preprocessing, probe_processor
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.preprocessing import InputSpec
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.errors import ModelError, UnsupportedModelError, UsageError
 
 SAFE_PROMPTS = (

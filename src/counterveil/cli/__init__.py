@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +22,10 @@ COMMANDS = {
     "scenes": ("scenes:scenes", "Draw scenes: abstract pictograms with masks and answers."),
     "train": ("train:app", "Train a classifier or a reasoner."),
     "instruct": ("instruct:app", "Make training data for a reasoner."),
+    "models": (
+        "models:models",
+        "List the installed models: spec, package, licence, size and hash.",
+    ),
     "reasoner": ("reasoner:app", "Serve a reasoner; show the memory that one needs."),
     "bench": ("bench:bench", "Measure Counterveil on scenes or on your own images."),
     "annotate": ("annotate:annotate", "Judge descriptions and answers in the terminal."),
@@ -85,6 +90,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; an expected error ends it with one line and no traceback."""
+    if not sys.warnoptions:  # a library's warning is for its programmers
+        warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):  # names need not be UTF-8
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

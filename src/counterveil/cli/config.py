@@ -19,8 +19,8 @@ app = typer.Typer(
 def show(
     *,
     profile: Annotated[
-        str, typer.Argument(help="pictograms, nudenet, hub, or your own FILE.toml.")
-    ] = "pictograms",
+        str, typer.Argument(help="photographs, pictograms, nudenet, hub, or your own FILE.toml.")
+    ] = "photographs",
     options: dict[str, Any],
 ) -> None:
     """Print the resolved configuration of a profile as a TOML file."""

@@ -13,7 +13,7 @@ from annotated_types import Ge
 from counterveil.config import Config
 from counterveil.errors import UsageError
 
-FILE_ONLY = frozenset({"name", "categories", "notice"})
+FILE_ONLY = frozenset({"name", "categories", "notice", "not_covered"})
 """Options that only a file can give."""
 
 

@@ -27,8 +27,8 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     profile: Annotated[
-        str, typer.Option(help="pictograms, nudenet, hub, or your own FILE.toml.")
-    ] = "pictograms",
+        str, typer.Option(help="photographs, pictograms, nudenet, hub, or your own FILE.toml.")
+    ] = "photographs",
     files_from: Annotated[
         str | None,
         typer.Option(
@@ -129,7 +129,13 @@ def _run(
             except (Exception, KeyboardInterrupt) as error:
                 return _stopped(error, folder, output, len(found.inputs))
             status = folder.tally.exit_status
-            output.end(folder.tally, skipped=len(found.skipped), report=report, status=status)
+            output.end(
+                folder.tally,
+                skipped=len(found.skipped),
+                not_covered=config.not_covered,
+                report=report,
+                status=status,
+            )
             return status
 
 

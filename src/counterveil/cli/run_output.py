@@ -63,17 +63,35 @@ class RunOutput:
             "verbose",
         )
 
-    def end(self, tally: Tally, *, skipped: int, report: Path, status: ExitStatus) -> None:
-        """The run has ended by itself."""
+    def end(
+        self, tally: Tally, *, skipped: int, not_covered: str, report: Path, status: ExitStatus
+    ) -> None:
+        """The run has ended by itself.
+
+        Args:
+            tally: counts of all images.
+            skipped: number of files that are no inputs.
+            not_covered: what the profile cannot judge; empty if it says nothing.
+            report: path of the report.
+            status: that the command ends with.
+        """
         counts = {key: tally.counts[key] for key in OUTCOMES if tally.counts[key]}
         if self._mode == "json":
             # Counts of images by outcome, and of files that are no inputs.
-            fields = {**counts, SKIPPED: skipped, "report": str(report), "exit_status": status}
+            fields = {
+                **counts,
+                SKIPPED: skipped,
+                "not_covered": not_covered,
+                "report": str(report),
+                "exit_status": status,
+            }
             self._line("", {"event": "end", **fields}, "normal")
             return
         for key in counts:
             self._examples(OUTCOMES[key], tally)
         self._line(f"{summary(tally, skipped)}; report: {report}", {}, "normal")
+        if not_covered:
+            self._line(f"not assessed by this profile: {not_covered}", {}, "normal")
         self._status(status)
 
     def stopped(self, reason: str, status: ExitStatus, *, done: int, total: int) -> None:

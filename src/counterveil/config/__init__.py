@@ -97,6 +97,11 @@ class Config(BaseModel):
         (), description="What to look for; in a file, one [[category]] table each."
     )
     notice: str = Field("", description="Sentence that every record carries as a warning.")
+    not_covered: str = Field(
+        "",
+        description="What the profile cannot judge, and what to add for it; every record, the "
+        "report and the end of a run say so.",
+    )
     attribution: AttributionName = Field(
         "fullgrad", description="Attribution map: how much each pixel argues for unsafe."
     )

@@ -1,10 +1,16 @@
-"""Sentences on categories where the classifier and the reasoner disagree, or only one spoke."""
+"""Sentences on models that disagree: classifier and reasoner, classifier and judge."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from counterveil.narrative.phrases import category_title, join_list, percent, pluralize
+from counterveil.narrative.phrases import (
+    category_title,
+    join_list,
+    percent,
+    pluralize,
+    public_model_name,
+)
 from counterveil.record import Answer, CategoryResult, Disagreement, Source
 
 
@@ -114,3 +120,23 @@ def _missed(category: CategoryResult, answers: Sequence[Answer]) -> bool:
     """Whether questions were asked, but none was answered."""
     asked = any(answer.category == category.key for answer in answers)
     return asked and not _assessed(category, answers)
+
+
+def judgement_sentences(category: CategoryResult) -> list[str]:
+    """What the classifiers that took no part in the search say of the veil."""
+    texts = [
+        f"{public_model_name(each.judge)}, which took no part in the search, scores "
+        f"{percent(each.score_before)} before the veil and {percent(each.score_after)} after it"
+        + (
+            f"; it disputes the veil (threshold {percent(each.threshold)})."
+            if each.disputes
+            else "."
+        )
+        for each in category.counterfactual.judgements
+    ]
+    if category.counterfactual.judged_fraction:
+        texts.append(
+            f"{percent(category.counterfactual.judged_fraction)} of the image is veiled only "
+            "because a judge disputed a smaller veil."
+        )
+    return texts

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
-from counterveil.record import Answer, CategoryResult, Record, Source
+from counterveil.record import Answer, CategoryResult, CounterfactualResult, Record, Source
 
 _METHODS = MappingProxyType(
     {"fullgrad": "FullGrad", "gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++",
@@ -162,3 +162,15 @@ def picture_texts(record: Record) -> Mapping[str, str]:
         "regions": f"boundaries of {pluralize(regions, 'region')} outside the veil",
         "mask": f"the veil, {veiled_percent(record.flagged)} of the image",
     }
+
+
+def regions_sentence(result: CounterfactualResult) -> str:
+    """Where the regions of a search come from."""
+    if result.segmentation == "boxes":
+        marked = "a place" if result.regions_total == 1 else f"{result.regions_total} places"
+        return f"The classifier marked {marked} in the image; its boxes are the regions."
+    ranked = f", and {method_name(result.attribution)} ranked them" if result.attribution else ""
+    return (
+        f"{method_name(result.segmentation)} divided the image into "
+        f"{pluralize(result.regions_total, 'region')}{ranked}."
+    )

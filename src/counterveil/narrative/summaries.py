@@ -12,6 +12,7 @@ from counterveil.narrative.phrases import (
     join_list,
     percent,
     pluralize,
+    public_model_name,
     veiled_percent,
 )
 from counterveil.outcomes import outcome
@@ -27,6 +28,9 @@ def summary(record: Record) -> str:
     if key == "not_verified":
         failed = [c for c in record.categories if not c.counterfactual.verified]
         return f"After the veil: {_scores_after(failed)}." if failed else "Nothing was verified."
+    if key == "disputed":
+        disputed = [c for c in record.flagged if c.counterfactual.disputed]
+        return f"After the veil, a judge still says unsafe: {_disputes(disputed)}."
     if key == "left_out":
         return f"{join_list([_left_out(category) for category in record.flagged])}."
     texts = [_flagged(record)]
@@ -45,6 +49,18 @@ def disagreements(record: Record) -> tuple[str, ...]:
         return ()
     said = record.rationale
     return tuple(disagreement_sentences(record.categories, said.answers, said.disagreements))
+
+
+def _disputes(categories: Sequence[CategoryResult]) -> str:
+    return join_list(
+        [
+            f"{category_title(category)} {percent(judgement.score_after)} by "
+            f"{public_model_name(judgement.judge)}"
+            for category in categories
+            for judgement in category.counterfactual.judgements
+            if judgement.disputes
+        ]
+    )
 
 
 def _scores_after(categories: Sequence[CategoryResult]) -> str:

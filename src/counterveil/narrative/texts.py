@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from counterveil.narrative.disagreement import confirmation_sentences, disagreement_sentences
+from counterveil.narrative.disagreement import (
+    confirmation_sentences,
+    disagreement_sentences,
+    judgement_sentences,
+)
 from counterveil.narrative.phrases import (
     category_title,
     category_titles,
     end_sentence,
     join_list,
-    method_name,
     none_flagged,
     percent,
     pluralize,
     public_model_name,
     ratings,
+    regions_sentence,
     released_frame,
     veil_area,
     veiled_percent,
 )
 from counterveil.outcomes import outcome
-from counterveil.record import Answer, CategoryResult, Disagreement, Record, Source
+from counterveil.record import (
+    Answer,
+    CategoryResult,
+    Disagreement,
+    Record,
+    Source,
+)
 
 PROFILE_NOTICES = MappingProxyType(
     {
@@ -218,6 +228,8 @@ def _answers_under_veil(answers: Sequence[Answer]) -> list[str]:
 
 def _assessed(record: Record) -> list[str]:
     texts = [end_sentence(f"{gap[:1].upper()}{gap[1:]}") for gap in record.not_assessed]
+    if record.not_covered:
+        texts.append(f"Not assessed by this profile: {end_sentence(record.not_covered)}")
     texts += released_frame(record.source)
     return texts + [f"While reading: {end_sentence(note)}" for note in record.source.notes]
 
@@ -236,13 +248,7 @@ def _category(record: Record, category: CategoryResult) -> list[str]:
         which = "view" if category.view else "frame"
         texts.append(f"That {which} is not released. The released frame scored {before}.")
     if result.regions_total:
-        ranked = (
-            f", and {method_name(result.attribution)} ranked them" if result.attribution else ""
-        )
-        texts.append(
-            f"{method_name(result.segmentation)} divided the image into "
-            f"{pluralize(result.regions_total, 'region')}{ranked}."
-        )
+        texts.append(regions_sentence(result))
     scored = f"The {result.search} search scored {pluralize(result.evaluations, 'image')}"
     if result.outcome == "found":
         texts.append(
@@ -251,7 +257,7 @@ def _category(record: Record, category: CategoryResult) -> list[str]:
         )
     elif result.outcome == "not_found":
         texts.append(f"{scored} and ended without a valid veil.")
-    return texts
+    return [*texts, *judgement_sentences(category)]
 
 
 def _veil(record: Record) -> list[str]:

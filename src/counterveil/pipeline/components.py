@@ -22,10 +22,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CategoryClassifier:
-    """A category and the classifier that scores it."""
+    """A category and the classifier that scores it.
+
+    Attributes:
+        category: what is looked for.
+        classifier: scores it and is searched.
+        judges: score the same category, and take no part in the search.
+    """
 
     category: Category
     classifier: Classifier
+    judges: tuple[Classifier, ...] = ()
 
 
 @dataclass(frozen=True)

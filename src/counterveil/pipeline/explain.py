@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from counterveil.attribution import Attribution
+from counterveil.pipeline.boxes import box_regions
 from counterveil.pipeline.components import (
     CategoryClassifier,
     Context,
@@ -22,6 +23,10 @@ from counterveil.types import (
     Image,
     Images,
     Labels,
+    LocalizingClassifier,
+    Masks,
+    MaskScoreFunction,
+    MaskScoringClassifier,
     ModelInfo,
     Scores,
     SearchResult,
@@ -37,7 +42,10 @@ class Explanation:
         attribution_map: ``(H, W)``.
         labels: the regions, ``(H, W)``.
         refinement_labels: cells by which the mask was reduced; the regions if there are none.
-        attribution: name of the attribution method.
+        attribution: name of the attribution method; empty where the classifier's own boxes are
+            the regions.
+        segmentation: name of the segmentation; ``boxes`` likewise.
+        localized: the regions are the classifier's own boxes, which also bound the veil.
         evaluations: images scored by the search and by an attribution that scores.
         warnings: sentences for the record.
     """
@@ -47,7 +55,9 @@ class Explanation:
     labels: Labels
     refinement_labels: Labels
     attribution: str
+    segmentation: str
     evaluations: int
+    localized: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -80,7 +90,49 @@ class _Explainer:
         self._components, self._config = context.components, context.config
 
     def explain(self, each: CategoryClassifier) -> Explanation:
-        """The counterfactual of one category."""
+        """The counterfactual of one category: by its classifier's boxes, where they suffice."""
+        by_boxes = self._explain_by_boxes(each)
+        return self._explain_by_attribution(each) if by_boxes is None else by_boxes
+
+    def _explain_by_boxes(self, each: CategoryClassifier) -> Explanation | None:
+        """``None`` if the classifier has no boxes, or if veiling them does not flip it."""
+        if not isinstance(each.classifier, LocalizingClassifier):
+            return None
+        with self._context.stopwatch("regions"):
+            regions = box_regions(self._image, each.classifier.boxes(self._image))
+        if regions is None:
+            return None
+        threshold = each.category.threshold
+        problem = SearchProblem(
+            regions.labels,
+            regions.scores,
+            threshold=threshold,
+            target=min(threshold, self._config.target),
+            # Each box is a thing of its own: a crowd has as many faces as it has.
+            max_regions=max(self._config.max_regions, len(regions.scores)),
+        )
+        evaluator = mask_evaluator(
+            each.classifier,
+            self._image,
+            self._components.fill,
+            max_evaluations=self._config.max_evaluations,
+        )
+        with self._context.stopwatch("search"):
+            result = self._components.search.method(problem, evaluator)
+        if result.outcome != "found":
+            return None
+        return Explanation(
+            result,
+            regions.attribution_map,
+            regions.labels,
+            regions.labels,
+            attribution="",
+            segmentation="boxes",
+            evaluations=evaluator.evaluations,
+            localized=True,
+        )
+
+    def _explain_by_attribution(self, each: CategoryClassifier) -> Explanation:
         components, config = self._components, self._config
         chosen, warnings = self._choose_attribution(each)
         counter = CountingClassifier(each.classifier)
@@ -109,8 +161,9 @@ class _Explainer:
             # Later steps cut along these cells, whether or not the search did.
             labels if self._refinement_labels is None else self._refinement_labels,
             chosen.name,
+            components.segmentation.name,
             counter.images + evaluator.evaluations,
-            warnings,
+            warnings=warnings,
         )
 
     def _choose_attribution(
@@ -183,3 +236,14 @@ class CountingClassifier:
         """As the classifier scores."""
         self.images += len(images)
         return self._classifier.score(images)
+
+    def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction | None:
+        """As the classifier scores masks; ``None`` where it does not."""
+        if not isinstance(self._classifier, MaskScoringClassifier):
+            return None
+        score = self._classifier.score_masked(image, paint)
+        return None if score is None else partial(self._count, score)
+
+    def _count(self, score: MaskScoreFunction, masks: Masks) -> Scores:
+        self.images += len(masks)
+        return score(masks)

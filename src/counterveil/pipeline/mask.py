@@ -42,6 +42,10 @@ def core_mask(
         return None
     if len(results) == 1:  # already irreducible, by the same cells
         return CoreMask(results[0].mask, results[0].irreducible)
+    if any(explanation.localized for explanation in explanations.values()):
+        # A box is veiled whole; cells would cut scraps out of it.
+        union: Mask = np.logical_or.reduce([result.mask for result in results])
+        return CoreMask(union, irreducible=False)
     fill, limit = context.components.fill, context.config.max_evaluations
     constraints = [
         ScoreConstraint(
@@ -70,13 +74,17 @@ def masks_to_try(
     """
     if not context.config.complete_objects or context.components.refinement is None:
         return iter([core.mask])
-    with context.stopwatch("objects"):
-        completed = complete_objects(
-            image,
-            core.mask,
-            next(iter(explanations.values())).refinement_labels,
-            attribution_map=_highest([each.attribution_map for each in explanations.values()]),
-        )
+    open_ended = [each for each in explanations.values() if not each.localized]
+    completed = core.mask
+    if open_ended:  # boxes bound their objects: a face's veil is a face, never a body
+        localized = [each.result.mask for each in explanations.values() if each.localized]
+        with context.stopwatch("objects"):
+            completed = core.mask | complete_objects(
+                image,
+                core.mask & ~np.logical_or.reduce(localized) if localized else core.mask,
+                open_ended[0].refinement_labels,
+                attribution_map=_highest([each.attribution_map for each in open_ended]),
+            )
 
     # All categories count here: a shape can provoke one that flagged nothing before.
     def margin(masks: Masks) -> Scores:

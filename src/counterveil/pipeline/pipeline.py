@@ -14,8 +14,14 @@ from counterveil.images import load
 from counterveil.pipeline.assess import Assessment, assess
 from counterveil.pipeline.components import CategoryClassifier, Components, Context, Stopwatch
 from counterveil.pipeline.examination import Examination
+from counterveil.pipeline.judges import judge_again, satisfy_judges
 from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
-from counterveil.pipeline.results import frame_warnings, make_record, settings
+from counterveil.pipeline.results import (
+    frame_warnings,
+    make_record,
+    settings,
+    threshold_warnings,
+)
 from counterveil.pipeline.source import FileSource, ImageSource, open_source
 from counterveil.pipeline.veil import VeiledFrame, veil
 from counterveil.reasoning.interfaces import Reasoner
@@ -120,12 +126,14 @@ class Pipeline:
         frames = tuple(replace(frame, notes=(*frame.notes, *file.notes)) for frame in frames)
         with stopwatch("score"):
             assessment = assess(frames, self.classifiers)
-        veiled = veil(assessment, context)
+        veiled = satisfy_judges(veil(assessment, context), assessment, context)
         result = RationaleResult(None, veiled)
         # The rationale may widen the veil, so the record describes its result.
         if self.reasoner is not None:
             writer = RationaleWriter(self.reasoner, assessment, context)
             result = writer.write(veiled)
+            if result.veiled.release is not veiled.release and veiled.judgements:
+                result = replace(result, veiled=judge_again(result.veiled, assessment))
         record = make_record(
             assessment,
             result.veiled,
@@ -150,6 +158,7 @@ class Pipeline:
     def models(self) -> tuple[ModelInfo, ...]:
         """The models that the pipeline uses; the reasoner is the last."""
         models = [each.classifier.info for each in self.classifiers]
+        models += [judge.info for each in self.classifiers for judge in each.judges]
         return (*models, self.reasoner.info) if self.reasoner else tuple(models)
 
     def _warnings(self, assessment: Assessment, result: RationaleResult) -> tuple[str, ...]:
@@ -158,7 +167,7 @@ class Pipeline:
         warnings = [self.config.notice] if self.config.notice else []
         if result.rationale is not None and self.config.guidance is not None:
             warnings.append("the reasoner's guidance was configured, not taken from the scores")
-        warnings += frame_warnings(assessment)
+        warnings += [*threshold_warnings(assessment), *frame_warnings(assessment)]
         for explanation in veiled.explanations.values():
             warnings += explanation.warnings
         return (*warnings, *veiled.warnings)

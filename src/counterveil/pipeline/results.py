@@ -79,6 +79,8 @@ def make_record(
     release, fill = veiled.release, veiled.fill
     # Not verified outweighs partial: the file may still show what it should hide.
     passed: Status = "partial" if not_assessed else "ok"
+    if any(judgement.disputes for said in veiled.judgements.values() for judgement in said):
+        passed = "disputed"
     return Record(
         status=passed if release.safe else "not_verified",
         profile=context.config.name,
@@ -98,13 +100,14 @@ def make_record(
         timing_ms=timing_ms,
         warnings=warnings,
         not_assessed=not_assessed,
+        not_covered=context.config.not_covered,
         settings=settings(context.config),
     )
 
 
 def settings(config: Config) -> dict[str, Any]:
     """All options, as a record keeps them; the categories stand in the record anyway."""
-    return config.model_dump(mode="json", exclude={"name", "notice", "categories"})
+    return config.model_dump(mode="json", exclude={"name", "notice", "not_covered", "categories"})
 
 
 def frame_warnings(assessment: Assessment) -> list[str]:
@@ -121,6 +124,19 @@ def frame_warnings(assessment: Assessment) -> list[str]:
         score, frame = assessment.highest_score(index)
         if score >= each.category.threshold and frame is not released:
             warnings.append(f"{each.category.key} flagged {_not_released(frame, score)}")
+    return warnings
+
+
+def threshold_warnings(assessment: Assessment) -> list[str]:
+    """Sentences on categories that come close to their threshold."""
+    warnings = []
+    for index, each in enumerate(assessment.classifiers):
+        category, (score, _) = each.category, assessment.highest_score(index)
+        if category.warn_threshold and category.warn_threshold <= score < category.threshold:
+            warnings.append(
+                f"{category.key} scores {score:.3f}: not flagged, but between "
+                f"{category.warn_threshold:g} and {category.threshold:g} a person should look"
+            )
     return warnings
 
 
@@ -159,11 +175,13 @@ def _counterfactual(
         area_fraction=float(veiled.mask.mean()),
         completed_fraction=veiled.completed_fraction,
         answered_fraction=veiled.answered_fraction,
+        judged_fraction=veiled.judged_fraction,
+        judgements=veiled.judgements.get(key, ()),
         verified=score_after < threshold,
         irreducible=veiled.irreducible,
         evaluations=explanation.evaluations,
         attribution=explanation.attribution,
-        segmentation=context.components.segmentation.name,
+        segmentation=explanation.segmentation,
         search=context.components.search.name,
         fill=veiled.fill.name,
     )

@@ -14,6 +14,7 @@ from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.mask import core_mask, enlarge_mask, masks_to_try, shrink_image
 from counterveil.pipeline.release import Release, release
+from counterveil.record import Judgement
 from counterveil.types import Image, Mask
 
 
@@ -29,6 +30,8 @@ class VeiledFrame:
         irreducible: proven that no part of the core mask can be given back.
         completed_fraction: part of the image that is veiled only to complete objects.
         answered_fraction: part of the image that is veiled only for the reasoner's answers.
+        judged_fraction: part of the image that is veiled only for the judges.
+        judgements: of the classifiers that took no part in the search, by category key.
         whole_image: no counterfactual was found, so everything is veiled.
         warnings: sentences for the record.
     """
@@ -40,6 +43,8 @@ class VeiledFrame:
     irreducible: bool = True
     completed_fraction: float = 0.0
     answered_fraction: float = 0.0
+    judged_fraction: float = 0.0
+    judgements: Mapping[str, tuple[Judgement, ...]] = field(default_factory=dict)
     whole_image: bool = False
     warnings: tuple[str, ...] = ()
 

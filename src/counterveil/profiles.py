@@ -43,8 +43,8 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     judge_threshold=0.8,
                 ),
             ),
-            not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the profile "
-            "hub or nudenet, a chat model, or categories of your own",
+            not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
+            "profile hub or nudenet, a chat model, or categories of your own",
         ),
         "pictograms": Config(
             name="pictograms",

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from counterveil.errors import ImageError
+from counterveil.images.canvas import open_canvas
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, translate_codec_errors
 from counterveil.images.frame import OpenedFile, decode_frame, open_image
 from counterveil.images.further import (
@@ -78,7 +79,8 @@ def decode_file(data: bytes, format: str, limits: Limits) -> DecodedFile:
     mended = layout.data or data
     image = open_image(mended, format, layout)
     limits.check_size(*image.size)
-    file = OpenedFile(image, mended, format, layout, limits)
+    canvas = open_canvas(mended, format)
+    file = OpenedFile(image, mended, format, layout, limits, canvas=canvas)
     total = file.frames
     limits.check("frames_held", total, f"{total} frames")
     if format in _ANIMATED:

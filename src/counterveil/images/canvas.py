@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from PIL import Image as Pillow
@@ -16,8 +17,8 @@ from counterveil.images.structure.png import chunks
 
 _PNG_DISPOSAL: tuple[Literal["keep", "clear", "restore"], ...] = ("keep", "clear", "restore")
 """dispose_op of an APNG frame."""
-_SHARED = frozenset({b"PLTE", b"tRNS"})
-"""Chunks that every frame of an APNG needs to be decoded by itself."""
+_SHARED = MappingProxyType({b"PLTE": 768, b"tRNS": 256})
+"""Chunks that every frame of an APNG needs to be decoded by itself -> bytes that they may use."""
 
 
 @dataclass(frozen=True)
@@ -151,26 +152,28 @@ def _png_canvas(data: bytes) -> Canvas | None:
 
 
 def _png_steps(data: bytes) -> Iterator[_Step]:
-    header, shared = b"", b""
-    control, pixels, alone = b"", b"", False
+    header, shared = b"", dict[bytes, bytes]()
+    control, pixels, alone = b"", list[bytes](), False
     for name, body, _ in chunks(data):
         if name == b"IHDR":
             header = body
-        elif name in _SHARED:
-            shared += _chunk(name, body)
+        elif name in _SHARED:  # each frame repeats it: a long one must take no memory
+            shared[name] = _chunk(name, body[: _SHARED[name]])
         elif name in (b"fcTL", b"IEND"):
             if pixels:
-                yield _png_step(header, shared, pixels, control, alone)
-            control, pixels = body, b""
+                yield _png_step(
+                    header, b"".join(shared.values()), b"".join(pixels), control, alone=alone
+                )
+            control, pixels = body, []
         elif name == b"IDAT":
             alone = not control
-            pixels += body
+            pixels.append(body)
         elif name == b"fdAT":
             alone = False
-            pixels += body[4:]
+            pixels.append(body[4:])
 
 
-def _png_step(header: bytes, shared: bytes, pixels: bytes, control: bytes, alone: bool) -> _Step:
+def _png_step(header: bytes, shared: bytes, pixels: bytes, control: bytes, *, alone: bool) -> _Step:
     if alone:
         control = struct.pack(">I", 0) + header[:8] + bytes(14)
     file = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", control[4:12] + header[8:]) + shared

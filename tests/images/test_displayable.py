@@ -99,3 +99,80 @@ def test_a_gif_without_its_trailer(frames):
 def test_a_gif_whose_last_frame_is_cut_stays_broken():
     with pytest.raises(ImageBrokenError, match="and 2 whole frames"):
         load(animated_files(3)["moving.gif"][:-20])
+
+
+def reordered(fault: str) -> bytes:
+    """An APNG of a still picture and two frames with one fault in the order of its chunks."""
+    data = animated_files(3)["moving.png"]
+    parts, start = [], 8
+    while start < len(data):
+        end = start + 12 + struct.unpack_from(">I", data, start)[0]
+        parts.append((data[start + 4 : start + 8], data[start + 8 : end - 4]))
+        start = end
+    names = [name for name, _ in parts]
+    header, frame = names.index(b"acTL"), len(names) - 1 - names[::-1].index(b"fcTL")
+    if fault == "twice":
+        parts.insert(header, parts[header])
+    elif fault == "late":
+        parts.insert(-1, parts.pop(header))
+    elif fault == "impossible":
+        parts[header] = (b"acTL", bytes(8))
+    elif fault == "sequence":
+        parts[frame] = (b"fcTL", struct.pack(">I", 77) + parts[frame][1][4:])
+    elif fault == "no data":
+        parts = [*parts[: frame + 1], parts[-1]]
+    elif fault == "no frames":
+        parts = [part for part in parts if part[0] not in (b"fcTL", b"fdAT")]
+    return data[:8] + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("twice", "stands twice or too late"),
+        ("late", "stands twice or too late"),
+        ("impossible", "impossible number"),
+        ("sequence", "of the sequence is missing"),
+        ("no data", "a frame has no data"),
+        ("no frames", "it has no frames"),
+    ],
+)
+def test_the_still_picture_of_a_damaged_animation(fault, message):
+    whole = load(reordered(""))
+    assert whole[0].frames == 3
+    data = reordered(fault)
+    frames = load(data)
+    assert {frame.frames for frame in frames} == {1}
+    assert np.array_equal(frames[0].pixels, whole[0].pixels)
+    (sentence,) = frames[0].not_assessed
+    assert message in sentence
+    for length in (len(data) - 1, len(data) - 20):
+        with pytest.raises(ImageBrokenError, match="truncated"):
+            load(data[:length])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        reordered("sequence"),
+        png_of((56, 40, 8, 2), ROWS, extra=wrong(b"tEXt", b"note\x00" + bytes(9_000))),
+    ],
+)
+def test_a_picture_behind_a_file_that_was_mended(data):
+    frames = load(data + saved(Image.fromarray(scene()), "PNG"))
+    assert np.array_equal(frames[-1].pixels, scene())
+    assert not frames[-1].released
+
+
+def test_a_jpeg_whose_index_misses_its_further_picture():
+    first, second = Image.fromarray(picture()), Image.fromarray(scene())
+    data = saved(first, "MPO", save_all=True, append_images=[second])
+    assert load(data)[0].frames == 2
+    at = data.rindex(b"\xff\xd8\xff")
+    frames = load(data[:at] + bytes(64) + data[at:])
+    assert np.array_equal(frames[0].pixels, load(data)[0].pixels)
+    assert any("no picture 1 is where it points" in text for text in frames[0].not_assessed)
+    hidden = [frame for frame in frames if not frame.released]
+    assert np.array_equal(hidden[0].pixels, load(data)[1].pixels)  # found by its first bytes
+    with pytest.raises(ImageBrokenError):
+        load(data[: at - 10])

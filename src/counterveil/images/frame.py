@@ -16,12 +16,13 @@ from PIL.Image import Transpose
 
 from counterveil.errors import ImageError
 from counterveil.images.bmp import open_bmp
+from counterveil.images.canvas import Canvas
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, damaged
 from counterveil.images.limits import Limits
 from counterveil.images.structure import Layout, jpeg, png, tiff
 from counterveil.images.structure.layout import AlphaKind
 from counterveil.images.view import View
-from counterveil.images.views import Container, views
+from counterveil.images.views import Container, composed_views, views
 from counterveil.types import Image
 
 _TAG_PLANAR = 284
@@ -58,6 +59,7 @@ class OpenedFile:
         limits: on the cost of the file.
         spans: where the decoded pictures of a JPEG lie.
         problems: sentences on what was not assessed.
+        canvas: composes the frames as browsers do, where Pillow does not.
     """
 
     image: Pillow.Image
@@ -67,6 +69,7 @@ class OpenedFile:
     limits: Limits
     spans: list[jpeg.Segments] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    canvas: Canvas | None = None
 
     @property
     def frames(self) -> int:
@@ -140,6 +143,16 @@ def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[V
     known: list[View] = []
     for view in _oriented_views(file, alpha):
         if any(view.same_as(other) for other in known):
+            continue
+        total += view.pixels.size // 3
+        file.limits.check("total_pixels", total, f"{total} pixels so far, each view counted")
+        known.append(view)
+        yield view
+    if file.canvas is None:
+        return
+    canvas = file.canvas.frame(index, file.image.size)
+    for view in composed_views(file.image, canvas, file.canvas.background):
+        if any(view.close_to(other) for other in known):
             continue
         total += view.pixels.size // 3
         file.limits.check("total_pixels", total, f"{total} pixels so far, each view counted")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from counterveil.errors import ImageError
+from counterveil.images.canvas import open_canvas
 from counterveil.images.codec_errors import CODEC_ERROR_TYPES, translate_codec_errors
 from counterveil.images.frame import OpenedFile, decode_frame, open_image
 from counterveil.images.further import (
@@ -76,15 +77,18 @@ def decode_file(data: bytes, format: str, limits: Limits) -> DecodedFile:
     """
     layout = read_layout(data, format, limits)
     mended = layout.data or data
+    if layout.end is not None:  # the mended file lacks blocks, all of them before the end
+        layout = replace(layout, end=layout.end - len(data) + len(mended))
     image = open_image(mended, format, layout)
     limits.check_size(*image.size)
-    file = OpenedFile(image, mended, format, layout, limits)
+    canvas = open_canvas(mended, format)
+    file = OpenedFile(image, mended, format, layout, limits, canvas=canvas)
     total = file.frames
     limits.check("frames_held", total, f"{total} frames")
     if format in _ANIMATED:
         pixels = total * image.width * image.height
         limits.check("total_pixels", pixels, f"{total} frames of {pixels} pixels in all")
-    frames = _spread(total, limits.frames)
+    frames = tuple(i for i in _spread(total, limits.frames) if not _misses(file, i))
     pictures: list[tuple[int, View]] = []
     pixels = 0
     for index in frames:
@@ -99,6 +103,23 @@ def decode_file(data: bytes, format: str, limits: Limits) -> DecodedFile:
         not_assessed += (f"{missing} of {total} frames were not assessed",)
     notes = file.notes() + _frame_notes(frames, total)
     return DecodedFile(tuple(pictures), not_assessed, file, frames, total, notes)
+
+
+def _misses(file: OpenedFile, index: int) -> bool:
+    """Whether the index of a JPEG of several pictures points to bytes that are no picture.
+
+    Viewers show its first picture then. An index that points behind the end is a cut file.
+    """
+    if not index or file.format != "JPEG":
+        return False
+    probe = open_image(file.data, file.format, file.layout)
+    with suppress(*CODEC_ERROR_TYPES):
+        probe.seek(index)
+    offset = getattr(probe, "offset", 0)
+    missed = offset < len(file.data) and file.data[offset : offset + 2] != b"\xff\xd8"
+    if missed:
+        file.problems.append(f"its index is damaged: no picture {index} is where it points")
+    return bool(missed)
 
 
 def decode_further(decoded: DecodedFile, limits: Limits) -> Pictures:

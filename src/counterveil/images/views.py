@@ -65,6 +65,31 @@ def views(image: Pillow.Image, container: Container) -> Iterator[View]:
                 yield from _on_backgrounds(shown, alpha)
 
 
+def composed_views(
+    image: Pillow.Image, canvas: Pillow.Image, background: tuple[int, ...] | None
+) -> Iterator[View]:
+    """Views of a canvas on which frames were composed; the whole canvas is transparent at first.
+
+    Args:
+        image: the file, for its colour profile.
+        canvas: RGBA.
+        background: colour that some programs clear the canvas to.
+    """
+    rgba = np.asarray(canvas)
+    rgb, alpha = rgba[..., :3].copy(), rgba[..., 3].copy()
+    note = "its frames were composed as browsers do"
+    for colours in colour_views(image, rgb):
+        shown = View(colours.pixels, "composed as browsers do", (note,)).then(
+            colours.pixels, colours.name, *colours.notes
+        )
+        yield from _on_backgrounds(shown, _Alpha(alpha))
+    if background is not None:
+        ground = Pillow.new("RGBA", canvas.size, (*background, 255))
+        ground.alpha_composite(canvas)
+        pixels = np.array(ground.convert("RGB"))
+        yield View(pixels, "on the background colour, composed as browsers do", (note,))
+
+
 def _on_backgrounds(view: View, alpha: _Alpha) -> Iterator[View]:
     """The view laid on backgrounds, and with its alpha ignored."""
     rgb = view.pixels

@@ -4,21 +4,64 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from counterveil.images.codec_errors import damaged
 from counterveil.images.limits import Limits
 from counterveil.images.structure.layout import Layout
 
 
-class _GifReader:
-    """Reads on from a position in a GIF, and raises where the file ends first."""
+@dataclass(frozen=True)
+class GifFrame:
+    """A frame of a GIF.
+
+    Attributes:
+        left: column on the canvas.
+        top: row on the canvas.
+        width: pixels.
+        height: pixels.
+        flags: of the image descriptor.
+        palette: colours, its own or those of the file; empty where neither has any.
+        palette_flags: flags that hold the size of the palette.
+        disposal: 0 and 1 keep, 2 clear, others restore what was there before.
+        transparent: index of the transparent colour.
+        data: compressed pixels, with their code size.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    flags: int
+    palette: bytes
+    palette_flags: int
+    disposal: int
+    transparent: int | None
+    data: bytes
+
+
+class GifReader:
+    """Reads on from a position in a GIF, and raises where the file ends first.
+
+    Attributes:
+        width: of the canvas that the file declares, in pixels.
+        height: of the same.
+        background: index of the background colour.
+        palette: colours of the file.
+        has_end: whether the end marker was read.
+    """
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.position = 0
         self.frames = 0
+        self.has_end = False
+        header = struct.unpack("<6xHHBBx", self.take(13))
+        self.width, self.height, self.flags, self.background = header
+        self.palette = self.take_colour_table(self.flags)
 
     def take(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
         part = self.data[self.position : self.position + count]
         # cut-end.gif, cut-later.gif: Pillow shows the frames before the cut, as if all were there
         if len(part) < count:
@@ -34,47 +77,69 @@ class _GifReader:
         ended = self.position >= len(self.data) and self.frames > 0
         return b"" if ended else self.take(1)
 
-    def skip_colour_table(self, flags: int) -> None:
-        if flags & 128:
-            self.take(3 << ((flags & 7) + 1))
+    def take_colour_table(self, flags: int) -> bytes:
+        """The colours that follow, if ``flags`` say so."""
+        return self.take(3 << ((flags & 7) + 1)) if flags & 128 else b""
 
-    def skip_sub_blocks(self) -> None:
+    def take_sub_blocks(self) -> bytes:
+        """All sub-blocks with their sizes, and the empty one at their end."""
+        start = self.position
         while size := self.take(1)[0]:
             self.take(size)
+        return self.data[start : self.position]
+
+
+def gif_frames(reader: GifReader) -> Iterator[GifFrame]:
+    """Walk the blocks of a GIF to its trailer.
+
+    Raises:
+        ImageBrokenError: see ``read_gif``.
+    """
+    disposal, transparent = 0, None
+    while block := reader.next_block():
+        if block == b";":
+            reader.has_end = True
+            return
+        if block == b"!":
+            label, body = reader.take(1), reader.take_sub_blocks()
+            if label == b"\xf9" and body[0] >= 4:  # graphic control of the next frame
+                disposal = body[1] >> 2 & 7
+                transparent = body[4] if body[1] & 1 else None
+        elif block == b",":
+            left, top, width, height, flags = struct.unpack("<HHHHB", reader.take(9))
+            palette = reader.take_colour_table(flags)
+            palette_flags = flags if palette else reader.flags
+            palette = palette or reader.palette
+            pixels = reader.take(1) + reader.take_sub_blocks()
+            reader.frames += 1
+            yield GifFrame(
+                left, top, width, height, flags, palette, palette_flags, disposal, transparent,
+                pixels,
+            )  # fmt: skip
+            disposal, transparent = 0, None
+        else:  # block.gif: Pillow skips what it does not know
+            raise damaged(f"byte {reader.position - 1} starts no block that GIF has")
 
 
 def read_gif(data: bytes, limits: Limits) -> Layout:
-    """Walk the blocks of a GIF to its trailer.
+    """Check the blocks of a GIF to its trailer.
 
     Raises:
         ImageBrokenError: the file ends inside a block or before its first frame, or holds an
             unknown block.
         ImageTooLargeError: over a limit.
     """
-    reader = _GifReader(data)
-    width, height, flags = struct.unpack("<6xHHBxx", reader.take(13))
-    reader.skip_colour_table(flags)
-    notes: tuple[str, ...] = ()
-    while (block := reader.next_block()) != b";":
-        if not block:  # no-end.gif: every browser shows it, and nothing of a frame is missing
-            notes = ("it ends without the end marker of a GIF",)
-            break
-        if block == b"!":
-            reader.take(1)
-            reader.skip_sub_blocks()
-        elif block == b",":
-            left, top, columns, rows, flags = struct.unpack("<HHHHB", reader.take(9))
-            # bomb.gif: Pillow enlarges the canvas to hold every frame. Guards memory.
-            width, height = max(width, left + columns), max(height, top + rows)
-            limits.check_size(width, height)
-            reader.skip_colour_table(flags)
-            reader.take(1)
-            reader.skip_sub_blocks()
-            reader.frames += 1
-            # bomb-frames.gif: guards time
-            limits.check("frames_held", reader.frames, f"{reader.frames} frames")
-        else:  # block.gif: Pillow skips what it does not know
-            raise damaged(f"byte {reader.position - 1} starts no block that GIF has")
+    reader = GifReader(data)
+    width, height = reader.width, reader.height
+    for frame in gif_frames(reader):
+        # bomb.gif: Pillow enlarges the canvas to hold every frame. Guards memory.
+        width = max(width, frame.left + frame.width)
+        height = max(height, frame.top + frame.height)
+        limits.check_size(width, height)
+        # bomb-frames.gif: guards time
+        limits.check("frames_held", reader.frames, f"{reader.frames} frames")
+    # no-end.gif: every browser shows it, and nothing of a frame is missing
+    notes = () if reader.has_end else ("it ends without the end marker of a GIF",)
     return Layout(reader.frames, reader.position, notes=notes)
 
 

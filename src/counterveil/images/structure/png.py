@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from counterveil.errors import ImageBrokenError
@@ -67,6 +68,17 @@ def read_png(data: bytes, limits: Limits) -> Layout:
         ImageBrokenError: a chunk is cut or damaged, or rows or frames are missing.
         ImageTooLargeError: over a limit.
     """
+    if fault := _animation_fault(data):
+        still = _without(data, _FRAME_CHUNKS)
+        layout = read_png(still, limits)
+        text = f"its animation is damaged ({fault}); only its still picture was assessed"
+        end = None if layout.end is None else layout.end + len(data) - len(still)
+        return replace(
+            layout,
+            end=end,
+            data=layout.data or still,
+            not_assessed=(*layout.not_assessed, text),
+        )
     reader, wrong = _PngReader(limits), list[bytes]()
     try:
         for name, body, end in chunks(data, wrong):
@@ -123,6 +135,44 @@ def chunks(data: bytes, wrong: list[bytes] | None = None) -> Iterator[tuple[byte
                 wrong.append(name)
         yield name, data[position + 8 : end - 4], end
         position = end
+
+
+def _animation_fault(data: bytes) -> str:
+    """What is wrong with the order of an animation's chunks; browsers show its still picture then.
+
+    Empty where the order is right, or where a chunk is cut or damaged.
+    """
+    if b"acTL" not in data:
+        return ""
+    number, seen, last = 0, set[bytes](), b""
+    with suppress(ImageBrokenError):  # told by the walk that follows
+        for name, body, _ in chunks(data):
+            if name == b"acTL":
+                if name in seen or b"IDAT" in seen:
+                    return "its header (acTL) stands twice or too late"
+                if not 0 < int.from_bytes(body[:4], "big") < 1 << 31:
+                    return "it declares an impossible number of frames"
+            elif name in (b"fcTL", b"fdAT"):
+                if int.from_bytes(body[:4], "big") != number:
+                    return f"part {number} of the sequence is missing or at another place"
+                number += 1
+            if last == b"fcTL" and name in (b"fcTL", b"IEND"):
+                return "a frame has no data"
+            if name in _FRAME_CHUNKS or name == b"IDAT":
+                last = name
+            seen.add(name)
+        if b"acTL" in seen and b"fcTL" not in seen:
+            return "it has no frames"
+    return ""
+
+
+def _without(data: bytes, names: frozenset[bytes]) -> bytes:
+    parts, start = [data[:8]], 8
+    for name, _, end in chunks(data):
+        if name not in names:
+            parts.append(data[start:end])
+        start = end
+    return b"".join((*parts, data[start:]))
 
 
 def _mend(data: bytes) -> bytes:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from counterveil.classifiers.architectures import import_torchvision
 from counterveil.classifiers.preprocessing import InputSpec
 from counterveil.classifiers.torch_classifier import TorchClassifier
+from counterveil.fills import fill
 from counterveil.types import ModelInfo
 
 torchvision = import_torchvision()  # before transformers and pytorch-grad-cam, which import it
@@ -148,8 +149,7 @@ def quadrants(height: int = EDGE, width: int = EDGE) -> np.ndarray:
     return (2 * rows + columns).astype(np.int32)
 
 
-def black_fill(image: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    return np.where(masks[..., None], np.uint8(0), image[None])
+black_fill = fill("black")
 
 
 def min_max(attribution_map: np.ndarray) -> np.ndarray:

@@ -111,7 +111,7 @@ def test_the_output_folder_inside_the_input_folder_is_not_an_input(tmp_path, pro
     ("words", "message"),
     [
         (["nothing-here.png"], "check the path"),
-        (["--profile", "magic"], "choose one of pictograms"),
+        (["--profile", "magic"], "choose one of photographs, pictograms"),
         (["--attribution", "magic"], "not one of 'fullgrad'"),
         (["--segmentation", "magic"], "not one of 'bass'"),
         (["--search", "magic"], "not one of 'greedy'"),

@@ -126,6 +126,7 @@ class BrightClassifier:
     info = ModelInfo("bright")
     module = "inner"
     to_input = target = staticmethod(lambda given: given)
+    to_image_maps = staticmethod(lambda maps, size: maps)
 
     def score(self, images):
         return (images > 0).mean(axis=(1, 2, 3))

@@ -13,7 +13,7 @@ Verdict = str
 
 _CAUSES = {
     "Transparent frames of an APNG are laid over transparent ones too faintly (Pillow). The "
-    "colours are also scored with alpha ignored.": (
+    "browser's composition and the colours with alpha ignored are scored too.": (
         "blend_op_over_near_transparent.png", "mode_16bit.png", "mode_grayscale_alpha.png",
         "mode_palette_1bit_alpha.png",
     ),
@@ -31,14 +31,14 @@ _CAUSES = {
         "pal4rlecut.bmp",
     ),
     "A frame is cleared: to the first colour of its own palette here (Pillow), to the background "
-    "colour in other decoders, to transparency in browsers.": (
+    "colour in other decoders, to transparency in browsers. All three are scored.": (
         "dispose_bgnd.gif", "dispose_bgnd_rgba.gif",
     ),
     "Colours under transparency, with alpha ignored: each decoder has others.": (
         "dispose_bgnd_transparency.gif", "first_frame_transparency.gif",
     ),
     "Where no frame covers the canvas, it has the background colour here (Pillow), and is "
-    "transparent in other decoders.": ("issue_1455_undersized.gif",),
+    "transparent in other decoders. Both are scored.": ("issue_1455_undersized.gif",),
     "libvips shows black, and OpenCV refuses the file; ours is equal to the same picture as PNG.": (
         "hopper_lzma.tif",
     ),

@@ -370,3 +370,9 @@ def test_a_disagreement_is_seen_before_anything_is_unfolded():
     assert "Classifier and reasoner disagree." in card
     assert "the classifier flagged it at 97.0 %, but the model answers no" in card
     assert "disagree" not in html([(with_rationale(), None)]).split("<article")[1]
+
+
+def test_what_the_profile_cannot_judge_stands_at_the_head():
+    page = html([(record(not_covered="gestures; add <b>the profile hub</b>"), None)] * 2)
+    assert page.count("Not assessed in any image: gestures; add &lt;b&gt;the profile hub") == 1
+    assert "Not assessed in any image" not in html([(record(), None)])

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from sys import intern
 from typing import Any, BinaryIO
 
 from counterveil.narrative import phrases, summary
@@ -73,6 +74,7 @@ class Entry:
         detail: a few words for the list of all images.
         flagged: some category flagged the image.
         profile: name of the profile.
+        not_covered: what the profile cannot judge.
     """
 
     offset: int
@@ -83,6 +85,7 @@ class Entry:
     detail: str
     flagged: bool
     profile: str
+    not_covered: str
 
     @property
     def order(self) -> tuple[int, float, str]:
@@ -150,6 +153,7 @@ def _entry(card: Card, offset: int) -> Entry:
         detail=_detail(record),
         flagged=bool(record.flagged),
         profile=record.profile,
+        not_covered=intern(record.not_covered),  # one string for all images of a run
     )
 
 

@@ -127,6 +127,7 @@ class _Frame:
         self._pages, self._lists = pages, lists
         counts = Counter(entry.outcome for entry in entries)
         profiles = {entry.profile for entry in entries}
+        gaps = sorted({entry.not_covered for entry in entries} - {""})
         # Outcomes stand one behind the other, so each starts where those before it end.
         self._outcomes: list[tuple[Outcome, int, str]] = []
         number = 1
@@ -145,7 +146,10 @@ class _Frame:
             "total": len(entries),
             "counts": counts,
             "flagged": sum(entry.flagged for entry in entries),
-            "notices": [n for name, n in texts.PROFILE_NOTICES.items() if name in profiles],
+            "notices": [
+                *(n for name, n in texts.PROFILE_NOTICES.items() if name in profiles),
+                *(f"Not assessed in any image: {gap}." for gap in gaps),
+            ],
             "all_outcomes": OUTCOMES,
         }
 

@@ -20,12 +20,15 @@ _CAUSES = {
     "OpenCV shows another frame. Ours is the one that the authors of the test files expect.": (
         "single_frame_default.png", "split_fdat.png", "split_fdat_zero_chunk.png",
     ),
-    "OpenCV fills the lower bits of 5-bit colours with zeros.": ("rgb16-565pal.bmp",),
+    "OpenCV fills the lower bits of 5-bit colours with zeros.": (
+        "rgb16.bmp", "rgb16-565.bmp", "rgb16-565pal.bmp", "Info_X1_R5_G5_B5.bmp",
+        "Info_X1_R5_G5_B5_Top_Down.bmp",
+    ),
     "OpenCV ignores the masks in the header. Published pictures of such files are equal, or one "
     "level off.": ("rgb32bf.bmp", "rgb32h52.bmp", "rgb32-111110.bmp"),
     "OpenCV gives no alpha, so the view on black cannot be compared; the plain one is equal.": (
         "pal4rletrns.bmp", "pal8rletrns.bmp", "rgb32fakealpha.bmp",
-        "V5_A8_R8_G8_B8_Rgb_BadMask.bmp",
+        "V5_A8_R8_G8_B8_Rgb_BadMask.bmp", "V5_A8_R8_G8_B8_Rgb.bmp",
     ),
     "Skipped pixels are palette colour 0 here and black in the published picture.": (
         "pal4rlecut.bmp",

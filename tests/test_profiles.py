@@ -180,11 +180,16 @@ def test_weights_and_programs_are_found_beside_the_settings_file(beside):
 def test_photographs_are_judged_offline_and_what_is_not_judged_is_said():
     from skimage import data
 
+    from counterveil.classifiers import open_nsfw
+
     pipeline = load("photographs")
     (only,) = pipeline.classifiers
-    assert [judge.info.name for judge in only.judges] == ["open_nsfw:10"]
+    assert [judge.info.name for judge in only.judges] == ["open_nsfw:6"]
+    views = [each.input_spec.views for each in map(open_nsfw.load, ("", "6", "10"))]
+    assert set(views[0]) | set(views[1]) == set(views[2]) and not set(views[0]) & set(views[1])
     record = pipeline.examine(data.astronaut()).record
     assert record.status == "ok" and not record.flagged
     assert "self-harm" in record.not_covered and "hub" in record.not_covered
     assert any(record.not_covered in sentence for sentence in narrative.sentences(record))
+    assert pipeline.examine(b"broken").record.not_covered == record.not_covered
     assert find_profile("photographs") == load().config

@@ -87,6 +87,7 @@ class _Processes:
 
     def __init__(self, config: Config, folder: Path, workers: int) -> None:
         self._workers = workers
+        self._others = active_children()
         # Spawned, not forked: the threads of torch and OpenMP do not survive a fork.
         self._pool = ProcessPoolExecutor(
             workers,
@@ -109,7 +110,8 @@ class _Processes:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in active_children():  # a worker ends its file first, which may take minutes
-            process.terminate()
+            if process not in self._others:
+                process.terminate()
 
     def __call__(self, inputs: Iterable[Input]) -> Iterator[SavedExamination]:
         left = iter(inputs)

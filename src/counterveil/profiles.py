@@ -39,7 +39,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     # Yahoo calls scores below 0.2 safe and above 0.8 unsafe.
                     threshold=0.8,
                     warn_threshold=0.2,
-                    judges=("open_nsfw:10",),
+                    judges=("open_nsfw:6",),
                     judge_threshold=0.8,
                 ),
             ),

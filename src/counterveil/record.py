@@ -322,13 +322,21 @@ class Record:
         output_name: str = "image",
         status: Literal["error", "not_assessed"] = "error",
         created: str | None = None,
+        not_covered: str = "",
         settings: Mapping[str, Any] | None = None,
     ) -> Record:
         """Record of an input of which nothing was released."""
         message = " ".join(str(error).split()) or type(error).__name__
         created = created or utc_now()
         return cls(
-            status, profile, source, output_name, created, error=message, settings=settings or {}
+            status,
+            profile,
+            source,
+            output_name,
+            created,
+            error=message,
+            not_covered=not_covered,
+            settings=settings or {},
         )
 
     @property

@@ -110,7 +110,7 @@ def test_the_info_names_the_package_and_the_file():
 
 @pytest.mark.parametrize("argument", ["3", "nsfw", "04"])
 def test_an_unknown_number_of_views_is_refused(argument):
-    with pytest.raises(UsageError, match="a number of views: 1, 2, 4, 10"):
+    with pytest.raises(UsageError, match="a number of views: 1, 2, 4, 6, 10"):
         open_nsfw.load(argument)
 
 

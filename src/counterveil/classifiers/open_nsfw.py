@@ -49,10 +49,19 @@ VIEWS: Mapping[int, tuple[View, ...]] = MappingProxyType(
         1: (_CENTRE,),
         2: (_TOP_LEFT, mirrored(_BOTTOM_RIGHT)),
         4: (_TOP_LEFT, mirrored(_TOP_RIGHT), mirrored(_BOTTOM_LEFT), _BOTTOM_RIGHT),
+        6: (
+            _CENTRE,
+            mirrored(_CENTRE),
+            mirrored(_TOP_LEFT),
+            _TOP_RIGHT,
+            _BOTTOM_LEFT,
+            mirrored(_BOTTOM_RIGHT),
+        ),
         10: (*_CROPS, *map(mirrored, _CROPS)),
     }
 )
-"""Views by their number. Four or more together see every pixel."""
+"""Views by their number. Four or more together see every pixel. Six are those of the ten that are
+not among the four, for a judge that sees nothing that the search saw."""
 
 DEFAULT_VIEWS = 4
 
@@ -139,10 +148,11 @@ def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
 
     One view is Yahoo's own preprocessing: the centre, so what is at the border goes unseen. Two
     are corners that miss the two others. Four, the default, are the corners, and see every pixel.
-    Ten are centre and corners, each also mirrored.
+    Ten are centre and corners, each also mirrored. Six are the ten without the four: a judge of
+    the default that shares no view with it.
 
     Args:
-        argument: number of views: ``1``, ``2``, ``4`` or ``10``; empty for four.
+        argument: number of views: ``1``, ``2``, ``4``, ``6`` or ``10``; empty for four.
         device: torch device.
 
     Raises:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import MappingProxyType
 
 import numpy as np
@@ -141,23 +142,25 @@ def decode_frame(file: OpenedFile, index: int, pixels_before: int) -> Iterator[V
     file.limits.check("total_pixels", total, f"{total} pixels so far")
     total = pixels_before
     known: list[View] = []
-    for view in _oriented_views(file, alpha):
-        if any(view.same_as(other) for other in known):
+    both = chain(
+        ((view, view.same_as) for view in _oriented_views(file, alpha)),
+        # Composed by us, so its rounding may differ from Pillow's.
+        ((view, view.close_to) for view in _canvas_views(file, index)),
+    )
+    for view, is_known in both:
+        if any(map(is_known, known)):
             continue
         total += view.pixels.size // 3
         file.limits.check("total_pixels", total, f"{total} pixels so far, each view counted")
         known.append(view)
         yield view
-    if file.canvas is None:
-        return
-    canvas = file.canvas.frame(index, file.image.size)
-    for view in composed_views(file.image, canvas, file.canvas.background):
-        if any(view.close_to(other) for other in known):
-            continue
-        total += view.pixels.size // 3
-        file.limits.check("total_pixels", total, f"{total} pixels so far, each view counted")
-        known.append(view)
-        yield view
+
+
+def _canvas_views(file: OpenedFile, index: int) -> Iterator[View]:
+    """The frame as browsers compose it, where that differs from Pillow's way."""
+    if file.canvas is not None:
+        canvas = file.canvas.frame(index, file.image.size)
+        yield from composed_views(file.image, canvas, file.canvas.background)
 
 
 def _opened_anew(file: OpenedFile, index: int) -> OpenedFile:

@@ -57,7 +57,7 @@ class RecordFile:
                 self._size += len(line)
 
     def sort(self, output_names: Iterable[str]) -> None:
-        """Bring the lines into this order; without names that have no line."""
+        """Bring the lines into this order, without names that have no line. Call it last."""
         wanted = [name for name in output_names if name in self._places]
         if wanted == list(self._places):
             return

@@ -51,6 +51,7 @@ def save(examination: Examination, folder: Path) -> SavedExamination:
             profile=examination.record.profile,
             output_name=examination.output_name,
             status="not_assessed",
+            not_covered=examination.record.not_covered,
             settings=examination.record.settings,
         )
         with suppress(OSError):  # the line in records.jsonl follows in any case

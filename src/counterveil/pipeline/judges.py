@@ -14,7 +14,7 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import CategoryClassifier, Context
-from counterveil.pipeline.mask import enlarge_mask, shrink_image
+from counterveil.pipeline.mask import resize_mask, shrink_image
 from counterveil.pipeline.release import release
 from counterveil.pipeline.veil import VeiledFrame
 from counterveil.record import Judgement
@@ -124,7 +124,7 @@ def _growing_masks(
     """
     # At the resolution of the search, so that a large image costs no more.
     image = shrink_image(pixels, context.config.search_size)
-    mask = grown = _resize_nearest(veiled.mask, *image.shape[:2])
+    mask = resize_mask(veiled.mask, *image.shape[:2])
     for width in _WIDTHS:
         grown = distance_transform_edt(~mask) <= width * min(mask.shape)
         yield _enlarged(grown, veiled.mask)
@@ -145,15 +145,8 @@ def _growing_masks(
 
 def _enlarged(mask: Mask, veil: Mask) -> Mask:
     """The mask without holes at full resolution, and all of the veil."""
-    enlarged: Mask = enlarge_mask(binary_fill_holes(mask), *veil.shape) | veil
+    enlarged: Mask = resize_mask(binary_fill_holes(mask), *veil.shape) | veil
     return enlarged
-
-
-def _resize_nearest(mask: Mask, height: int, width: int) -> Mask:
-    rows = np.arange(height) * mask.shape[0] // height
-    columns = np.arange(width) * mask.shape[1] // width
-    resized: Mask = mask[rows[:, None], columns]
-    return resized
 
 
 def _score(judge: Classifier, pixels: Image) -> float:

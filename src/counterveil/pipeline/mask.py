@@ -120,8 +120,8 @@ def shrink_image(image: Image, size: int) -> UInt8[np.ndarray, "h w 3"]:
     return np.asarray(Pillow.fromarray(image).resize(shape, Pillow.Resampling.BOX))
 
 
-def enlarge_mask(mask: Mask, height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    """The mask at full resolution; each pixel takes the value of the pixel it shrank into."""
+def resize_mask(mask: Mask, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    """The mask at another resolution; each pixel takes the value of the nearest one."""
     if mask.shape == (height, width):
         return mask
     rows = np.arange(height) * mask.shape[0] // height

@@ -114,6 +114,7 @@ class Pipeline:
                 output_name=output_name,
                 # A file that decodes is not at fault: the next try may succeed.
                 status="error" if isinstance(error, ImageError) else "not_assessed",
+                not_covered=self.config.not_covered,
                 settings=settings(self.config),
             )
             return Examination(record)

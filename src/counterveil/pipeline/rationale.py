@@ -12,7 +12,7 @@ from counterveil.categories import ControlCode
 from counterveil.errors import BOUNDARY_ERRORS, describe_error
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import Context
-from counterveil.pipeline.mask import enlarge_mask, shrink_image
+from counterveil.pipeline.mask import resize_mask, shrink_image
 from counterveil.pipeline.results import category_results
 from counterveil.pipeline.veil import VeiledFrame, widen
 from counterveil.reasoning.interfaces import GroundedAnswer, Reasoner, ask_with_grounding
@@ -192,7 +192,7 @@ class RationaleWriter:
         # The veiled image is searched again, so the new mask comes on top of the old one.
         fill, config = veiled.fill, self.context.config
         small = shrink_image(self.assessment.frame.pixels, config.search_size)
-        image = fill(small, enlarge_mask(veiled.mask, *small.shape[:2])[None])[0]
+        image = fill(small, resize_mask(veiled.mask, *small.shape[:2])[None])[0]
         labels = self.context.components.segmentation.method(small)
         # Definition 2: a region matters as much as hiding it alone lowers the score.
         alone = np.stack([fill(image, (labels == n)[None])[0] for n in np.unique(labels)])
@@ -203,7 +203,7 @@ class RationaleWriter:
         found = self.context.components.search.method(problem, evaluator)
         if found.outcome != "found":
             return None
-        return enlarge_mask(found.mask, *veiled.mask.shape)
+        return resize_mask(found.mask, *veiled.mask.shape)
 
     def _keep_first(self, first: Rationale, failed: RationaleResult) -> RationaleResult:
         """The first answers with the wider veil; what it was widened for is not known again."""

@@ -12,7 +12,7 @@ from counterveil.fills import fill as fill_by_name
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import Context
 from counterveil.pipeline.explain import Explanation, explain
-from counterveil.pipeline.mask import core_mask, enlarge_mask, masks_to_try, shrink_image
+from counterveil.pipeline.mask import core_mask, masks_to_try, resize_mask, shrink_image
 from counterveil.pipeline.release import Release, release
 from counterveil.record import Judgement
 from counterveil.types import Image, Mask
@@ -110,7 +110,7 @@ def _release_first_safe(
     if core is None:
         return None
     for candidate in masks_to_try(image, core, assessment.classifiers, explanations, context):
-        mask = enlarge_mask(candidate, frame.height, frame.width)
+        mask = resize_mask(candidate, frame.height, frame.width)
         released = _release(assessment, mask, fill, context)
         if released.safe:
             return VeiledFrame(

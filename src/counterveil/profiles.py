@@ -19,8 +19,8 @@ from counterveil.registry import check_device
 from counterveil.segmentation import LoadsWeights
 from counterveil.types import AttributionMap, Image, Labels
 
-REFINEMENT_SIZE = 1 / 28
-"""Side of a refinement cell relative to the image's shorter side."""
+FINE_SIZE = 1 / 28
+"""Side of a fine region relative to the image's shorter side."""
 
 _SIGLIP = "zeroshot:google/siglip2-base-patch16-224#"
 
@@ -43,6 +43,8 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     judge_threshold=0.8,
                 ),
             ),
+            search="bisection",
+            region_size="fine",
             not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
             "profile hub or nudenet, a chat model, or categories of your own",
         ),
@@ -171,27 +173,30 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
 def make_components(config: Config) -> Components:
     """The methods that a configuration names; SAM runs on the configured device."""
     options = {"device": config.device} if config.segmentation == "sam" else {}
+    regions = (
+        fine_regions
+        if config.region_size == "fine"
+        else segmentation.make(config.segmentation, **options)
+    )
     return Components(
         attribution=NamedMethod(config.attribution, attribution.make(config.attribution)),
         black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
-        segmentation=NamedMethod(
-            config.segmentation, segmentation.make(config.segmentation, **options)
-        ),
-        refinement=refinement_labels if config.search == "minimal" else None,
+        segmentation=NamedMethod(config.segmentation, regions),
+        refinement=fine_regions if config.search == "minimal" else None,
         search=NamedMethod(config.search, search.make(config.search)),
         fill=fills.fill(config.fill),
     )
 
 
-def refinement_labels(
+def fine_regions(
     image: Image,
     *,
     guidance: AttributionMap | None = None,
     rng: np.random.Generator | None = None,
 ) -> Labels:
-    """Small BASS cells, ``(H, W)``; their size follows the image's, so any image gets as many."""
+    """Small BASS regions ``(H, W)``; their size follows the image's, so any image gets as many."""
     # At least 4 pixels: BASS needs a few pixels to estimate a colour.
-    size = max(4, round(min(image.shape[:2]) * REFINEMENT_SIZE))
+    size = max(4, round(min(image.shape[:2]) * FINE_SIZE))
     return segmentation.make("bass", size=size)(image, guidance=guidance, rng=rng)
 
 

@@ -43,7 +43,9 @@ AttributionName = Literal[
     "fullgrad", "gradcam", "gradcam++", "xgradcam", "ablationcam", "occlusion"
 ]
 SegmentationName = Literal["bass", "slic", "felzenszwalb", "watershed", "quickshift", "sam"]
-SearchName = Literal["greedy", "minimal", "csra", "sedc", "ben", "reference", "exhaustive"]
+SearchName = Literal[
+    "greedy", "minimal", "bisection", "csra", "sedc", "ben", "reference", "exhaustive"
+]
 
 _SCANS_OF_LARGEST_JPEG = 15
 """A progressive JPEG has about ten scans; each costs one pass over all pixels."""
@@ -108,9 +110,16 @@ class Config(BaseModel):
     segmentation: SegmentationName = Field(
         "bass", description="Segmentation into the regions that are veiled."
     )
+    region_size: Literal["coarse", "fine"] = Field(
+        "coarse",
+        description="Size of the regions: coarse, about 16 in an image, as the segmentation's "
+        "default is; fine, 1/28 of the shorter side, for the search bisection (segmentation bass "
+        "only).",
+    )
     search: SearchName = Field(
         "minimal",
-        description="Counterfactual search: minimal (ours), greedy (the paper's), or a baseline.",
+        description="Counterfactual search: minimal (ours, for drawings), bisection (ours, for "
+        "photographs), greedy (the paper's), or a baseline.",
     )
     fill: Annotated[str, BeforeValidator(_fill_name)] = Field(
         "black",
@@ -188,6 +197,8 @@ class Config(BaseModel):
         }.items():
             if used and not self.reasoner:
                 raise ValueError(f"{option} needs a reasoner; set the option reasoner as well")
+        if self.region_size == "fine" and self.segmentation != "bass":
+            raise ValueError("region_size = fine needs segmentation = bass")
         keys = [category.key for category in self.categories]
         for key in self.guidance or {}:
             if keys and key not in keys:

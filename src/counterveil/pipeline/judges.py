@@ -7,17 +7,20 @@ second classifier of the same category knows nothing of that scrap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
+from counterveil.categories import Category
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import CategoryClassifier, Context
 from counterveil.pipeline.mask import resize_mask, shrink_image
 from counterveil.pipeline.release import release
 from counterveil.pipeline.veil import VeiledFrame
 from counterveil.record import Judgement
+from counterveil.search.bisection import LevelSets
+from counterveil.segmentation import region_scores
 from counterveil.types import Classifier, Image, Mask
 
 MAX_AREA = 0.6
@@ -104,27 +107,69 @@ class _Panel:
             for each in self._judged
         }
 
-    def disputing(self, judgements: Mapping[str, tuple[Judgement, ...]]) -> list[Classifier]:
+    def disputing(self, judgements: Mapping[str, tuple[Judgement, ...]]) -> list[_Dispute]:
         """The judges that still say unsafe."""
         return [
-            judge
+            _Dispute(each.category, judge)
             for each in self._judged
             for judge, said in zip(each.judges, judgements[each.category.key], strict=True)
             if said.disputes
         ]
 
 
-def _growing_masks(
-    veiled: VeiledFrame, disputing: Sequence[Classifier], pixels: Image, context: Context
-) -> Iterator[Mask]:
-    """Masks that hold the veil, each larger than the one before it.
+@dataclass(frozen=True)
+class _Dispute:
+    """A judge that says unsafe, and its category."""
 
-    First the veil grows all around, which closes the gaps between its pieces. Then regions join
-    it, each time the one that lowers the judges' scores most (Definition 2).
-    """
+    category: Category
+    judge: Classifier
+
+
+def _growing_masks(
+    veiled: VeiledFrame, disputes: Sequence[_Dispute], pixels: Image, context: Context
+) -> Iterator[Mask]:
+    """Masks that hold the veil, each larger than the one before it."""
     # At the resolution of the search, so that a large image costs no more.
     image = shrink_image(pixels, context.config.search_size)
     mask = resize_mask(veiled.mask, *image.shape[:2])
+    if context.config.search == "bisection":
+        return _larger_level_sets(mask, veiled, disputes, image)
+    return _wider_masks(mask, veiled, disputes, image, context)
+
+
+def _larger_level_sets(
+    mask: Mask, veiled: VeiledFrame, disputes: Sequence[_Dispute], image: Image
+) -> Iterator[Mask]:
+    """The veils that the search would have tried next, where the judges agree at this size."""
+    explanations = [
+        veiled.explanations[key] for key in {each.category.key for each in disputes}
+    ]
+    level_sets = [
+        LevelSets(each.labels, region_scores(each.attribution_map, each.labels))
+        for each in explanations
+    ]
+    for counts in zip(*(each.counts for each in level_sets), strict=False):
+        wider = [each.mask(count) for each, count in zip(level_sets, counts, strict=True)]
+        larger = np.logical_or.reduce([mask, *wider])
+        if larger.mean() <= mask.mean():
+            continue
+        seen = veiled.fill(image, larger[None])
+        # Scored here first: a release at full resolution costs more.
+        if all(each.judge.score(seen)[0] < each.category.judge_threshold for each in disputes):
+            yield _enlarged(larger, veiled.mask)
+
+
+def _wider_masks(
+    mask: Mask,
+    veiled: VeiledFrame,
+    disputes: Sequence[_Dispute],
+    image: Image,
+    context: Context,
+) -> Iterator[Mask]:
+    """The veil grown all around, which closes gaps; then joined by regions.
+
+    Each time it is the region that lowers the judges' scores most (Definition 2).
+    """
     for width in _WIDTHS:
         grown = distance_transform_edt(~mask) <= width * min(mask.shape)
         yield _enlarged(grown, veiled.mask)
@@ -137,7 +182,7 @@ def _growing_masks(
             return
         masks = np.stack(wider)
         images = veiled.fill(image, masks)
-        worst = np.max([judge.score(images) for judge in disputing], axis=0)
+        worst = np.max([each.judge.score(images) for each in disputes], axis=0)
         # Of regions that help as much, the smaller one.
         mask = masks[np.argmin(worst + _AREA_COST * masks.mean(axis=(1, 2)))]
         yield _enlarged(mask, veiled.mask)

@@ -121,10 +121,10 @@ def shrink_image(image: Image, size: int) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def resize_mask(mask: Mask, height: int, width: int) -> Bool[np.ndarray, "h w"]:
-    """The mask at another resolution; each pixel takes the value of the nearest one."""
+    """The mask at another resolution, with outlines as smooth as that allows (bilinear)."""
     if mask.shape == (height, width):
         return mask
-    rows = np.arange(height) * mask.shape[0] // height
-    columns = np.arange(width) * mask.shape[1] // width
-    large: np.ndarray = mask[rows[:, None], columns]
+    grey = Pillow.fromarray(mask.astype(np.uint8) * np.uint8(255))
+    resized = np.asarray(grey.resize((width, height), Pillow.Resampling.BILINEAR))
+    large: np.ndarray = resized > 127
     return large

@@ -76,7 +76,7 @@ class Method:
             segmentation=NamedMethod(
                 self.segmentation, segmentation.make(self.segmentation, **options)
             ),
-            refinement=profiles.refinement_labels if self.refinement else None,
+            refinement=profiles.fine_regions if self.refinement else None,
             search=NamedMethod(self.search, search.make(self.search, **self.search_options)),
             fill=self.fill,
         )

@@ -84,7 +84,7 @@ def components(name: str) -> Components:
 def measure(depth: int, edge: int, layers: int, rounds: int) -> dict[str, float]:
     """Time whole counterfactuals at one depth; returns the median seconds of each search."""
     image, flagged = make(depth, edge, layers)
-    config = Config(target=0.5, max_evaluations=1 << (depth + 1))
+    config = Config(margin=0, max_evaluations=1 << (depth + 1))
     found: dict[str, Explanation] = {}
 
     def whole(name: str) -> Callable[[], None]:

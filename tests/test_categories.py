@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from counterveil.categories import (
     CATEGORIES,
@@ -63,3 +65,29 @@ def test_importing_categories_loads_no_torch():
     code = "import sys, counterveil.categories; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "margin", "target"),
+    [
+        (0.5, 0.4, 0.3),
+        (0.5, 0.9, 0.05),  # without rounding 0.04999999999999999
+        (0.8, 0.5, 0.4),
+        (0.3, 0.4, 0.18),
+        (0.1, 0.3, 0.07),  # without rounding 0.06999999999999999
+        (0.5, 0.0, 0.5),
+        (1.0, 0.0, 1.0),
+    ],
+)
+def test_the_target_is_the_threshold_less_the_margin_exactly_as_written(threshold, margin, target):
+    category = Category("logos", "Logos", threshold=threshold, classifier="python:a:b")
+    assert category.target(margin) == target
+
+
+@given(
+    st.floats(0, 1, exclude_min=True, allow_subnormal=False),
+    st.floats(0, 1, exclude_max=True, allow_subnormal=False),
+)
+def test_a_target_is_above_zero_and_never_above_the_threshold(threshold, margin):
+    category = Category("logos", "Logos", threshold=threshold, classifier="python:a:b")
+    assert 0 < category.target(margin) <= threshold

@@ -28,7 +28,7 @@ def written(tmp_path, text):
 def test_options_are_read_from_a_file(tmp_path):
     text = """
 attribution = "gradcam"
-target = 0.2
+margin = 0.2
 max_regions = 4
 complete_objects = false
 reasoner = "blip:x"
@@ -40,7 +40,7 @@ logos = 0.5
     assert config.name == "mine"
     assert config.attribution == "gradcam"
     assert config.reasoner == "blip:x"
-    assert config.target == 0.2
+    assert config.margin == 0.2
     assert config.max_regions == 4
     assert not config.complete_objects
     assert config.guidance == {"logos": 0.5}
@@ -49,10 +49,12 @@ logos = 0.5
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('target = "low"', "'target' must be a number above 0 and at most 1, got 'low'"),
-        ("target = 0", "'target' must be a number above 0"),
-        ("target = nan", "'target' must be a number above 0"),
-        ("target = true", "'target' must be a number above 0"),
+        ('margin = "low"', "'margin' must be a number of at least 0 and below 1, got 'low'"),
+        ("margin = -0.1", "'margin' must be a number of at least 0"),
+        ("margin = 1", "'margin' must be a number of at least 0 and below 1, got 1"),
+        ("margin = nan", "'margin' must be a number of at least 0"),
+        ("margin = true", "'margin' must be a number of at least 0"),
+        ("target = 0.3", "unknown key 'target'; write margin = 1 - target / threshold instead"),
         ("max_regions = 2.5", "'max_regions' must be a whole number of at least 1"),
         ("max_frames = true", "'max_frames' must be a whole number"),
         ("max_pixels = 0", "'max_pixels' must be a whole number of at least 1"),
@@ -79,8 +81,8 @@ def test_a_wrong_option_is_refused_with_file_key_and_what_is_allowed(tmp_path, l
 
 
 def test_all_errors_of_a_file_are_told_at_once(tmp_path):
-    path = written(tmp_path, "target = 2\nmax_regions = 0" + CATEGORY)
-    with pytest.raises(UsageError, match=r"'target' .*; 'max_regions' "):
+    path = written(tmp_path, "margin = 2\nmax_regions = 0" + CATEGORY)
+    with pytest.raises(UsageError, match=r"'margin' .*; 'max_regions' "):
         read_config(path)
 
 

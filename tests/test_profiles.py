@@ -49,14 +49,14 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
 def test_options_change_what_they_name_and_nothing_else():
     base = PROFILES["pictograms"]
     assert find_profile("pictograms") == base
-    changed = find_profile("pictograms", search="greedy", target=0.5, complete_objects=False)
-    expected = {"search": "greedy", "target": 0.5, "complete_objects": False}
+    changed = find_profile("pictograms", search="greedy", margin=0, complete_objects=False)
+    expected = {"search": "greedy", "margin": 0, "complete_objects": False}
     assert changed == base.model_copy(update=expected)
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_one():
-    with pytest.raises(UsageError, match="unknown key 'traget'; did you mean 'target'"):
-        load("pictograms", traget=0.5)
+    with pytest.raises(UsageError, match="unknown key 'magrin'; did you mean 'margin'"):
+        load("pictograms", magrin=0.5)
 
 
 def test_the_papers_search_keeps_whole_regions():
@@ -129,7 +129,7 @@ def beside(tmp_path, monkeypatch):
 @pytest.mark.parametrize("way", [str, read_config, lambda path: make_config(read_config(path))])
 def test_modules_are_found_beside_the_settings_file(beside, way):
     before = list(sys.path)
-    pipeline = load(way(beside), target=0.2)
+    pipeline = load(way(beside), margin=0.2)
     scores = pipeline.classifiers[0].classifier.score(np.zeros((2, 8, 8, 3), np.uint8))
     assert scores.tolist() == [0.25, 0.25]
     assert pipeline.reasoner.info.name == "beside"

@@ -3,7 +3,7 @@
 ```python
 import counterveil
 
-pipeline = counterveil.load("pictograms", target=0.3)
+pipeline = counterveil.load("pictograms", margin=0.4)
 examination = pipeline.examine("photo.png")
 examination.save("out")
 ```

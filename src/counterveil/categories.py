@@ -91,6 +91,16 @@ class Category:
         if twice is not None:
             raise UsageError(f"category {self.key!r}: two questions have the key {twice!r}")
 
+    def target(self, margin: float) -> float:
+        """The score that a veiled image must stay below: ``(1 - margin) * threshold``.
+
+        Args:
+            margin: in ``[0, 1)``; 0: the target is the threshold.
+        """
+        # (1 - 0.9) * 0.5 is 0.04999999999999999; no decision may hang on such a digit.
+        rounded = float(f"{(1 - margin) * self.threshold:.12g}")
+        return min(rounded, self.threshold)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :meth:`from_dict` reads."""
         values: dict[str, Any] = to_plain(self)

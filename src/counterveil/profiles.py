@@ -43,8 +43,10 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     judge_threshold=0.8,
                 ),
             ),
+            attribution="fullgrad+gradcam",
             search="bisection",
             region_size="fine",
+            margin=0.5,
             not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
             "profile hub or nudenet, a chat model, or categories of your own",
         ),
@@ -66,7 +68,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                 CATEGORIES["faces"],
             ),
             attribution="occlusion",
-            target=0.05,
+            margin=0.9,
         ),
         "hub": Config(
             name="hub",
@@ -126,7 +128,7 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
             ``.toml`` file, or a
             :class:`~counterveil.config.Config`.
         options: fields of :class:`~counterveil.config.Config` that replace the profile's, such as
-            ``target=0.5`` or ``search="greedy"``, and ``thresholds={"self_harm": 0.7}``.
+            ``margin=0`` or ``search="greedy"``, and ``thresholds={"self_harm": 0.7}``.
 
     Raises:
         UsageError: a name or an option is wrong, or the device cannot be used here.
@@ -135,9 +137,9 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
 
     Example:
         >>> import counterveil
-        >>> pipeline = counterveil.load("pictograms", target=0.5, reasoner="")
-        >>> pipeline.config.target
-        0.5
+        >>> pipeline = counterveil.load("pictograms", margin=0.2, reasoner="")
+        >>> pipeline.config.margin
+        0.2
     """
     if isinstance(profile, Config):
         config = make_config(profile, **options) if options else profile

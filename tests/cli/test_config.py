@@ -36,10 +36,10 @@ def test_show_prints_a_file_that_check_accepts(tmp_path, name):
 
 
 def test_show_resolves_options(tmp_path):
-    shown = invoke("config", "show", "pictograms", "--target", "0.5", "--guidance", "self_harm=1",
+    shown = invoke("config", "show", "pictograms", "--margin", "0", "--guidance", "self_harm=1",
                    "--no-complete-objects", "--search", "greedy")  # fmt: skip
     values = tomllib.loads(shown.stdout)
-    assert (values["target"], values["search"]) == (0.5, "greedy")
+    assert (values["margin"], values["search"]) == (0, "greedy")
     assert values["complete_objects"] is False
     assert values["guidance"] == {"self_harm": 1.0}
 
@@ -86,8 +86,8 @@ def test_a_wrong_threshold_is_refused(value, message):
 
 DEEP = 100_000
 NESTED = {
-    "array": "target = " + "[" * DEEP + "]" * DEEP,
-    "open array": "target = " + "[" * DEEP,
+    "array": "margin = " + "[" * DEEP + "]" * DEEP,
+    "open array": "margin = " + "[" * DEEP,
     "inline tables": "guidance = " + "{a=" * DEEP + "1" + "}" * DEEP,
     "dotted key": "guidance" + ".a" * DEEP + " = 1",
     "quoted key": "guidance" + " . 'a b'" * DEEP + " = 1",

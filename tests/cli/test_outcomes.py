@@ -123,7 +123,7 @@ CASES = {
     "not_assessed": (picture, f"{__name__}:Fails", ()),
     "failed": (broken_picture, RED, ()),
     "skipped": (picture_and_text, RED, ()),
-    "usage": (picture, RED, ("--target", "2")),
+    "usage": (picture, RED, ("--margin", "2")),
     "machine: memory": (picture, f"{__name__}:EndsItsProcess", ("--workers", "2")),
 }
 
@@ -191,7 +191,7 @@ def test_the_command_does_what_the_page_says(tmp_path, case):
         assert (tmp_path / "out" / f"{record['output_name']}.json").is_file()
         assert (record["outputs"] is None) == (record_status in ("error", "not_assessed"))
         assert bool(record["not_assessed"]) == (record_status == "partial")
-        assert record["settings"]["target"] == 0.3
+        assert record["settings"]["margin"] == 0.4
     assert (tmp_path / "out" / "report.html").exists() == (status not in (2, 4))
 
 

@@ -175,7 +175,7 @@ def test_records_stand_in_the_order_of_the_inputs_whatever_the_order_of_work(
 
 
 OTHERS = {
-    "target was 0.3 and is 0.5": {"config": Config(target=0.5)},
+    "margin was 0.4 and is 0": {"config": Config(margin=0)},
     "other inputs": {"files": slice(2)},
 }
 

@@ -3,7 +3,7 @@
 ```toml
 # counterveil.toml
 attribution = "gradcam"
-target = 0.3
+margin = 0.4
 
 [[category]]
 key = "logos"
@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from counterveil.images import Limits
 
 AttributionName = Literal[
-    "fullgrad", "gradcam", "gradcam++", "xgradcam", "ablationcam", "occlusion"
+    "fullgrad", "gradcam", "gradcam++", "fullgrad+gradcam", "xgradcam", "ablationcam", "occlusion"
 ]
 SegmentationName = Literal["bass", "slic", "felzenszwalb", "watershed", "quickshift", "sam"]
 SearchName = Literal[
@@ -131,12 +131,12 @@ class Config(BaseModel):
         description="Vision-language model that writes the rationale, such as blip:REPO; empty: "
         "no rationale.",
     )
-    target: float = Field(
-        0.3,
-        gt=0,
-        le=1,
-        description="The veiled image must score below this, or below the threshold where that "
-        "is lower.",
+    margin: float = Field(
+        0.4,
+        ge=0,
+        lt=1,
+        description="The veiled image must score below (1 - margin) times the category's "
+        "threshold. 0: just below the threshold.",
     )
     max_score_increase: Fraction = Field(
         0.05,
@@ -276,6 +276,8 @@ def read_config(path: Path | str) -> Config:
     # TOML writes one [[category]] table for each category, in the singular.
     allowed = ["category" if name == "categories" else name for name in Config.model_fields]
     try:
+        for key in table.keys() & _REPLACED:
+            raise UsageError(_REPLACED[key])
         check_keys(table, allowed)
         values = {"categories" if key == "category" else key: v for key, v in table.items()}
         config = _validated({"name": path.stem, **values}, allowed)
@@ -323,7 +325,14 @@ def allowed_values(name: str) -> str:
     return " ".join([words.get(kind, "a list of tables"), " and ".join(limits)]).strip()
 
 
-_BOUNDS = {Gt: "above {}", Ge: "of at least {}", Le: "at most {}"}
+_BOUNDS = {Gt: "above {}", Ge: "of at least {}", Le: "at most {}", Lt: "below {}"}
+
+
+_REPLACED = {
+    "target": "unknown key 'target'; write margin = 1 - target / threshold instead: margin = 0.4 "
+    "stands for target = 0.3 where the threshold is 0.5",
+}
+"""Options of earlier versions, and what to write instead."""
 
 
 def _validated(values: Mapping[str, Any], allowed: list[str]) -> Config:
@@ -340,7 +349,7 @@ def _message(error: Any, allowed: list[str]) -> str:
         return str(error["ctx"]["error"])
     key = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
-        return unknown_key(key, allowed)
+        return _REPLACED.get(key) or unknown_key(key, allowed)
     if error["type"] == "value_error":
         reason = error["ctx"]["error"]  # a message of ours, from a validator above
         return str(reason) if key == "categories" else f"{key!r}: {reason}"

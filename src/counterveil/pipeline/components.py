@@ -71,7 +71,7 @@ class Context:
 
     Attributes:
         components: the methods.
-        config: targets and limits.
+        config: margin and limits.
         stopwatch: measures the steps; no result depends on it.
     """
 

@@ -69,7 +69,7 @@ def explain(
     Args:
         image: ``(H, W, 3)``, at the resolution of the search.
         flagged: the categories to explain.
-        context: methods, and the target and limits of the search.
+        context: methods, and the margin and limits of the search.
 
     Returns:
         By category key, in the order of ``flagged``.
@@ -102,12 +102,11 @@ class _Explainer:
             regions = box_regions(self._image, each.classifier.boxes(self._image))
         if regions is None:
             return None
-        threshold = each.category.threshold
         problem = SearchProblem(
             regions.labels,
             regions.scores,
-            threshold=threshold,
-            target=min(threshold, self._config.target),
+            threshold=each.category.threshold,
+            target=each.category.target(self._config.margin),
             # Each box is a thing of its own: a crowd has as many faces as it has.
             max_regions=max(self._config.max_regions, len(regions.scores)),
         )
@@ -137,13 +136,11 @@ class _Explainer:
         chosen, warnings = self._choose_attribution(each)
         counter = CountingClassifier(each.classifier)
         attribution_map, labels = self._attribute(chosen, each.classifier, counter)
-        threshold = each.category.threshold
-        # A category with a low threshold must not be left above it by a higher target.
         problem = SearchProblem(
             labels,
             region_scores(attribution_map, labels),
-            threshold=threshold,
-            target=min(threshold, config.target),
+            threshold=each.category.threshold,
+            target=each.category.target(config.margin),
             max_regions=config.max_regions,
             max_score_increase=config.max_score_increase,
             refinement_labels=self._refinement_labels,

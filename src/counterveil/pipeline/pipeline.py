@@ -19,6 +19,7 @@ from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
 from counterveil.pipeline.results import (
     frame_warnings,
     make_record,
+    margin_warnings,
     settings,
     threshold_warnings,
 )
@@ -40,7 +41,7 @@ class Pipeline:
     Args:
         classifiers: one for each category; at least one.
         components: methods of the counterfactual search.
-        config: limits, target, name of the profile; the defaults if ``None``.
+        config: limits, margin, name of the profile; the defaults if ``None``.
         reasoner: writes the rationale; ``None``: records have none.
 
     Raises:
@@ -171,7 +172,8 @@ class Pipeline:
         warnings += [*threshold_warnings(assessment), *frame_warnings(assessment)]
         for explanation in veiled.explanations.values():
             warnings += explanation.warnings
-        return (*warnings, *veiled.warnings)
+        warnings += veiled.warnings
+        return (*warnings, *margin_warnings(assessment, veiled, self.config.margin))
 
 
 def _source_of(file: FileSource) -> Source:

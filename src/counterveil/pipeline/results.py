@@ -140,6 +140,22 @@ def threshold_warnings(assessment: Assessment) -> list[str]:
     return warnings
 
 
+def margin_warnings(assessment: Assessment, veiled: VeiledFrame, margin: float) -> list[str]:
+    """Sentences on veils whose written file is below the threshold, but not by the margin."""
+    if veiled.whole_image:  # nothing is left to veil
+        return []
+    warnings = []
+    for category in (each.category for each in assessment.flagged):
+        score, target = veiled.release.scores[category.key], category.target(margin)
+        if target <= score < category.threshold:
+            warnings.append(
+                f"{category.key} scores {score:.3f} under the veil: below the threshold, "
+                f"{category.threshold:g}, but not below {target:g}, as the margin of {margin:g} "
+                "asks"
+            )
+    return warnings
+
+
 def _not_released(frame: Frame, score: float) -> str:
     if not frame.released:
         return f"the {frame.view} at {score:.3f}; it is not in the released file"
@@ -159,7 +175,7 @@ def _counterfactual(
     score_after = veiled.release.scores[key]
     explanation = veiled.explanations.get(key)
     if explanation is None:
-        target = min(threshold, context.config.target)
+        target = each.category.target(context.config.margin)
         result = CounterfactualResult.not_needed(score_before, target=target)
         return replace(result, score_after=score_after, verified=score_after < threshold)
     found = explanation.result

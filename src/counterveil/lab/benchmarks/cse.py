@@ -149,7 +149,7 @@ class MethodMeasure:
 
     def _optimality_gap(self, explanation: Explanation, item: FlaggedImage) -> float | None:
         """Veiled area above the smallest one, relative to it; ``None`` if unknown."""
-        target = min(self._method.target, self._classifier.category.threshold)
+        target = self._classifier.category.target(self._method.margin)
         result = explanation.result
         if self._optimum is None or self._method.complete_objects:
             return None

@@ -51,7 +51,7 @@ class Method:
     search_options: Options = field(default_factory=dict)
     attribution_layers: tuple[str, ...] = ()
     fill: Fill = field(default=BLACK)
-    target: float = 0.5
+    margin: float = 0.0
     max_evaluations: int = 512
     refinement: bool = False
     complete_objects: bool = False
@@ -59,9 +59,9 @@ class Method:
 
     @property
     def config(self) -> Config:
-        """Target and limits of the search; at most ten regions, as in the paper."""
+        """Margin and limits of the search; at most ten regions, as in the paper."""
         return Config(
-            target=self.target,
+            margin=self.margin,
             max_evaluations=self.max_evaluations,
             complete_objects=self.complete_objects,
         )
@@ -92,12 +92,12 @@ class Method:
 PAPER = Method("FullGrad + BASS + greedy (the paper)")
 """The paper's method; the baseline of both of its tables."""
 MINIMAL = Method("minimal (ours)", search="minimal")
-"""Our search with the paper's regions and target."""
+"""Our search with the paper's regions and margin."""
 DEFAULT = Method(
     "default (ours): minimal, refined",
     search="minimal",
     segmentation_options={},
-    target=profiles.PROFILES["pictograms"].target,
+    margin=profiles.PROFILES["pictograms"].margin,
     refinement=True,
 )
 """The default configuration, before objects are completed."""

@@ -1,7 +1,7 @@
-"""How the default target was chosen: coverage and precision of masks on validation scenes.
+"""How the default margin was chosen: coverage and precision of masks on validation scenes.
 
-Run: python benchmarks/target.py [--count 60]
-For each target (0.5 is the paper's flip), with and without complete objects: share of the unsafe
+Run: python benchmarks/margin.py [--count 60]
+For each margin (0 is the paper's flip), with and without complete objects: share of the unsafe
 objects that is veiled, share of the veil that is unsafe, veiled area over true area, and images
 scored. Validation scenes, so that no test scene decides.
 """
@@ -21,9 +21,9 @@ from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.pipeline import Pipeline
 
 SEED = 77
-TARGETS = (0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
+MARGINS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
 COLUMNS = (
-    *("target", "objects", "category", "found", "coverage", "precision", "veiled / true"),
+    *("margin", "objects", "category", "found", "coverage", "precision", "veiled / true"),
     "evaluations",
 )
 
@@ -57,13 +57,13 @@ def main() -> None:
     print(f"| {' | '.join(COLUMNS)} |")
     print("|" + "---|" * len(COLUMNS))
     for complete in (True, False):
-        for target in TARGETS:
-            config = make_config(base.config, target=target, complete_objects=complete)
+        for margin in MARGINS:
+            config = make_config(base.config, margin=margin, complete_objects=complete)
             for classifier in base.classifiers:
                 key = classifier.category.key
                 pipeline = Pipeline([classifier], base.components, config=config)
                 row = measure(pipeline, scenes[key])
-                cells = [f"{target}", "whole" if complete else "needed", key, *row]
+                cells = [f"{margin}", "whole" if complete else "needed", key, *row]
                 print(f"| {' | '.join(cells)} |", flush=True)
 
 

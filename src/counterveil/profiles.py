@@ -44,9 +44,10 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                 ),
             ),
             attribution="fullgrad+gradcam",
-            search="bisection",
+            search="levelsets",
             region_size="fine",
             margin=0.5,
+            search_size=384,
             not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
             "profile hub or nudenet, a chat model, or categories of your own",
         ),

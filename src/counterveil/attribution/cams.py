@@ -54,7 +54,19 @@ class GradientCam(ClassActivationMap):
                 raise layer_error("took no part in the forward")
             activation, edge = recorded.pop()
             gradient = gradient_of(value, edge, self.name)
-        size = (inputs.shape[-2], inputs.shape[-1])
+        return self.weighted_map(layer, activation, gradient, (inputs.shape[-2], inputs.shape[-1]))
+
+    def weighted_map(
+        self, layer: nn.Module, activation: Tensor, gradient: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """The map ``(B, gh, gw)`` of a layer's activation and its gradient.
+
+        Args:
+            layer: the layer.
+            activation: its output.
+            gradient: of the target with respect to ``activation``.
+            size: ``(h, w)`` of the network's input.
+        """
         activation, gradient = (to_grid(layer, part, size) for part in (activation, gradient))
         weights = self._channel_weights(activation, gradient)  # (B, C)
         return torch.einsum("bc,bchw->bhw", weights, activation).relu()

@@ -143,6 +143,32 @@ def read_weights(data: bytes) -> dict[str, Tensor]:
     return state
 
 
+class OnnxScorer:
+    """The network in onnxruntime, for scores on a CPU: there it takes half of torch's time.
+
+    Args:
+        data: the ONNX file's bytes.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # Idle threads that spin would take the cores from torch.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Logits ``(B, 2)``, up to a constant, of RGB minus its mean ``(B, 3, 224, 224)``."""
+        bgr = pixels.flip(1).permute(0, 2, 3, 1).contiguous()
+        (probabilities,) = self._session.run(None, {"input:0": bgr.numpy()})
+        # The file ends with a softmax; the logarithm undoes it.
+        return torch.from_numpy(probabilities).double().clamp(min=1e-300).log()
+
+
 def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
     """Load the network; its score is the mean over the number of views in the argument.
 
@@ -181,4 +207,5 @@ def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
         info=ModelInfo(f"open_nsfw:{argument}", file.version, digest),
         input_spec=replace(_INPUT, views=VIEWS[numbers[argument]]),
         device=device,
+        scorer=OnnxScorer(data) if torch.device(device).type == "cpu" else None,
     )

@@ -44,7 +44,7 @@ AttributionName = Literal[
 ]
 SegmentationName = Literal["bass", "slic", "felzenszwalb", "watershed", "quickshift", "sam"]
 SearchName = Literal[
-    "greedy", "minimal", "bisection", "csra", "sedc", "ben", "reference", "exhaustive"
+    "greedy", "minimal", "levelsets", "csra", "sedc", "ben", "reference", "exhaustive"
 ]
 
 _SCANS_OF_LARGEST_JPEG = 15
@@ -113,12 +113,12 @@ class Config(BaseModel):
     region_size: Literal["coarse", "fine"] = Field(
         "coarse",
         description="Size of the regions: coarse, about 16 in an image, as the segmentation's "
-        "default is; fine, 1/28 of the shorter side, for the search bisection (segmentation bass "
+        "default is; fine, 1/28 of the shorter side, for the search levelsets (segmentation bass "
         "only).",
     )
     search: SearchName = Field(
         "minimal",
-        description="Counterfactual search: minimal (ours, for drawings), bisection (ours, for "
+        description="Counterfactual search: minimal (ours, for drawings), levelsets (ours, for "
         "photographs), greedy (the paper's), or a baseline.",
     )
     fill: Annotated[str, BeforeValidator(_fill_name)] = Field(

@@ -19,7 +19,7 @@ from counterveil.pipeline.mask import resize_mask, shrink_image
 from counterveil.pipeline.release import release
 from counterveil.pipeline.veil import VeiledFrame
 from counterveil.record import Judgement
-from counterveil.search.bisection import LevelSets
+from counterveil.search.level_sets import LevelSets
 from counterveil.segmentation import region_scores
 from counterveil.types import Classifier, Image, Mask
 
@@ -132,7 +132,7 @@ def _growing_masks(
     # At the resolution of the search, so that a large image costs no more.
     image = shrink_image(pixels, context.config.search_size)
     mask = resize_mask(veiled.mask, *image.shape[:2])
-    if context.config.search == "bisection":
+    if context.config.search == "levelsets":
         return _larger_level_sets(mask, veiled, disputes, image)
     return _wider_masks(mask, veiled, disputes, image, context)
 

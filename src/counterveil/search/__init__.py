@@ -35,7 +35,7 @@ SEARCHES: Mapping[str, Callable[..., Search]] = MappingProxyType(
     {
         "greedy": _lazy_search("greedy", "Greedy"),
         "minimal": _lazy_search("minimal", "Minimal"),
-        "bisection": _lazy_search("bisection", "Bisection"),
+        "levelsets": _lazy_search("level_sets", "LevelSetSearch"),
         "csra": _lazy_search("rivals.subset_searches", "Csra"),
         "sedc": _lazy_search("rivals.subset_searches", "Sedc"),
         "ben": _lazy_search("rivals.ben", "Ben"),

@@ -1,8 +1,7 @@
-"""Search for photographs: the smallest tidy veil over the regions of the highest attribution."""
+"""Search for photographs: the smallest of nested, tidy veils over the most important regions."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,16 +63,17 @@ class LevelSets:
         return np.bincount(self.labels.ravel(), minlength=len(self.importance))
 
 
-class Bisection:
-    """Bisects the area of a veil that covers the most important regions.
+class LevelSetSearch:
+    """Veils the most important regions: the smallest of nested, tidy veils (:class:`LevelSets`).
 
-    The veils are nested and tidy (:class:`LevelSets`). A search for the least set of regions often
-    ends at a scrap that only this classifier needs; a veil over all of what argues for *unsafe*
-    hides the thing itself, and it takes a handful of scores.
+    A search for the least set of regions often ends at a scrap that only this classifier needs. A
+    veil over all of what argues most for *unsafe* hides the thing itself, and it takes a handful
+    of scores: veils of every second size are scored, the smallest first, until one is below
+    ``target``; then the size in between.
 
-    Where no veil stays below ``target``, the smallest one below ``threshold`` is taken, and the
-    result's ``target`` is the threshold. The result is never called irreducible: parts of a veil
-    may be more than the decision needs. ``refinement_labels`` are not used.
+    Where no veil is below ``target``, the smallest one below ``threshold`` is taken, and the
+    result's ``target`` is the threshold. The result is never called irreducible: a part of the
+    veil may be more than the decision needs. ``refinement_labels`` are not used.
 
     References:
         The order is that of Bethany et al., AAAI 2024, Definition 1, over finer regions.
@@ -120,11 +120,13 @@ class _ScoredVeils:
         self.scores: dict[int, float] = {}
 
     def smallest_below(self, limit: float) -> int | None:
-        """Index of the smallest veil that a bisection finds below the limit, if any."""
-        sizes = range(len(self.level_sets.counts))
-        # A larger veil may score higher. The bisection then still ends at a veil below the limit.
-        first = bisect_left(sizes, True, key=lambda index: self._score(index) < limit)
-        return first if first < len(sizes) and self._score(first) < limit else None
+        """Index of the smallest veil below the limit, of every second size and the one before."""
+        last = len(self.level_sets.counts) - 1
+        for index in (*range(1, last, 2), last):
+            if self._score(index) < limit:
+                # One size is skipped at a time, so only the one before can be smaller.
+                return index - 1 if index and self._score(index - 1) < limit else index
+        return None
 
     def _score(self, index: int) -> float:
         """The score of a veil, infinite where the budget has ended."""

@@ -53,9 +53,7 @@ ATTRIBUTIONS: Mapping[str, Callable[..., Attribution]] = MappingProxyType(
         "fullgrad": lazy_callable("counterveil.attribution.fullgrad", "FullGrad"),
         "gradcam": lazy_callable("counterveil.attribution.cams", "GradCam"),
         "gradcam++": lazy_callable("counterveil.attribution.cams", "GradCamPlusPlus"),
-        "fullgrad+gradcam": lazy_callable(
-            "counterveil.attribution.ensemble", "FullGradAndGradCam"
-        ),
+        "fullgrad+gradcam": lazy_callable("counterveil.attribution.ensemble", "FullGradAndGradCam"),
         "xgradcam": lazy_callable("counterveil.attribution.cams", "XGradCam"),
         "ablationcam": lazy_callable("counterveil.attribution.cams", "AblationCam"),
         "occlusion": lazy_callable("counterveil.attribution.occlusion", "Occlusion"),

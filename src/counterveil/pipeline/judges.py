@@ -141,15 +141,13 @@ def _larger_level_sets(
     mask: Mask, veiled: VeiledFrame, disputes: Sequence[_Dispute], image: Image
 ) -> Iterator[Mask]:
     """The veils that the search would have tried next, where the judges agree at this size."""
-    explanations = [
-        veiled.explanations[key] for key in {each.category.key for each in disputes}
-    ]
+    explanations = [veiled.explanations[key] for key in {each.category.key for each in disputes}]
     level_sets = [
         LevelSets(each.labels, region_scores(each.attribution_map, each.labels))
         for each in explanations
     ]
-    for counts in zip(*(each.counts for each in level_sets), strict=False):
-        wider = [each.mask(count) for each, count in zip(level_sets, counts, strict=True)]
+    for index in range(min(len(each.shares) for each in level_sets)):
+        wider = [each.mask(index) for each in level_sets]
         larger = np.logical_or.reduce([mask, *wider])
         if larger.mean() <= mask.mean():
             continue

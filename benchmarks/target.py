@@ -58,7 +58,9 @@ def main() -> None:
     print("|" + "---|" * len(COLUMNS))
     for complete in (True, False):
         for target in TARGETS:
-            config = make_config(base.config, target=target, complete_objects=complete)
+            config = make_config(
+                base.config, target=target, completion="colour" if complete else "none"
+            )
             for classifier in base.classifiers:
                 key = classifier.category.key
                 pipeline = Pipeline([classifier], base.components, config=config)

@@ -13,10 +13,10 @@ import numpy as np
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
 from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category
 from counterveil.config import Config, make_config, read_config
-from counterveil.errors import ModelError, UsageError
+from counterveil.errors import MissingExtraError, ModelError, UsageError
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
 from counterveil.registry import check_device
-from counterveil.segmentation import LoadsWeights
+from counterveil.segmentation import LoadsWeights, ObjectSegmenter
 from counterveil.types import AttributionMap, Image, Labels
 
 REFINEMENT_SIZE = 1 / 28
@@ -45,6 +45,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
             ),
             not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
             "profile hub or nudenet, a chat model, or categories of your own",
+            completion="foreground",
         ),
         "pictograms": Config(
             name="pictograms",
@@ -64,6 +65,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                 CATEGORIES["faces"],
             ),
             attribution="occlusion",
+            completion="foreground",
             target=0.05,
         ),
         "hub": Config(
@@ -82,6 +84,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                 ),
             ),
             attribution="gradcam",
+            completion="foreground",
             notice="cyberbullying and self-harm are judged zero-shot by SigLIP 2: "
             "measure it on your own data before you rely on it",
         ),
@@ -169,7 +172,12 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
 
 
 def make_components(config: Config) -> Components:
-    """The methods that a configuration names; SAM runs on the configured device."""
+    """The methods that a configuration names; SAM runs on the configured device.
+
+    Raises:
+        UsageError: a name is wrong.
+        ModelError: the segmenter of objects cannot be loaded.
+    """
     options = {"device": config.device} if config.segmentation == "sam" else {}
     return Components(
         attribution=NamedMethod(config.attribution, attribution.make(config.attribution)),
@@ -180,7 +188,23 @@ def make_components(config: Config) -> Components:
         refinement=refinement_labels if config.search == "minimal" else None,
         search=NamedMethod(config.search, search.make(config.search)),
         fill=fills.fill(config.fill),
+        segmenter=_load_segmenter(config),
     )
+
+
+def _load_segmenter(config: Config) -> ObjectSegmenter | None:
+    """``None`` where none is used, or where the default one's package is not installed.
+
+    A profile that needs nothing must run without it: the record then warns.
+    """
+    if config.completion != "foreground" or config.search != "minimal" or not config.segmenter:
+        return None
+    try:
+        return segmentation.load_object_segmenter(
+            config.segmenter, device=config.device, folder=config.folder_of("segmenter")
+        )
+    except MissingExtraError:
+        return None
 
 
 def refinement_labels(

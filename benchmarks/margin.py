@@ -58,7 +58,9 @@ def main() -> None:
     print("|" + "---|" * len(COLUMNS))
     for complete in (True, False):
         for margin in MARGINS:
-            config = make_config(base.config, margin=margin, complete_objects=complete)
+            config = make_config(
+                base.config, margin=margin, completion="colour" if complete else "none"
+            )
             for classifier in base.classifiers:
                 key = classifier.category.key
                 pipeline = Pipeline([classifier], base.components, config=config)

@@ -30,7 +30,7 @@ def test_options_are_read_from_a_file(tmp_path):
 attribution = "gradcam"
 margin = 0.2
 max_regions = 4
-complete_objects = false
+completion = "none"
 reasoner = "blip:x"
 
 [guidance]
@@ -42,7 +42,7 @@ logos = 0.5
     assert config.reasoner == "blip:x"
     assert config.margin == 0.2
     assert config.max_regions == 4
-    assert not config.complete_objects
+    assert config.completion == "none"
     assert config.guidance == {"logos": 0.5}
 
 
@@ -59,12 +59,12 @@ logos = 0.5
         ("max_frames = true", "'max_frames' must be a whole number"),
         ("max_pixels = 0", "'max_pixels' must be a whole number of at least 1"),
         ("max_evaluations = 1", "'max_evaluations' must be a whole number of at least 2"),
-        ('complete_objects = "no"', "'complete_objects' must be true or false"),
+        ("completion = true", "'completion' must be one of none, colour, foreground"),
         ("guided_segmentation = 1", "'guided_segmentation' must be true or false"),
         ("fill = 3", "'fill' must be a string"),
         ('fill = "blur:1/100"', "'fill': blur:1/100 is out of range"),
         ('search = "magic"', "'search' must be one of greedy, minimal, .*, got 'magic'"),
-        ("complete_objetcs = true", "unknown key 'complete_objetcs'; did you mean 'complete_obj"),
+        ("completoin = true", "unknown key 'completoin'; did you mean 'completion"),
         ("guidance = 0.5", "'guidance' must be a table"),
         ('reasoner="x"\nguidance = { logos = 1.5 }', "with a number from 0 to 1"),
         ('reasoner="x"\nguidance = { logos = true }', "with a number from 0 to 1"),

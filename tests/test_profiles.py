@@ -49,8 +49,8 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
 def test_options_change_what_they_name_and_nothing_else():
     base = PROFILES["pictograms"]
     assert find_profile("pictograms") == base
-    changed = find_profile("pictograms", search="greedy", margin=0, complete_objects=False)
-    expected = {"search": "greedy", "margin": 0, "complete_objects": False}
+    changed = find_profile("pictograms", search="greedy", margin=0, completion="none")
+    expected = {"search": "greedy", "margin": 0, "completion": "none"}
     assert changed == base.model_copy(update=expected)
 
 
@@ -193,3 +193,13 @@ def test_photographs_are_judged_offline_and_what_is_not_judged_is_said():
     assert any(record.not_covered in sentence for sentence in narrative.sentences(record))
     assert pipeline.examine(b"broken").record.not_covered == record.not_covered
     assert find_profile("photographs") == load().config
+
+
+def test_photographs_are_completed_by_a_segmenter_and_drawn_scenes_are_not(tmp_path):
+    assert make_components(PROFILES["photographs"]).segmenter.info.name == "u2netp:"
+    for without in ({"completion": "none"}, {"segmenter": ""}, {"search": "greedy"}):
+        assert make_components(find_profile("photographs", **without)).segmenter is None
+    assert PROFILES["pictograms"].completion == "colour"
+    assert make_components(PROFILES["pictograms"]).segmenter is None
+    with pytest.raises(ModelError, match=r"none\.onnx cannot be read"):
+        make_components(find_profile("photographs", segmenter=f"u2netp:{tmp_path}/none.onnx"))

@@ -13,10 +13,10 @@ import numpy as np
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
 from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category
 from counterveil.config import Config, make_config, read_config
-from counterveil.errors import ModelError, UsageError
+from counterveil.errors import MissingExtraError, ModelError, UsageError
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
 from counterveil.registry import check_device
-from counterveil.segmentation import LoadsWeights
+from counterveil.segmentation import LoadsWeights, ObjectSegmenter
 from counterveil.types import AttributionMap, Image, Labels
 
 FINE_SIZE = 1 / 28
@@ -50,6 +50,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
             search_size=384,
             not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
             "profile hub or nudenet, a chat model, or categories of your own",
+            completion="none",  # the search veils whole pieces by itself
         ),
         "pictograms": Config(
             name="pictograms",
@@ -69,6 +70,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                 CATEGORIES["faces"],
             ),
             attribution="occlusion",
+            completion="foreground",
             margin=0.9,
         ),
         "hub": Config(
@@ -87,6 +89,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                 ),
             ),
             attribution="gradcam",
+            completion="foreground",
             notice="cyberbullying and self-harm are judged zero-shot by SigLIP 2: "
             "measure it on your own data before you rely on it",
         ),
@@ -174,7 +177,12 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
 
 
 def make_components(config: Config) -> Components:
-    """The methods that a configuration names; SAM runs on the configured device."""
+    """The methods that a configuration names; SAM runs on the configured device.
+
+    Raises:
+        UsageError: a name is wrong.
+        ModelError: the segmenter of objects cannot be loaded.
+    """
     options = {"device": config.device} if config.segmentation == "sam" else {}
     regions = (
         fine_regions
@@ -188,7 +196,23 @@ def make_components(config: Config) -> Components:
         refinement=fine_regions if config.search == "minimal" else None,
         search=NamedMethod(config.search, search.make(config.search)),
         fill=fills.fill(config.fill),
+        segmenter=_load_segmenter(config),
     )
+
+
+def _load_segmenter(config: Config) -> ObjectSegmenter | None:
+    """``None`` where none is used, or where the default one's package is not installed.
+
+    The record then warns.
+    """
+    if config.completion != "foreground" or config.search != "minimal" or not config.segmenter:
+        return None
+    try:
+        return segmentation.load_object_segmenter(
+            config.segmenter, device=config.device, folder=config.folder_of("segmenter")
+        )
+    except MissingExtraError:
+        return None
 
 
 def fine_regions(

@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 WITH_FILES = frozenset(
     {"python", "resnet50", "hub", "zeroshot", "nsfwjs", "text", "blip", "hf", "worker"}
+    | {"u2netp", "sam"}
 )
 """Schemes whose argument may name a file, a folder or a module."""
 

@@ -20,6 +20,7 @@ Mask = Bool[np.ndarray, "height width"]
 Masks = Bool[np.ndarray, "batch height width"]
 Labels = Int32[np.ndarray, "height width"]
 AttributionMap = Float32[np.ndarray, "height width"]
+ForegroundMap = Float32[np.ndarray, "height width"]
 Scores = Float64[np.ndarray, " batch"]
 
 ScoreFunction = Callable[[Images], Scores]

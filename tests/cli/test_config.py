@@ -37,10 +37,10 @@ def test_show_prints_a_file_that_check_accepts(tmp_path, name):
 
 def test_show_resolves_options(tmp_path):
     shown = invoke("config", "show", "pictograms", "--margin", "0", "--guidance", "self_harm=1",
-                   "--no-complete-objects", "--search", "greedy")  # fmt: skip
+                   "--completion", "none", "--search", "greedy")  # fmt: skip
     values = tomllib.loads(shown.stdout)
     assert (values["margin"], values["search"]) == (0, "greedy")
-    assert values["complete_objects"] is False
+    assert values["completion"] == "none"
     assert values["guidance"] == {"self_harm": 1.0}
 
 
@@ -54,6 +54,14 @@ def test_check_knows_the_schemes_and_loads_no_model(tmp_path, spec, message):
     result = invoke("config", "check", path)
     assert message in (result.stdout or str(result.exception))
     assert isinstance(result.exception, UsageError) == (spec == "magic:x")
+
+
+def test_check_refuses_an_unknown_segmenter(tmp_path):
+    path = tmp_path / "mine.toml"
+    category = '[[category]]\nkey = "x"\ntitle = "X"\nclassifier = "python:a:b"\n'
+    path.write_text('segmenter = "magic:"\n' + category)
+    with pytest.raises(UsageError, match=r"object segmenter spec 'magic:'.*u2netp, sam"):
+        raise invoke("config", "check", path).exception
 
 
 def test_show_resolves_thresholds():

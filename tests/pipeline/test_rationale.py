@@ -256,7 +256,7 @@ def test_a_release_that_fails_while_more_is_veiled_leaves_the_veil_as_it_was(mon
         return made[0]
 
     monkeypatch.setattr(veil, "release", fails)
-    examination = examined(ColourReasoner(), both(), veil_answers=True, complete_objects=False)
+    examination = examined(ColourReasoner(), both(), veil_answers=True, completion="none")
     assert len(made) == 2
     mask = load(examination.mask)[0].pixels[..., 0] > 127
     result = examination.record.categories[0].counterfactual

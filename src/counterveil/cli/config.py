@@ -35,7 +35,7 @@ def check(
     file: Annotated[Path, typer.Argument(help="The TOML file.")],
 ) -> None:
     """Check a TOML file. No model is loaded."""
-    from counterveil import classifiers, reasoning
+    from counterveil import classifiers, reasoning, segmentation
     from counterveil.config import read_config
     from counterveil.registry import check_spec
 
@@ -44,5 +44,7 @@ def check(
         check_spec("classifier", classifiers.LOADERS, category.classifier)
     if config.reasoner:
         check_spec("reasoner", reasoning.LOADERS, config.reasoner)
+    if config.segmenter:
+        check_spec("object segmenter", segmentation.OBJECT_SEGMENTERS, config.segmenter)
     keys = ", ".join(category.key for category in config.categories)
     typer.echo(f"{file}: valid; categories: {keys}")

@@ -43,6 +43,7 @@ AttributionName = Literal[
     "fullgrad", "gradcam", "gradcam++", "fullgrad+gradcam", "xgradcam", "ablationcam", "occlusion"
 ]
 SegmentationName = Literal["bass", "slic", "felzenszwalb", "watershed", "quickshift", "sam"]
+CompletionName = Literal["none", "colour", "foreground"]
 SearchName = Literal[
     "greedy", "minimal", "levelsets", "csra", "sedc", "ben", "reference", "exhaustive"
 ]
@@ -159,10 +160,17 @@ class Config(BaseModel):
         description="Longest side, in pixels, of the image that the search works on. The mask is "
         "enlarged afterwards, and the veiled image is verified at full resolution.",
     )
-    complete_objects: bool = Field(
-        True,
-        description="Veil whole objects, not only the part that the decision needs (search minimal "
-        "only).",
+    completion: CompletionName = Field(
+        "colour",
+        description="Veil more of an object than the decision needs (search minimal only): colour, "
+        "whole objects by colour and attribution, for drawn scenes; foreground, a bounded part of "
+        "what the segmenter calls an object, for photographs; or none.",
+    )
+    segmenter: str = Field(
+        "u2netp:",
+        description="Tells objects and people from the background, for completion foreground: "
+        "u2netp:, u2netp:FILE.onnx or sam:REPO. Empty, or u2netp: without its package: by colour "
+        "and attribution, as bounded.",
     )
     guided_segmentation: bool = Field(
         False, description="Make regions finer where the attribution map is high."
@@ -285,7 +293,9 @@ def read_config(path: Path | str) -> Config:
         raise UsageError(f"{path}: {error}") from error
     if not config.categories:
         raise UsageError(f"{path}: no [[category]] table; add one for each category")
-    config._folders.update(dict.fromkeys(("categories", "reasoner"), path.parent.absolute()))
+    config._folders.update(
+        dict.fromkeys(("categories", "reasoner", "segmenter"), path.parent.absolute())
+    )
     return config
 
 

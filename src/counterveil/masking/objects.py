@@ -113,7 +113,7 @@ def complete_objects(
         objects = grown
     width = round(settings.dilation * shorter_side)
     dilated: Mask = binary_dilation(objects, iterations=width) if width else objects.copy()
-    return _fill_small_holes(dilated, settings.max_hole)
+    return fill_small_holes(dilated, settings.max_hole)
 
 
 def _normalised(
@@ -127,7 +127,7 @@ def _normalised(
     return np.full(core_mask.shape, _NEUTRAL_ATTRIBUTION)
 
 
-def _fill_small_holes(mask: Mask, max_hole: float) -> Mask:
+def fill_small_holes(mask: Mask, max_hole: float) -> Mask:
     """Fill holes of each connected part that are small relative to the part."""
     filled = mask.copy()
     parts, count = label(mask)

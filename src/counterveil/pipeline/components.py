@@ -14,7 +14,7 @@ from counterveil.config import Config
 from counterveil.fills import Fill
 from counterveil.search import Search
 from counterveil.search.evaluator import MaskEvaluator
-from counterveil.segmentation import Segmentation
+from counterveil.segmentation import ObjectSegmenter, Segmentation
 from counterveil.types import Classifier, Image, MaskScoringClassifier
 
 T = TypeVar("T")
@@ -55,6 +55,8 @@ class Components:
             whole regions.
         search: the counterfactual search.
         fill: what veiled pixels become, in the search and in the released file.
+        segmenter: tells objects from the background, for the completion ``foreground``; ``None``:
+            by colour and attribution.
     """
 
     attribution: NamedMethod[Attribution]
@@ -63,6 +65,7 @@ class Components:
     refinement: Segmentation | None
     search: NamedMethod[Search]
     fill: Fill
+    segmenter: ObjectSegmenter | None = None
 
 
 @dataclass(frozen=True)

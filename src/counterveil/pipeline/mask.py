@@ -9,12 +9,20 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image as Pillow
 
+from counterveil.classifiers.installed import U2NETP_INSTALL
+from counterveil.config import Config
 from counterveil.masking.candidates import candidate_masks
+from counterveil.masking.foreground import complete_to_objects
 from counterveil.masking.objects import complete_objects
 from counterveil.masking.union import ScoreConstraint, unite_masks
-from counterveil.pipeline.components import CategoryClassifier, Context, mask_evaluator
+from counterveil.pipeline.components import (
+    CategoryClassifier,
+    Components,
+    Context,
+    mask_evaluator,
+)
 from counterveil.pipeline.explain import Explanation
-from counterveil.types import AttributionMap, Image, Mask, Masks, Scores
+from counterveil.types import AttributionMap, Image, Labels, Mask, Masks, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,18 +80,19 @@ def masks_to_try(
     A veil that follows an object's outline shows its shape, and a shape can be unsafe by itself.
     So wider masks and masks with fewer whole objects follow the completed one.
     """
-    if not context.config.complete_objects or context.components.refinement is None:
+    if context.config.completion == "none" or context.components.refinement is None:
         return iter([core.mask])
     open_ended = [each for each in explanations.values() if not each.localized]
     completed = core.mask
     if open_ended:  # boxes bound their objects: a face's veil is a face, never a body
         localized = [each.result.mask for each in explanations.values() if each.localized]
         with context.stopwatch("objects"):
-            completed = core.mask | complete_objects(
+            completed = core.mask | _completed(
                 image,
                 core.mask & ~np.logical_or.reduce(localized) if localized else core.mask,
                 open_ended[0].refinement_labels,
-                attribution_map=_highest([each.attribution_map for each in open_ended]),
+                _highest([each.attribution_map for each in open_ended]),
+                context,
             )
 
     # All categories count here: a shape can provoke one that flagged nothing before.
@@ -97,6 +106,32 @@ def masks_to_try(
         return worst
 
     return candidate_masks(core.mask, completed, margin=margin)
+
+
+def completion_warnings(components: Components, config: Config) -> tuple[str, ...]:
+    """Sentences for the record of a veil that a missing segmenter would have made better."""
+    wanted = config.completion == "foreground" and config.segmenter
+    if not wanted or components.segmenter is not None or components.refinement is None:
+        return ()
+    return (
+        f"{config.segmenter} is not installed, so the veil was completed by colour and "
+        f"attribution, within the same bounds; {U2NETP_INSTALL}",
+    )
+
+
+def _completed(
+    image: Image, part: Mask, cells: Labels, attribution_map: AttributionMap, context: Context
+) -> Mask:
+    """Part of a core, completed as configured."""
+    segmenter = context.components.segmenter
+    if segmenter is not None:
+        return complete_to_objects(part, segmenter(image, core_mask=part), attribution_map)
+    by_colour = complete_objects(image, part, cells, attribution_map=attribution_map)
+    if context.config.completion == "colour":
+        return by_colour
+    # On photographs, colour runs over ground and over whole bodies: what it finds is bounded as
+    # a segmenter's foreground is.
+    return complete_to_objects(part, by_colour.astype(np.float32), attribution_map)
 
 
 def _highest(maps: Sequence[AttributionMap]) -> AttributionMap:

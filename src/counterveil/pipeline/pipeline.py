@@ -15,6 +15,7 @@ from counterveil.pipeline.assess import Assessment, assess
 from counterveil.pipeline.components import CategoryClassifier, Components, Context, Stopwatch
 from counterveil.pipeline.examination import Examination
 from counterveil.pipeline.judges import judge_again, satisfy_judges
+from counterveil.pipeline.mask import completion_warnings
 from counterveil.pipeline.rationale import RationaleResult, RationaleWriter
 from counterveil.pipeline.results import (
     frame_warnings,
@@ -161,6 +162,8 @@ class Pipeline:
         """The models that the pipeline uses; the reasoner is the last."""
         models = [each.classifier.info for each in self.classifiers]
         models += [judge.info for each in self.classifiers for judge in each.judges]
+        if self.components.segmenter is not None:
+            models.append(self.components.segmenter.info)
         return (*models, self.reasoner.info) if self.reasoner else tuple(models)
 
     def _warnings(self, assessment: Assessment, result: RationaleResult) -> tuple[str, ...]:
@@ -172,6 +175,8 @@ class Pipeline:
         warnings += [*threshold_warnings(assessment), *frame_warnings(assessment)]
         for explanation in veiled.explanations.values():
             warnings += explanation.warnings
+        if veiled.explanations:
+            warnings += completion_warnings(self.components, self.config)
         warnings += veiled.warnings
         return (*warnings, *margin_warnings(assessment, veiled, self.config.margin))
 

@@ -64,8 +64,10 @@ class LevelSets:
 
     @cached_property
     def _smoothed(self) -> Float64[np.ndarray, " regions"]:
-        """Importance, smoothed over the image: neighbours then follow each other, and a veil has
-        few pieces."""
+        """Importance, smoothed over the image.
+
+        Neighbours then follow each other, and a veil has few pieces.
+        """
         sigma = SMOOTHING * min(self.labels.shape)
         smooth = gaussian_filter(self.importance[self.labels], sigma, mode="nearest")
         means: np.ndarray = np.bincount(self.labels.ravel(), smooth.ravel()) / self._areas
@@ -161,7 +163,9 @@ class _ScoredVeils:
         scores = np.clip([self.scores[index] for index in indices], _LEAST_SCORE, 1 - _LEAST_SCORE)
         sizes = np.log(self.level_sets.shares)
         slope, start = np.polyfit(sizes[indices], logit(scores), 1)
-        below = np.flatnonzero(slope * sizes + start < logit(target)) if slope < 0 else []
+        below = np.flatnonzero(slope * sizes + start < logit(target))
+        if slope >= 0 or not len(below):  # no such line: the scores themselves decide
+            below = [index for index in indices if self.scores[index] < target]
         return max(1, int(below[0])) if len(below) else self._sizes - 1
 
     def _score(self, index: int) -> float:

@@ -1,25 +1,32 @@
-"""Segmentation of an image into connected regions.
+"""Segmentation of an image into connected regions, or into objects and background.
 
 Every segmentation returns ``int32`` labels ``0 .. K-1``, each one 4-connected, for an image of any
-size and content. Importing this package loads neither numba nor torch; the constructors in
-``SEGMENTATIONS`` load them when called.
+size and content. An object segmenter returns the probability that a pixel belongs to an object.
+Importing this package loads neither numba nor torch; the constructors in ``SEGMENTATIONS`` and
+``OBJECT_SEGMENTERS`` load them when called.
+
+| spec | object segmenter |
+|---|---|
+| ``u2netp:``, ``u2netp:FILE.onnx`` | U²-Net's small network: what stands out, people and things |
+| ``sam:REPO_OR_FOLDER`` | Segment Anything: the objects at the masked parts |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from counterveil.errors import UsageError
-from counterveil.registry import lazy_callable, make_component
+from counterveil.registry import lazy_callable, load_spec, make_component
 from counterveil.segmentation.regions import connected_regions, region_scores
-from counterveil.types import AttributionMap, Image, Labels
+from counterveil.types import AttributionMap, ForegroundMap, Image, Labels, Mask, ModelInfo
 
-__all__ = ["SEGMENTATIONS", "LoadsWeights", "Segmentation", "connected_regions", "make",
-           "region_scores"]  # fmt: skip
+__all__ = ["OBJECT_SEGMENTERS", "SEGMENTATIONS", "LoadsWeights", "ObjectSegmenter", "Segmentation",
+           "connected_regions", "load_object_segmenter", "make", "region_scores"]  # fmt: skip
 
 
 class Segmentation(Protocol):
@@ -59,6 +66,25 @@ class LoadsWeights(Segmentation, Protocol):
         ...
 
 
+class ObjectSegmenter(Protocol):
+    """Tells objects and people from their background."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Name, version and hash for records."""
+        ...
+
+    def __call__(self, image: Image, *, core_mask: Mask) -> ForegroundMap:
+        """Probability that a pixel belongs to an object, ``(H, W)``, 0 to 1.
+
+        Args:
+            image: ``(H, W, 3)``, any size.
+            core_mask: parts of the objects that are looked for, ``(H, W)``. A method that finds
+                all objects of an image ignores it.
+        """
+        ...
+
+
 SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     {
         "bass": lazy_callable("counterveil.segmentation.bass", "Bass"),
@@ -70,6 +96,13 @@ SEGMENTATIONS: Mapping[str, Callable[..., Segmentation]] = MappingProxyType(
     }
 )
 
+OBJECT_SEGMENTERS: Mapping[str, Callable[..., ObjectSegmenter]] = MappingProxyType(
+    {
+        "u2netp": lazy_callable("counterveil.segmentation.u2netp", "load"),
+        "sam": lazy_callable("counterveil.segmentation.sam_objects", "load"),
+    }
+)
+
 
 def make(name: str, **options: Any) -> Segmentation:
     """The segmentation with this name; ``options`` are passed to its constructor.
@@ -78,6 +111,21 @@ def make(name: str, **options: Any) -> Segmentation:
         UsageError: the name or an option is unknown.
     """
     return make_component("segmentation", SEGMENTATIONS, name, options)
+
+
+def load_object_segmenter(
+    spec: str, *, device: str = "cpu", folder: Path | None = None
+) -> ObjectSegmenter:
+    """Load the object segmenter of a spec, ``scheme:argument``; its weights are loaded now.
+
+    ``folder`` is where relative paths start; default: the current folder.
+
+    Raises:
+        UsageError: the scheme is unknown.
+        ModelError: the weights cannot be found or loaded.
+        MissingExtraError: the package with the weights is not installed.
+    """
+    return load_spec("object segmenter", OBJECT_SEGMENTERS, spec, device=device, folder=folder)
 
 
 def check_inputs(image: Image, guidance: AttributionMap | None) -> None:

@@ -17,7 +17,9 @@ from counterveil.types import AttributionMap, Image, Labels, Mask
 if TYPE_CHECKING:
     from torch import Tensor
 
-_MIN_SIDE = 16  # pixels; a narrower image is one region
+MIN_SIDE = 16
+"""Pixels; a narrower image is one region."""
+
 _MAX_BOX_IOU = 0.7  # of two masks that are both kept, as in SAM's mask generator
 
 
@@ -60,7 +62,7 @@ class Sam:
         """Labels as the protocol describes them; ``ModelError`` if the checkpoint cannot load."""
         check_inputs(image, guidance)
         height, width = image.shape[:2]
-        if min(height, width) < _MIN_SIDE:
+        if min(height, width) < MIN_SIDE:
             return np.zeros((height, width), dtype=np.int32)
         labels = stack_masks(self._generate_masks(image), height, width)
         min_size = max(1, round(self.min_area * height * width))

@@ -63,7 +63,7 @@ class Method:
         return Config(
             margin=self.margin,
             max_evaluations=self.max_evaluations,
-            complete_objects=self.complete_objects,
+            completion="colour" if self.complete_objects else "none",
         )
 
     def components(self, classifier: Classifier) -> Components:

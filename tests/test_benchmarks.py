@@ -32,6 +32,7 @@ def shared(monkeypatch):
         "corpora_page",
         "corpora_file",
         "independent",
+        "faces",
     ):
         sys.modules.pop(name, None)
 
@@ -243,3 +244,11 @@ def test_what_must_not_be_released_is_a_fault(shared, monkeypatch):
     leaked = examination.veiled[:40] + bytes(range(200)) + examination.veiled[40:]
     assert list(beside.shared_run(photo, examination.veiled)) == []
     assert len(list(beside.shared_run(photo, leaked))) == 1
+
+
+def test_boxes_of_another_detector_are_united_inside_the_image(shared):
+    faces = shared("faces")
+    mask = faces.union([(-3, 0, 4, 5), (2, 3, 20, 6)], (10, 8))
+    assert mask.shape == (8, 10)
+    assert mask.sum() == 20 + 24 - 4
+    assert not faces.union([(12, 0, 14, 5)], (10, 8)).any()

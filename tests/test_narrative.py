@@ -260,6 +260,20 @@ def test_a_headline_names_all_flags_and_what_is_incomplete():
     assert narrative.headline(animated()).endswith("Assessed in part, veiled and verified")
 
 
+def test_a_face_is_veiled_for_privacy_and_nobody_is_accused():
+    face = category(key="faces", title="Faces", classifier="faces:")
+    said = "Faces: no offence, veiled for privacy."
+    assert said in narrative.statement([face], [], whole=False, model="")
+    assert said in rationale(categories=[face])
+    assert said in narrative.sentences(record(categories=(face,)))
+    only = record(categories=(face,))
+    assert narrative.headline(only) == "For privacy: Faces. Veiled and verified"
+    both = record(categories=(category(), face))
+    assert narrative.headline(both).startswith("Flagged: Self-harm and Faces.")
+    assert narrative.sentences(both).count(said) == 1
+    assert not any("privacy" in text for text in narrative.sentences(record()))
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0.0 %"), (0.0004, "under 0.1 %"), (0.5, "50.0 %"), (0.9996, "over 99.9 %"),

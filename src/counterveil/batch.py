@@ -37,6 +37,11 @@ class Examiner(Protocol):
         """The models that it uses."""
         ...
 
+    @property
+    def config(self) -> Config:
+        """As it was loaded: without optional categories whose extra is missing."""
+        ...
+
     def __call__(self, inputs: Iterable[Input]) -> Iterator[SavedExamination]:
         """Examine files, and yield each when its files are written.
 
@@ -77,6 +82,10 @@ class _Serial:
     def models(self) -> tuple[ModelInfo, ...]:
         return self._pipeline.models
 
+    @property
+    def config(self) -> Config:
+        return self._pipeline.config
+
     def __call__(self, inputs: Iterable[Input]) -> Iterator[SavedExamination]:
         for item in inputs:
             yield _examine(self._pipeline, item, self._folder)
@@ -97,11 +106,12 @@ class _Processes:
         )
         # Loading is a task, not part of the start, so that its error reaches the caller.
         self.models: tuple[ModelInfo, ...] = ()
+        self.config = config
 
     def __enter__(self) -> _Processes:
         try:
             with _ended_workers():
-                self.models = self._pool.submit(_worker_models).result()
+                self.config, self.models = self._pool.submit(_loaded_by_worker).result()
         except BaseException:
             self.__exit__()
             raise
@@ -156,8 +166,8 @@ def _worker_pipeline() -> Pipeline:
     return load(_WORKER["task"][0])
 
 
-def _worker_models() -> tuple[ModelInfo, ...]:
-    return _worker_pipeline().models
+def _loaded_by_worker() -> tuple[Config, tuple[ModelInfo, ...]]:
+    return _worker_pipeline().config, _worker_pipeline().models
 
 
 def _examine_in_worker(item: Input) -> SavedExamination:

@@ -56,6 +56,8 @@ class Category:
         judges: specs of classifiers that take no part in the search. A veil must hold for them,
             too.
         judge_threshold: a judge says unsafe from this score on, in ``(0, 1]``.
+        optional: without the extra that its classifier needs, the category is left out and told
+            as not covered, instead of refused.
     """
 
     key: str
@@ -67,6 +69,7 @@ class Category:
     classifier: str = ""
     judges: tuple[str, ...] = ()
     judge_threshold: float = 0.5
+    optional: bool = False
 
     def __post_init__(self) -> None:
         _check_key(self.key, "a category's key")
@@ -200,6 +203,8 @@ def _check_kinds(value: Mapping[str, Any]) -> None:
         elif kinds[name] is float:
             fits = isinstance(item, int | float) and not isinstance(item, bool)
             wanted = "a number"
+        elif kinds[name] is bool:
+            fits, wanted = isinstance(item, bool), "true or false"
         else:
             fits, wanted = isinstance(item, str), "a string"
         if not fits:
@@ -290,7 +295,7 @@ _FACES = Category(
     title="Faces",
     description="A face that could identify someone; not harmful, veiled for privacy.",
     questions=(Question("face", "Is there a face in the image?"),),
-    classifier="nudenet:FACE_FEMALE+FACE_MALE",
+    classifier="faces:",
 )
 
 CATEGORIES: Mapping[str, Category] = MappingProxyType(

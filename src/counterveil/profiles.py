@@ -29,6 +29,15 @@ def _with_classifier(key: str, spec: str) -> Category:
     return replace(CATEGORIES[key], classifier=spec)
 
 
+_BULLYING_BY_TEXT = replace(
+    CATEGORIES["cyberbullying"],
+    title="Bullying by text",
+    description="Offensive words written in the image.",
+    questions=tuple(q for q in CATEGORIES["cyberbullying"].questions if q.key == "hate_speech"),
+    classifier="text:",
+    optional=True,
+)
+
 PROFILES: Mapping[str, Config] = MappingProxyType(
     {
         "photographs": Config(
@@ -42,15 +51,17 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     judges=("open_nsfw:6",),
                     judge_threshold=0.8,
                 ),
+                _BULLYING_BY_TEXT,
+                replace(CATEGORIES["faces"], optional=True),
             ),
             attribution="fullgrad+gradcam",
             search="levelsets",
             region_size="fine",
             margin=0.5,
             search_size=384,
-            not_covered="gestures, weapons, words, self-harm and faces; add the extra text, the "
-            "profile hub or nudenet, a chat model, or categories of your own",
             completion="none",  # the search veils whole pieces by itself
+            not_covered="gestures, weapons and self-harm; add the profile hub, a chat model, or "
+            "categories of your own",
         ),
         "pictograms": Config(
             name="pictograms",
@@ -67,7 +78,7 @@ PROFILES: Mapping[str, Config] = MappingProxyType(
                     "nudenet:FEMALE_BREAST_EXPOSED+FEMALE_GENITALIA_EXPOSED+"
                     "MALE_GENITALIA_EXPOSED+ANUS_EXPOSED+BUTTOCKS_EXPOSED",
                 ),
-                CATEGORIES["faces"],
+                _with_classifier("faces", "nudenet:FACE_FEMALE+FACE_MALE"),
             ),
             attribution="occlusion",
             completion="foreground",
@@ -137,7 +148,8 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
     Raises:
         UsageError: a name or an option is wrong, or the device cannot be used here.
         ModelError: a classifier, the reasoner or the segmentation's model cannot be loaded.
-        MissingExtraError: a model needs an extra that is not installed.
+        MissingExtraError: a model needs an extra that is not installed, and its category is not
+            optional.
 
     Example:
         >>> import counterveil
@@ -152,20 +164,11 @@ def load(profile: str | Config = "photographs", **options: Any) -> Pipeline:
     check_device(config.device)
     components = make_components(config)
     _load_weights_early(components)
+    classified, missing = _load_categories(config)
+    if missing:
+        config = _without(config, missing)
     return Pipeline(
-        [
-            CategoryClassifier(
-                category,
-                _load_model(
-                    classifiers, category.classifier, config.device, config.folder_of("categories")
-                ),
-                tuple(
-                    _load_model(classifiers, spec, config.device, config.folder_of("categories"))
-                    for spec in category.judges
-                ),
-            )
-            for category in config.categories
-        ],
+        classified,
         components,
         config=config,
         reasoner=_load_model(
@@ -213,6 +216,50 @@ def _load_segmenter(config: Config) -> ObjectSegmenter | None:
         )
     except MissingExtraError:
         return None
+
+
+def _load_categories(
+    config: Config,
+) -> tuple[list[CategoryClassifier], dict[str, MissingExtraError]]:
+    """The categories with their classifiers, and why optional ones are left out, by key.
+
+    Raises:
+        MissingExtraError: of a category that is not optional, or of all that there are.
+    """
+    folder = config.folder_of("categories")
+    classified: list[CategoryClassifier] = []
+    missing: dict[str, MissingExtraError] = {}
+    for category in config.categories:
+        try:
+            classifier, *judges = (
+                _load_model(classifiers, spec, config.device, folder)
+                for spec in (category.classifier, *category.judges)
+            )
+        except MissingExtraError as error:
+            if not category.optional:
+                raise
+            missing[category.key] = error
+        else:
+            classified.append(CategoryClassifier(category, classifier, tuple(judges)))
+    if missing and not classified:
+        raise next(iter(missing.values()))
+    return classified, missing
+
+
+def _without(config: Config, missing: Mapping[str, MissingExtraError]) -> Config:
+    """The configuration without categories whose extra is missing; ``not_covered`` tells them."""
+    left_out = [
+        f"{category.title} ({missing[category.key]})"
+        for category in config.categories
+        if category.key in missing
+    ]
+    gaps = [config.not_covered] if config.not_covered else []
+    return config.model_copy(
+        update={
+            "categories": tuple(each for each in config.categories if each.key not in missing),
+            "not_covered": "; ".join([*gaps, *left_out]),
+        }
+    )
 
 
 def fine_regions(

@@ -166,6 +166,7 @@ class Box:
         bottom: row behind the last one.
         score: P(unsafe) of what is in the box, in ``[0, 1]``.
         label: what it is, such as ``"FACE_FEMALE"``; empty if the classifier does not say.
+        rounded: the thing is round, as a face is: its veil may leave the corners out.
     """
 
     left: int
@@ -174,6 +175,7 @@ class Box:
     bottom: int
     score: float
     label: str = ""
+    rounded: bool = False
 
 
 @runtime_checkable

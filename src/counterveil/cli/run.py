@@ -111,7 +111,7 @@ def _run(
     from counterveil.progress import progress_bar
 
     with open_examiner(config, out, workers=workers) as examine:
-        plan = make_plan(config, examine.models, found.inputs)
+        plan = make_plan(examine.config, examine.models, found.inputs)
         with (
             ResultFolder(out, plan, found.inputs, resume=resume, overwrite=overwrite) as folder,
             _stop_on_terminate(),
@@ -132,7 +132,7 @@ def _run(
             output.end(
                 folder.tally,
                 skipped=len(found.skipped),
-                not_covered=config.not_covered,
+                not_covered=examine.config.not_covered,
                 report=report,
                 status=status,
             )

@@ -14,6 +14,9 @@ _METHODS = MappingProxyType(
      "felzenszwalb": "Felzenszwalb", "watershed": "Compact Watershed", "sam": "SAM"}
 )  # fmt: skip
 _PROGRAM_SCHEMES = ("python", "worker")
+_PRIVATE = frozenset({"faces"})
+"""Keys of categories that name no offence: what they find is veiled for privacy."""
+
 _REPOSITORY_SCHEMES = ("hub", "zeroshot", "hf", "blip")
 
 
@@ -49,6 +52,19 @@ def category_title(category: CategoryResult) -> str:
 def category_titles(categories: Sequence[CategoryResult]) -> str:
     """``Self-harm and Faces``."""
     return join_list([category_title(category) for category in categories])
+
+
+def is_private(category: CategoryResult) -> bool:
+    """Whether a category names no offence, but something that is veiled for privacy."""
+    return category.key in _PRIVATE
+
+
+def privacy_sentence(flagged: Sequence[CategoryResult]) -> list[str]:
+    """Says of which flagged categories nobody is accused; none where there is no such category."""
+    private = [category for category in flagged if is_private(category)]
+    if not private:
+        return []
+    return [f"{category_titles(private)}: no offence, veiled for privacy."]
 
 
 def method_name(method: str) -> str:

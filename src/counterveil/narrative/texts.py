@@ -14,10 +14,12 @@ from counterveil.narrative.phrases import (
     category_title,
     category_titles,
     end_sentence,
+    is_private,
     join_list,
     none_flagged,
     percent,
     pluralize,
+    privacy_sentence,
     public_model_name,
     ratings,
     regions_sentence,
@@ -64,6 +66,7 @@ def rationale(
     flagged = [category for category in categories if category.flagged]
     if flagged:
         texts = [f"The classifiers flagged the image as {ratings(flagged, source)}."]
+        texts += privacy_sentence(flagged)
     else:
         texts = [none_flagged(categories)]
     texts.append(
@@ -118,6 +121,7 @@ def statement(
         hidden,
         *released_frame(source),
         f"The ground is our policy on: {category_titles(flagged)}.",
+        *privacy_sentence(flagged),
         *confirmation_sentences(flagged, answers, disagreements, source),
         f"The image was rated by automated means: {ratings(flagged, source)}.",
         *([f"The software described what it saw: {' '.join(facts)}"] if facts else []),
@@ -135,7 +139,8 @@ def headline(record: Record) -> str:
     if record.status == "partial":
         shown = "veiled as a whole" if record.whole_image_veiled else "veiled and verified"
         label = f"{label}, {shown}"
-    return f"Flagged: {category_titles(record.flagged)}. {label}"
+    ground = "For privacy" if all(map(is_private, record.flagged)) else "Flagged"
+    return f"{ground}: {category_titles(record.flagged)}. {label}"
 
 
 def sentences(record: Record) -> tuple[str, ...]:
@@ -243,6 +248,7 @@ def _category(record: Record, category: CategoryResult) -> list[str]:
         f"{category_title(category)} flagged {what} at {percent(category.score)}; its threshold is "
         f"{percent(category.threshold)}."
     ]
+    texts += privacy_sentence([category])
     if category.score > result.score_before:  # the released frame is named on a tie
         before = percent(result.score_before)
         which = "view" if category.view else "frame"

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+import numpy as np
+from jaxtyping import UInt8
+
 from counterveil.attribution import Attribution
-from counterveil.pipeline.boxes import box_regions
+from counterveil.pipeline.boxes import BoxVeil, box_regions, box_result, scaled, veil_boxes
 from counterveil.pipeline.components import (
     CategoryClassifier,
     Context,
@@ -18,6 +21,7 @@ from counterveil.search.problem import SearchProblem
 from counterveil.segmentation import region_scores
 from counterveil.types import (
     AttributionMap,
+    Box,
     Classifier,
     GradientClassifier,
     Image,
@@ -31,6 +35,9 @@ from counterveil.types import (
     Scores,
     SearchResult,
 )
+
+FullImage = UInt8[np.ndarray, "full_height full_width 3"]
+"""The image at another resolution than the search's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +69,11 @@ class Explanation:
 
 
 def explain(
-    image: Image, flagged: Sequence[CategoryClassifier], context: Context
+    image: Image,
+    flagged: Sequence[CategoryClassifier],
+    context: Context,
+    *,
+    full: FullImage | None = None,
 ) -> dict[str, Explanation]:
     """Explain each flagged category.
 
@@ -70,6 +81,8 @@ def explain(
         image: ``(H, W, 3)``, at the resolution of the search.
         flagged: the categories to explain.
         context: methods, and the margin and limits of the search.
+        full: the image at full resolution, where boxes are looked for: a small copy lacks small
+            faces and words. Default: ``image``.
 
     Returns:
         By category key, in the order of ``flagged``.
@@ -78,15 +91,15 @@ def explain(
         Bethany et al., AAAI 2024, "Counterfactual Subobject Explanations for Obfuscation":
         attribution, segmentation, region scores (Definition 1), search.
     """
-    explainer = _Explainer(image, context)
+    explainer = _Explainer(image, image if full is None else full, context)
     return {each.category.key: explainer.explain(each) for each in flagged}
 
 
 class _Explainer:
     """Explains one image; categories share the unguided regions and the refinement cells."""
 
-    def __init__(self, image: Image, context: Context) -> None:
-        self._image, self._context = image, context
+    def __init__(self, image: Image, full: FullImage, context: Context) -> None:
+        self._image, self._full, self._context = image, full, context
         self._components, self._config = context.components, context.config
 
     def explain(self, each: CategoryClassifier) -> Explanation:
@@ -98,28 +111,37 @@ class _Explainer:
         """``None`` if the classifier has no boxes, or if veiling them does not flip it."""
         if not isinstance(each.classifier, LocalizingClassifier):
             return None
+        size, full_size = self._image.shape[:2], self._full.shape[:2]
         with self._context.stopwatch("regions"):
-            regions = box_regions(self._image, each.classifier.boxes(self._image))
+            boxes = each.classifier.boxes(self._full)
+            regions = box_regions(size, scaled(boxes, full_size, size))
         if regions is None:
             return None
-        problem = SearchProblem(
-            regions.labels,
-            regions.scores,
-            threshold=each.category.threshold,
-            target=each.category.target(self._config.margin),
-            # Each box is a thing of its own: a crowd has as many faces as it has.
-            max_regions=max(self._config.max_regions, len(regions.scores)),
-        )
-        evaluator = mask_evaluator(
-            each.classifier,
-            self._image,
-            self._components.fill,
-            max_evaluations=self._config.max_evaluations,
-        )
         with self._context.stopwatch("search"):
-            result = self._components.search.method(problem, evaluator)
-        if result.outcome != "found":
+            veil = veil_boxes(
+                each.classifier,
+                self._full,
+                boxes,
+                self._components.fill,
+                threshold=each.category.threshold,
+                target=each.category.target(self._config.margin),
+                max_evaluations=self._config.max_evaluations,
+            )
+        if veil is None:
             return None
+        score_before = float(each.classifier.score(self._full[None])[0])
+        return self._box_explanation(each, boxes, veil, score_before)
+
+    def _box_explanation(
+        self, each: CategoryClassifier, boxes: Sequence[Box], veil: BoxVeil, score_before: float
+    ) -> Explanation:
+        """The counterfactual whose regions are boxes, at the resolution of the search."""
+        size, full_size = self._image.shape[:2], self._full.shape[:2]
+        veiled = scaled(veil.boxes, full_size, size)
+        every = tuple(dict.fromkeys((*veiled, *scaled(boxes, full_size, size))))
+        regions = box_regions(size, every)
+        assert regions is not None  # there is a veil, so there are boxes
+        result = box_result(regions, veiled, veil, score_before)
         return Explanation(
             result,
             regions.attribution_map,
@@ -127,8 +149,9 @@ class _Explainer:
             regions.labels,
             attribution="",
             segmentation="boxes",
-            evaluations=evaluator.evaluations,
+            evaluations=result.evaluations,
             localized=True,
+            warnings=tuple(f"{each.category.key}: {text}" for text in veil.warnings),
         )
 
     def _explain_by_attribution(self, each: CategoryClassifier) -> Explanation:

@@ -62,7 +62,7 @@ def veil(assessment: Assessment, context: Context) -> VeiledFrame:
     explanations: dict[str, Explanation] = {}
     # Small first: the search costs hundreds of scores, and most masks survive enlarging.
     for image in _resolutions(frame.pixels, context.config.search_size):
-        explanations = explain(image, assessment.flagged, context)
+        explanations = explain(image, assessment.flagged, context, full=frame.pixels)
         found = _release_first_safe(image, assessment, explanations, context)
         if found is not None:
             return found

@@ -163,10 +163,10 @@ class _ScoredVeils:
         scores = np.clip([self.scores[index] for index in indices], _LEAST_SCORE, 1 - _LEAST_SCORE)
         sizes = np.log(self.level_sets.shares)
         slope, start = np.polyfit(sizes[indices], logit(scores), 1)
-        below = np.flatnonzero(slope * sizes + start < logit(target))
-        if slope >= 0 or not len(below):  # no such line: the scores themselves decide
+        below = np.flatnonzero(slope * sizes + start < logit(target)).tolist()
+        if slope >= 0 or not below:  # no such line: the scores themselves decide
             below = [index for index in indices if self.scores[index] < target]
-        return max(1, int(below[0])) if len(below) else self._sizes - 1
+        return max(1, below[0]) if below else self._sizes - 1
 
     def _score(self, index: int) -> float:
         """The score of a veil; infinite, and not remembered, where the budget has ended."""

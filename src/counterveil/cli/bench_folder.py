@@ -54,7 +54,7 @@ class FolderRequest:
         words += [f" --highest {self.highest}"] if self.highest else []
         words += [f" --judge '{spec}'" for spec in self.judges]
         words += [f" --boxes '{self.boxes}'"] if self.boxes else []
-        words += [f" --profile {name}" for name in self.profiles]
+        words += [f" --profile {Path(name).name}" for name in self.profiles]
         return "".join(words)
 
 

@@ -88,13 +88,13 @@ class FolderBenchmark:
     def false_alarms(self) -> dict[str, Any]:
         """How many images each category flags or warns of, by profile and category."""
         return {
-            name: {
+            config.name: {
                 category.key: self._alarms(
                     category.classifier, category.threshold, category.warn_threshold
                 )
-                for category in self._folder.find_profile(name).categories
+                for category in config.categories
             }
-            for name in self._folder.options.profiles
+            for config in map(self._folder.find_profile, self._folder.options.profiles)
         }
 
     def _alarms(self, spec: str, threshold: float, warn_threshold: float) -> dict[str, Any]:

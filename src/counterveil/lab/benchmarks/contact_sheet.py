@@ -59,7 +59,8 @@ def make_pairs(folder: ImageFolder, items: Sequence[Item], chosen: Sequence[int]
         if mask is None or mask.shape != pixels.shape[:2]:
             continue
         outcome = "" if item["outcome"] == "veiled" else f", {item['outcome'].replace('_', ' ')}"
-        caption = f"rank {index + 1}: score {item['score']:.2f}, {mask.mean():.0%} veiled{outcome}"
+        share = f"{100 * mask.mean():.0f} % veiled"
+        caption = f"rank {index + 1}: score {item['score']:.2f}, {share}{outcome}"
         pairs.append(Pair(pixels, fill(pixels, mask[None])[0], caption))
     return pairs
 

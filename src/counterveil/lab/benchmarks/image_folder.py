@@ -155,11 +155,12 @@ class ImageFolder:
     def settings(self) -> dict[str, Any]:
         """What distinguishes a measurement on this folder, as JSON data."""
         used = [self.find_profile(name).model_dump(mode="json") for name in self.options.profiles]
+        options = replace(self.options, profiles=())  # files of this machine may be among them
         return {
             "data": self.name,
             "files": len(self),
             "classifier": self.spec,
-            "options": asdict(self.options),
+            "options": asdict(options),
             "profiles": used,
         }
 

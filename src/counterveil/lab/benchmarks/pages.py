@@ -90,12 +90,13 @@ def cse_page(
         figure: name, without suffix, of the pictures beside the page (the SVG file of
             ``plots.bar_charts``, the PNG file of ``example_panels``); empty: no pictures.
         source: where a folder's images are from.
-        sections: further sections, at the end.
+        sections: what a folder's page says first.
     """
     tables, folder = results["counterfactuals"], "images" in results
     title = "# Photographs" if folder else "# Rivals" if figure == "rivals" else "# Results"
     parts = [title, f"{_made_by(command)}, on {_dataset(results)} {_INTERVALS}"]
     parts += [f"Source of the images: {source}"] if source else []
+    parts += sections
     if "classifiers" in results:
         parts += ["## Classifiers", table("category", results["classifiers"], percent=True)]
     if tables:
@@ -109,7 +110,7 @@ def cse_page(
     if "comparisons" in results:
         parts += ["### Our searches compared with each rival", _COMPARISONS]
         parts.append(table("ours and rival", results["comparisons"]))
-    parts += sections if folder else _release_sections(results)
+    parts += [] if folder else _release_sections(results)
     if figure and "released" in results and not folder:
         parts += ["## Examples", _EXAMPLES, f"![Examples, a row per category]({quote(figure)}.png)"]
     return _join(parts)

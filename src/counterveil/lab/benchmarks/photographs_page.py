@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from counterveil.lab.benchmarks.contact_sheet import SHOWN
 from counterveil.lab.benchmarks.released import SMALL_VEIL
 from counterveil.lab.benchmarks.stability import STABLE_RATIO
 from counterveil.lab.benchmarks.tables import markdown_table, table
@@ -15,6 +16,10 @@ from counterveil.outcomes import OUTCOMES
 
 Results = Mapping[str, Any]
 
+_PICTURE = (
+    "Chosen by rank: of the images by their score, the highest first, those of rank 1, 3, 5 and so "
+    f"on, at most {SHOWN}. Each is shown before and after, with its score and its veiled share."
+)
 _SHAPE = (
     "*Pieces* are the veil's 8-connected components. *Circularity* tells how smooth their "
     "boundaries are: `4 pi A / P²` of a piece with area A and perimeter P (Cox, Journal of "
@@ -63,22 +68,15 @@ def folder_sections(results: Results, *, picture: str = "") -> list[str]:
     parts = []
     if picture:
         caption = "Photographs before and after, chosen by their rank"
-        parts += ["## Before and after", _picture_rule(results), f"![{caption}]({quote(picture)})"]
-    parts += _veil_sections(results)
+        parts += ["## Before and after", _PICTURE, f"![{caption}]({quote(picture)})"]
     if "released" in results:
         parts += _released_section(results["released"])
+    parts += _veil_sections(results)
     if "stability" in results:
         parts += _stability_section(results["stability"])
     if "false-alarms" in results:
         parts += ["## False alarms", _FALSE_ALARMS, _alarm_table(results["false-alarms"])]
     return parts
-
-
-def _picture_rule(results: Results) -> str:
-    return (
-        "Every second photograph by rank, the highest score first (ranks 1, 3, 5 and so on), so "
-        "that nobody chose them. Each is shown before and after, with its score and veiled share."
-    )
 
 
 def _veil_sections(results: Results) -> list[str]:
@@ -118,8 +116,8 @@ def _released_section(released: Results) -> list[str]:
         "## Released files",
         f"Profile `{released['profile']}`, with its judges: {judges}. {_RELEASED}",
         table("outcome", rows),
-        f"{released['small']} veils are smaller than {SMALL_VEIL:.0%} of the image; a judge of the "
-        f"profile disputes {released['small_disputed']} of them.",
+        f"Veils smaller than {100 * SMALL_VEIL:.0f} % of the image: {released['small']}; of these, "
+        f"disputed by a judge of the profile: {released['small_disputed']}.",
         table("ratio to the paper's search", {k: {"ratio": v} for k, v in ratios.items()}),
     ]
 
@@ -152,4 +150,4 @@ def _alarm_table(profiles: Results) -> str:
 
 def _count(row: Results, name: str) -> str:
     share = row[name] / row["images"] if row["images"] else 0.0
-    return f"{row[name]} ({share:.1%})"
+    return f"{row[name]} ({100 * share:.1f} %)"

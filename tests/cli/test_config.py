@@ -15,7 +15,7 @@ from counterveil.cli.bench import BENCHMARKS
 from counterveil.cli.options import FILE_ONLY
 from counterveil.config import Config, read_config
 from counterveil.errors import UsageError
-from counterveil.lab.benchmarks.bench_cse import PARTS
+from counterveil.lab.benchmarks.sizes import PARTS
 from counterveil.profiles import PROFILES
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from counterveil.cli.bench_folder import Files, FolderRequest, measure_folder
 
 BENCHMARKS = {
     "cse": "classifiers, counterfactuals, rivals and released files on scenes",
@@ -15,8 +16,8 @@ BENCHMARKS = {
     "reasoning": "descriptions and answers about scenes, with right and wrong control codes",
 }
 
-Files = Mapping[str, bytes]
-"""The page (".md") and the pictures beside it, by suffix."""
+if TYPE_CHECKING:
+    from counterveil.lab.benchmarks.sizes import Size
 
 
 def bench(
@@ -43,15 +44,57 @@ def bench(
         list[str] | None,
         typer.Option(
             help="Only this part of cse: classifiers, paper, attributions, partitions, searches, "
-            "released, edges. May be repeated."
+            "released, edges, stability, false-alarms. May be repeated; the last two measure a "
+            "folder, and only where they are named."
         ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Folder of images that cse uses instead of scenes.")
     ] = None,
     classifier: Annotated[
-        str, typer.Option(help="Classifier for that folder, such as hub:REPO#LABEL.")
+        str,
+        typer.Option(
+            help="Classifier for that folder, such as hub:REPO#LABEL; that of the profile if empty."
+        ),
     ] = "",
+    highest: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Take this number of images of the folder, those that score highest, and move "
+            "the threshold to their lowest score. So harmless images can stand in for unsafe ones.",
+        ),
+    ] = 0,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Classifier that takes no part in the search: how far does its score fall? May "
+            "be repeated."
+        ),
+    ] = None,
+    boxes: Annotated[
+        str,
+        typer.Option(help="Detector whose boxes veils are compared with, such as nudenet:LABEL."),
+    ] = "",
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Profile whose files are released; may be repeated for false-alarms. Default: "
+            "photographs."
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="Where the folder's images are from; one sentence for the page.")
+    ] = "",
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            help="JPEG file for 16 released images before and after: ranks 1, 3, 5 and so on."
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="JPEG file for all released images before and after.")
+    ] = None,
     sam: Annotated[
         str, typer.Option(help="Checkpoint of Segment Anything, for a row of its own in cse.")
     ] = "",
@@ -75,8 +118,11 @@ def bench(
         raise UsageError(f"no benchmark is called {name!r}; choose one of {', '.join(BENCHMARKS)}")
     if out is None:
         raise UsageError("name a file for the results: --out FILE.json")
-    if (data is None) != (not classifier):
-        raise UsageError("--data FOLDER and --classifier SPEC need each other; give both")
+    request = FolderRequest(
+        data, classifier, highest, tuple(judge or ()), boxes, tuple(profile or ()), source,
+        picture, sheet,
+    )  # fmt: skip
+    request.check(part or [])
     checkpoint = out.with_suffix(".partial.jsonl")
     page = markdown or out.with_suffix(".md")
     command = f"counterveil bench {name}{' --quick' if quick else ''}"
@@ -95,10 +141,17 @@ def bench(
             command, checkpoint, quick=quick, device=device, resume=resume
         )
     else:
-        results, files = _cse(
-            command, checkpoint, markdown, quick=quick, scenes=scenes, parts=part or [], data=data,
-            classifier=classifier, sam=sam, device=device, resume=resume,
-        )  # fmt: skip
+        size = _size(part or [], quick=quick, scenes=scenes, highest=highest)
+        command += "" if scenes is None else f" --scenes {scenes}"
+        command += "".join(f" --part {each}" for each in part or [])
+        if data is None:
+            results, files = _cse(
+                command, checkpoint, markdown, size, sam=sam, device=device, resume=resume
+            )
+        else:
+            results, files = measure_folder(
+                request, command, checkpoint, markdown, size, sam=sam, device=device, resume=resume
+            )
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, to_json(results).encode())
     for suffix, content in files.items() if markdown is not None else ():
@@ -107,39 +160,36 @@ def bench(
     checkpoint.unlink(missing_ok=True)
 
 
+def _size(parts: list[str], *, quick: bool, scenes: int | None, highest: int) -> Size:
+    from counterveil.lab.benchmarks import sizes
+
+    size = sizes.QUICK if quick else sizes.FULL
+    if highest and not quick:
+        size = replace(size, paper=highest, ours=highest, released=highest)
+    if scenes is not None:
+        size = replace(size, tables=scenes, searches=scenes)
+    return sizes.select_parts(size, parts)
+
+
 def _cse(
     command: str,
     path: Path,
     markdown: Path | None,
+    size: Size,
     *,
-    quick: bool,
-    scenes: int | None,
-    parts: list[str],
-    data: Path | None,
-    classifier: str,
     sam: str,
     device: str,
     resume: bool,
 ) -> tuple[Any, Files]:
     from counterveil.lab.benchmarks import bench_cse
     from counterveil.lab.benchmarks.checkpoint import Checkpoint
-    from counterveil.lab.benchmarks.datasets import ImageFolder
     from counterveil.lab.benchmarks.pages import cse_page
     from counterveil.progress import progress_bar
 
-    folder = None if data is None else ImageFolder(data, classifier, device=device)
-    size = bench_cse.QUICK if quick else bench_cse.FULL
-    if scenes is not None:
-        size = replace(size, tables=scenes, searches=scenes)
-        command += f" --scenes {scenes}"
-    size = bench_cse.select_parts(size, parts)
-    command += "".join(f" --part {part}" for part in parts)
-    if folder is not None:
-        command += f" --data {folder.name} --classifier '{folder.spec}'"
-    settings = bench_cse.settings(size, sam=sam, folder=folder)
-    with progress_bar(bench_cse.step_count(size, sam=sam, folder=folder)) as step:
+    with progress_bar(bench_cse.step_count(size, sam=sam)) as step:
+        settings = bench_cse.settings(size, sam=sam)
         checkpoint = Checkpoint(path, settings, resume=resume, step=step)
-        results = bench_cse.run(size, device=device, checkpoint=checkpoint, sam=sam, folder=folder)
+        results = bench_cse.run(size, device=device, checkpoint=checkpoint, sam=sam)
     figure = "" if markdown is None else markdown.stem
     page = cse_page(results, command=command, figure=figure).encode()
     return results, {".md": page, **(_cse_pictures(results, device) if figure else {})}

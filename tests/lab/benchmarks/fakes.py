@@ -7,7 +7,7 @@ import numpy as np
 from counterveil.categories import Category
 from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.pipeline import CategoryClassifier
-from counterveil.types import ModelInfo
+from counterveil.types import Box, ModelInfo
 
 
 class RedClassifier:
@@ -50,3 +50,19 @@ def red_category() -> CategoryClassifier:
         Category("reds", "Reds", classifier="python:tests.lab.benchmarks.fakes:make"),
         RedClassifier(),
     )
+
+
+class RedDetector(RedClassifier):
+    """A red classifier that also says where: the box around all red pixels."""
+
+    def boxes(self, image):
+        red = (image[..., 0] > 200) & (image[..., 1] < 50)
+        if not red.any():
+            return ()
+        rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+        return (Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1, 0.9),)
+
+
+def make_detector():
+    """Factory for the spec ``python:tests.lab.benchmarks.fakes:make_detector``."""
+    return RedDetector()

@@ -1,13 +1,14 @@
 """Benchmark ``cse``: the paper's Tables 3 and 4 and rivals, on scenes or on a folder of images.
 
 On scenes, which have a ground truth, also the classifiers, released files and objects at the
-border of the image.
+border of the image. On a folder, also the veils' shapes, their effect on other classifiers, and
+the parts of :mod:`~counterveil.lab.benchmarks.bench_folder`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -15,92 +16,47 @@ import counterveil
 from counterveil.errors import UsageError
 from counterveil.lab.benchmarks import cse
 from counterveil.lab.benchmarks.accuracy import measure_accuracy, scene_count
+from counterveil.lab.benchmarks.bench_folder import (
+    FolderBenchmark,
+    available_images,
+    folder_step_count,
+)
 from counterveil.lab.benchmarks.checkpoint import Checkpoint
 from counterveil.lab.benchmarks.datasets import (
     Dataset,
     FlaggedImage,
-    ImageFolder,
     SceneDataset,
     classifier_hashes,
     flagged_scenes,
     load_pictograms,
 )
+from counterveil.lab.benchmarks.image_folder import ImageFolder
 from counterveil.lab.benchmarks.methods import OURS, PAPER, Method, method_tables
+from counterveil.lab.benchmarks.sizes import (
+    EDGES,
+    FALSE_ALARMS,
+    ON_REQUEST,
+    POSITIONS,
+    RELEASED,
+    STABILITY,
+    Size,
+    image_count,
+    scenes_at,
+)
+from counterveil.lab.benchmarks.veil_metrics import VeilMetrics, summarise_veils
 from counterveil.pipeline import CategoryClassifier, Pipeline
 
 SEED = 2040
 """Seed of the test scenes. No training uses the split ``test``."""
-EDGES = ("top", "bottom", "left", "right")
-POSITIONS = ("centre", *EDGES)
-"""Positions of the unsafe object in the part ``edges``."""
-PARTS = ("classifiers", "paper", "attributions", "partitions", "searches", "released", "edges")
-"""Parts of the benchmark; each can be measured alone."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """Numbers of scenes per category, or of images of a folder.
-
-    Attributes:
-        paper: for the paper's method (its tables have 195 images per category).
-        ours: for our search beside it.
-        edge: scenes with the object at each edge; twice as many with it in the centre.
-        tables: for the attributions and the partitions.
-        searches: for the searches; rivals score up to 2,048 images for each.
-        optimum: images of each row that are compared with the optimum.
-        optimum_evaluations: most images scored for one optimum.
-        expensive: for expensive methods; 0 leaves them out.
-    """
-
-    accuracy: int
-    paper: int
-    ours: int
-    released: int
-    edge: int
-    tables: int
-    searches: int
-    optimum: int
-    optimum_evaluations: int
-    expensive: int
-    parts: tuple[str, ...] = PARTS
-
-
-FULL = Size(
-    accuracy=2000, paper=195, ours=30, released=50, edge=4, tables=10, searches=8, optimum=8,
-    optimum_evaluations=1024, expensive=2,
-)  # fmt: skip
-QUICK = Size(
-    accuracy=40, paper=6, ours=6, released=2, edge=1, tables=2, searches=1, optimum=1,
-    optimum_evaluations=256, expensive=0,
-)  # fmt: skip
-
 Tables = Mapping[str, Sequence[Method]]
 Measured = Mapping[tuple[str, str], list[cse.Measurement]]
 """Metrics of each image by method and category."""
 
 
-def select_parts(size: Size, parts: Sequence[str]) -> Size:
-    """The size with some parts only; all parts if ``parts`` is empty.
-
-    Raises:
-        UsageError: a part is unknown.
-    """
-    unknown = sorted(set(parts) - set(PARTS))
-    if unknown:
-        raise UsageError(f"unknown part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
-    chosen = tuple(part for part in PARTS if not parts or part in parts)
-    # The rows of "paper" are also among the searches, on the same images, and need the optimum
-    # only there.
-    optimum = size.optimum if "searches" in chosen else 0
-    return replace(size, parts=chosen, optimum=optimum)
-
-
 def settings(size: Size, *, sam: str = "", folder: ImageFolder | None = None) -> dict[str, Any]:
     """Everything that distinguishes this measurement from another one, as JSON data."""
     data: Mapping[str, Any] = (
-        {"weights": classifier_hashes()}
-        if folder is None
-        else {"data": folder.name, "classifier": folder.spec}
+        {"weights": classifier_hashes()} if folder is None else folder.settings()
     )
     size_data = {**asdict(size), "parts": list(size.parts)}
     return {"version": counterveil.__version__, "seed": SEED, "size": size_data, "sam": sam, **data}
@@ -111,12 +67,15 @@ def step_count(size: Size, *, sam: str = "", folder: ImageFolder | None = None) 
     rows = _unique_methods(_tables(size, sam, folder), size)
     counts = [count for _, count in rows]
     if folder is not None:
-        available = len(folder.flagged_images(folder.classifier, max(counts)))
-        return sum(min(count, available) for count in counts)
+        available = available_images(folder, max(counts, default=0))
+        more = {RELEASED: size.released, STABILITY: size.stability}
+        return sum(min(count, available) for count in counts) + folder_step_count(
+            folder, size.parts, counts=more
+        )
     scenes = {
         "classifiers": scene_count(size.accuracy),
         "released": size.released,
-        "edges": sum(_scenes_at(size, position) for position in POSITIONS),
+        "edges": sum(scenes_at(size, position) for position in POSITIONS),
     }
     return 3 * (sum(counts) + sum(scenes[part] for part in size.parts if part in scenes))
 
@@ -128,6 +87,7 @@ def run(
     checkpoint: Checkpoint | None = None,
     sam: str = "",
     folder: ImageFolder | None = None,
+    measures: FolderBenchmark | None = None,
 ) -> dict[str, Any]:
     """Measure; JSON data in which every estimate has its 95 % interval.
 
@@ -137,30 +97,21 @@ def run(
         checkpoint: holds finished parts, and stores new ones.
         sam: checkpoint of Segment Anything, for a row of its own; empty: no such row.
         folder: images to use instead of the scenes.
+        measures: what :func:`folder_benchmark` made, to keep what it measured; ``None``: a new one.
     """
-    tables = _tables(size, sam, folder)
-    benchmark = _Benchmark(size, tables, checkpoint or Checkpoint())
-    if folder is not None:
-        results = benchmark.counterfactuals([folder.classifier], folder)
-        available = folder.flagged_images(folder.classifier, max(size.tables, size.searches))
-        results["images"] = {
-            "read": folder.images_read,
-            "flagged": len(available),
-            "has_gradients": folder.has_gradients,
-        }
+    checkpoint = checkpoint or Checkpoint()
+    benchmark = _Benchmark(size, _tables(size, sam, folder), checkpoint)
+    if folder is None:
+        results = benchmark.on_scenes(device)
     else:
-        pipeline = load_pictograms(device)
-        results = benchmark.counterfactuals(pipeline.classifiers, benchmark.scenes)
-        measures: dict[str, Callable[[CategoryClassifier], Any]] = {
-            "classifiers": benchmark.accuracy,
-            "released": partial(benchmark.released, pipeline),
-        }
-        for part, measure in measures.items():
-            if part in size.parts:
-                results[part] = {each.category.key: measure(each) for each in pipeline.classifiers}
-        if "edges" in size.parts:
-            results["edges"] = benchmark.edges(pipeline)
+        measures = measures or folder_benchmark(size, folder, checkpoint)
+        results = benchmark.on_folder(folder, measures)
     return {**results, "measured": settings(size, sam=sam, folder=folder)}
+
+
+def folder_benchmark(size: Size, folder: ImageFolder, checkpoint: Checkpoint) -> FolderBenchmark:
+    """The parts that only a folder has."""
+    return FolderBenchmark(folder, checkpoint, released=size.released, stability=size.stability)
 
 
 def _tables(size: Size, sam: str, folder: ImageFolder | None) -> Tables:
@@ -168,8 +119,15 @@ def _tables(size: Size, sam: str, folder: ImageFolder | None) -> Tables:
         sam, has_gradients=folder is None or folder.has_gradients, expensive=size.expensive > 0
     )
     chosen = {name: methods for name, methods in rows.items() if name in size.parts}
-    if folder is not None and not chosen:
-        raise UsageError(f"a folder has no ground truth; choose from the parts {', '.join(rows)}")
+    if folder is None:
+        if alone := [part for part in size.parts if part in ON_REQUEST]:
+            raise UsageError(f"{', '.join(alone)} measures photographs; name them: --data FOLDER")
+        return chosen
+    if RELEASED in size.parts:  # released files are compared with the paper's search
+        chosen = {**chosen, RELEASED: (PAPER,)}
+    if not chosen and not set(size.parts) & set(ON_REQUEST):
+        parts = ", ".join((*rows, RELEASED, *ON_REQUEST))
+        raise UsageError(f"a folder has no ground truth; choose from the parts {parts}")
     return chosen
 
 
@@ -179,19 +137,8 @@ def _unique_methods(tables: Tables, size: Size) -> list[tuple[Method, int]]:
     for table, methods in tables.items():
         for method in methods:
             before = counts.get(method.name, (method, 0))[1]
-            counts[method.name] = method, max(before, _image_count(size, table, method))
+            counts[method.name] = method, max(before, image_count(size, table, method))
     return list(counts.values())
-
-
-def _image_count(size: Size, table: str, method: Method) -> int:
-    paper = size.paper if method.name == PAPER.name else size.ours
-    count = {"searches": size.searches, "paper": paper}.get(table, size.tables)
-    return min(count, size.expensive) if method.expensive else count
-
-
-def _scenes_at(size: Size, position: str) -> int:
-    # Twice as many in the centre: every edge is compared with it.
-    return size.edge * (2 if position == "centre" else 1)
 
 
 class _Benchmark:
@@ -201,6 +148,45 @@ class _Benchmark:
         self._size, self._tables, self._checkpoint = size, tables, checkpoint
         self._optimum = cse.Optimum(max_evaluations=size.optimum_evaluations)
         self.scenes = SceneDataset(SEED)
+        self._veil_metrics: VeilMetrics | None = None
+
+    def on_scenes(self, device: str) -> dict[str, Any]:
+        """All parts that scenes have."""
+        pipeline = load_pictograms(device)
+        results, _ = self.counterfactuals(pipeline.classifiers, self.scenes)
+        measures: dict[str, Callable[[CategoryClassifier], Any]] = {
+            "classifiers": self.accuracy,
+            "released": partial(self.released, pipeline),
+        }
+        for part, measure in measures.items():
+            if part in self._size.parts:
+                results[part] = {each.category.key: measure(each) for each in pipeline.classifiers}
+        if "edges" in self._size.parts:
+            results["edges"] = self.edges(pipeline)
+        return results
+
+    def on_folder(self, folder: ImageFolder, more: FolderBenchmark) -> dict[str, Any]:
+        """All parts that a folder has."""
+        size, parts = self._size, self._size.parts
+        if folder.options.highest:
+            folder.rank(self._checkpoint)
+        self._veil_metrics = folder.metrics
+        results, measured = self.counterfactuals([folder.classifier], folder)
+        key = folder.classifier.category.key
+        results["veils"] = {
+            name: summarise_veils([one["veil"] for one in some if one["veil"] is not None])
+            for (name, _), some in measured.items()
+        }
+        if RELEASED in parts:
+            results[RELEASED] = more.released(measured[PAPER.name, key][: size.released])
+            results["counterfactuals"][RELEASED] |= more.released_rows()
+            results["veils"] |= more.released_veils()
+        if STABILITY in parts:
+            results[STABILITY] = more.stability()
+        if FALSE_ALARMS in parts:
+            results[FALSE_ALARMS] = more.false_alarms()
+        results["images"] = folder.summary()
+        return results
 
     def accuracy(self, classifier: CategoryClassifier) -> dict[str, Any]:
         """Accuracy of a classifier."""
@@ -209,8 +195,8 @@ class _Benchmark:
 
     def counterfactuals(
         self, classifiers: Sequence[CategoryClassifier], dataset: Dataset
-    ) -> dict[str, Any]:
-        """Results by table, method and category (and all categories), and comparisons."""
+    ) -> tuple[dict[str, Any], Measured]:
+        """Results by table, method and category (and all categories), comparisons; metrics."""
         keys = [classifier.category.key for classifier in classifiers]
         measured: Measured = {
             (method.name, classifier.category.key): self._method(method, classifier, dataset, count)
@@ -220,20 +206,21 @@ class _Benchmark:
         results: dict[str, Any] = {}
         for table, methods in self._tables.items():
             for method in methods:
-                count = _image_count(self._size, table, method)
+                count = image_count(self._size, table, method)
                 chosen = {key: measured[method.name, key][:count] for key in keys}
                 if len(keys) > 1:
                     chosen["all"] = [one for key in keys for one in chosen[key]]
                 rows = {key: cse.summarise(some) for key, some in chosen.items()}
                 results.setdefault(table, {})[method.name] = rows
         comparisons = self._comparisons(measured, keys)
-        return {"counterfactuals": results, **({"comparisons": comparisons} if comparisons else {})}
+        more = {"comparisons": comparisons} if comparisons else {}
+        return {"counterfactuals": results, **more}, measured
 
     def _comparisons(self, measured: Measured, keys: list[str]) -> dict[str, Any]:
         """Each of our searches and each rival, on the same images of all categories."""
 
         def pair(*methods: Method) -> dict[str, Any]:
-            count = min(_image_count(self._size, "searches", method) for method in methods)
+            count = min(image_count(self._size, "searches", method) for method in methods)
             return cse.compare(
                 *(
                     [item for key in keys for item in measured[method.name, key][:count]]
@@ -280,7 +267,7 @@ class _Benchmark:
     def _at(
         self, pipeline: Pipeline, classifier: CategoryClassifier, position: str
     ) -> list[cse.Measurement]:
-        count = _scenes_at(self._size, position)
+        count = scenes_at(self._size, position)
         return self._images(
             f"edge {position} {classifier.category.key}",
             count,
@@ -298,7 +285,7 @@ class _Benchmark:
             name,
             compared,
             lambda: dataset.flagged_images(classifier, compared),
-            cse.MethodMeasure(method, classifier, self._optimum),
+            cse.MethodMeasure(method, classifier, self._optimum, veil_metrics=self._veil_metrics),
         )
         if len(first) < compared or count == compared:
             return first
@@ -306,7 +293,7 @@ class _Benchmark:
             f"{name}, more",
             count - compared,
             lambda: dataset.flagged_images(classifier, count)[compared:],
-            cse.MethodMeasure(method, classifier),
+            cse.MethodMeasure(method, classifier, veil_metrics=self._veil_metrics),
         )
 
     def _images(

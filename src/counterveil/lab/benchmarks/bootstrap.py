@@ -19,9 +19,10 @@ class Estimate:
     n: int
 
     def to_dict(self) -> dict[str, float | None]:
-        """JSON data, rounded to five places; ``None`` if there were no observations."""
+        """JSON data, rounded to five places; ``None`` for infinity, or without observations."""
         values = {"mean": self.mean, "low": self.low, "high": self.high}
-        return {k: round(v, 5) if self.n else None for k, v in values.items()} | {"n": self.n}
+        known = {k: round(v, 5) if self.n and not np.isinf(v) else None for k, v in values.items()}
+        return known | {"n": self.n}
 
 
 def bootstrap_mean(values: Sequence[float], *, resamples: int = 1000, seed: int = 0) -> Estimate:
@@ -48,6 +49,26 @@ def bootstrap_ratio(
     means = pairs[drawn].mean(axis=1)
     mean = pairs.mean(axis=0)
     return _estimate(mean[0] / mean[1], means[:, 0] / means[:, 1], len(pairs))
+
+
+def bootstrap_fall_ratio(
+    falls: Sequence[float], others: Sequence[float], *, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """Ratio of two mean falls over the same items, where the second may be near zero or below.
+
+    Where the second mean is not positive, the ratio is infinite if the first is positive, else
+    zero. So an interval without an upper end means that the second cannot be told from zero.
+    """
+    pairs = np.stack([np.asarray(falls, float), np.asarray(others, float)], axis=-1)
+    if not len(pairs):
+        return _undefined(0)
+    drawn = _indices(len(pairs), resamples, np.random.default_rng(seed))
+    means = np.concatenate([pairs.mean(axis=0)[None], pairs[drawn].mean(axis=1)])
+    ratios = np.where(means[:, 0] > 0, np.inf, 0.0)
+    np.divide(means[:, 0], means[:, 1], out=ratios, where=means[:, 1] > 0)
+    # No interpolation: between a number and infinity there is none.
+    low, high = np.percentile(ratios[1:], [2.5, 97.5], method="nearest")
+    return Estimate(float(ratios[0]), float(low), float(high), len(pairs))
 
 
 def bootstrap_balanced_accuracy(

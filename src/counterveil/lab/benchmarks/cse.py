@@ -19,6 +19,7 @@ from counterveil.lab.benchmarks.bootstrap import bootstrap_mean, bootstrap_ratio
 from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.lab.benchmarks.methods import Method
 from counterveil.lab.benchmarks.metrics import mask_overlap
+from counterveil.lab.benchmarks.veil_metrics import Veil, VeilMetrics
 from counterveil.pipeline import CategoryClassifier, NamedMethod, Pipeline
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import Context, Stopwatch
@@ -26,10 +27,13 @@ from counterveil.pipeline.explain import Explanation, explain
 from counterveil.pipeline.veil import veil
 from counterveil.search import MaskEvaluator, SearchProblem
 from counterveil.search.rivals.subset_searches import MAX_REGIONS
-from counterveil.types import Classifier, Image, Labels, Mask, SearchOutcome
+from counterveil.types import Classifier, Image, Labels, Mask, SearchOutcome, SearchResult
 
 Measurement = dict[str, Any]
-"""Metrics of one image by name; ``None`` where undefined. ``anytime_curve`` is no metric."""
+"""Metrics of one image by name; ``None`` where undefined. ``NO_METRICS`` are in it, too."""
+
+NO_METRICS = ("anytime_curve", "veil")
+"""What a measurement holds beside its metrics: the anytime curve, and figures of the veil."""
 
 Measure = Callable[[FlaggedImage], Measurement]
 
@@ -79,17 +83,30 @@ class Optimum:
 
 
 class MethodMeasure:
-    """Measures one method on images; ``optimum`` compares the veiled area with the smallest."""
+    """Measures one method on images.
+
+    Args:
+        method: the method.
+        classifier: the category and its classifier.
+        optimum: compares the veiled area with the smallest; ``None``: not compared.
+        veil_metrics: measures the veils themselves; ``None``: they are not measured.
+    """
 
     def __init__(
-        self, method: Method, classifier: CategoryClassifier, optimum: Optimum | None = None
+        self,
+        method: Method,
+        classifier: CategoryClassifier,
+        optimum: Optimum | None = None,
+        *,
+        veil_metrics: VeilMetrics | None = None,
     ) -> None:
         self._method, self._classifier, self._optimum = method, classifier, optimum
+        self._veil_metrics = veil_metrics
         self._components = method.components(classifier.classifier)
         self._warm = False
 
     def __call__(self, item: FlaggedImage) -> Measurement:
-        """Metrics and anytime curve of one image."""
+        """Metrics, anytime curve and, where asked for, the veil's figures of one image."""
         if not self._warm:  # compilation and loading are not part of any image's time
             self._warm_up(item)
         start = time.perf_counter()
@@ -108,7 +125,13 @@ class MethodMeasure:
             "optimality_gap": self._optimality_gap(explanation, item),
             "milliseconds": elapsed,
             "anytime_curve": curve,
+            **({} if self._veil_metrics is None else {"veil": self._veil(result, item)}),
         }
+
+    def _veil(self, result: SearchResult, item: FlaggedImage) -> Veil | None:
+        if self._veil_metrics is None or result.outcome != "found" or result.mask.all():
+            return None
+        return self._veil_metrics(item.image, result.mask, self._method.fill, index=item.index)
 
     def _warm_up(self, item: FlaggedImage) -> None:
         greedy = NamedMethod("greedy", search.make("greedy"))
@@ -206,7 +229,7 @@ def summarise(
     """
     row: dict[str, Any] = {"images": len(measurements)}
     for name in measurements[0] if measurements else ():
-        if name == "anytime_curve":
+        if name in NO_METRICS:
             continue
         of_all = include_not_found or name in _METRICS_OF_ALL_IMAGES
         chosen = [each for each in measurements if of_all or each["found"]]

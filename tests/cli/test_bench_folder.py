@@ -50,7 +50,16 @@ def measured(reds, profile, tmp_path_factory):
     words += ["--judge", f"{FAKES}make", "--boxes", f"{FAKES}make_detector"]
     words += [word for part in PARTS for word in ("--part", part)]
     words += ["--picture", str(out / "before after.jpg"), "--sheet", str(out / "sheet.jpg")]
-    words += ["--source", "Drawn.", "--out", str(out / "x.json"), "--markdown", str(out / "x.md")]
+    words += [
+        "--not-shown",
+        "3.png",
+        "--source",
+        "Drawn.",
+        "--out",
+        str(out / "x.json"),
+        "--markdown",
+        str(out / "x.md"),
+    ]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     return json.loads((out / "x.json").read_text()), (out / "x.md").read_text(), out
@@ -99,7 +108,10 @@ def test_pictures_are_written_and_linked(measured):
     for name in ("before after.jpg", "sheet.jpg"):
         with Image.open(out / name) as opened:
             assert opened.format == "JPEG"
-    assert not list(out.glob("*.partial*"))
+    assert "1 harmless images" in page
+    with Image.open(out / "before after.jpg") as shown, Image.open(out / "sheet.jpg") as sheet:
+        assert shown.width < sheet.width
+    assert len(list(out.glob("*.partial*"))) == 1, "kept, so that other pictures can be drawn"
     assert str(out.parent) not in page + json.dumps(measured[0]), "a path of this machine"
 
 

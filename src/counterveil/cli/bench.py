@@ -93,11 +93,22 @@ def bench(
         ),
     ] = None,
     sheet: Annotated[
-        Path | None, typer.Option(help="JPEG file for all released images before and after.")
+        Path | None,
+        typer.Option(
+            help="JPEG file for all released images before and after. What was measured is then "
+            "kept beside --out, so that --resume draws other pictures at once."
+        ),
     ] = None,
     sam: Annotated[
         str, typer.Option(help="Checkpoint of Segment Anything, for a row of its own in cse.")
     ] = "",
+    not_shown: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name of a file that --picture leaves out, because it is harmless, but nothing "
+            "for a screen at work. May be repeated."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume an interrupted cse or attribution.")
     ] = False,
@@ -120,7 +131,7 @@ def bench(
         raise UsageError("name a file for the results: --out FILE.json")
     request = FolderRequest(
         data, classifier, highest, tuple(judge or ()), boxes, tuple(profile or ()), source,
-        picture, sheet,
+        picture, sheet, tuple(not_shown or ()),
     )  # fmt: skip
     request.check(part or [])
     checkpoint = out.with_suffix(".partial.jsonl")
@@ -157,7 +168,8 @@ def bench(
     for suffix, content in files.items() if markdown is not None else ():
         write_atomic(page.with_suffix(suffix), content)
     typer.echo(files[".md"].decode())
-    checkpoint.unlink(missing_ok=True)
+    if sheet is None:
+        checkpoint.unlink(missing_ok=True)
 
 
 def _size(parts: list[str], *, quick: bool, scenes: int | None, highest: int) -> Size:

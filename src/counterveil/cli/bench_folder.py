@@ -33,6 +33,7 @@ class FolderRequest:
     source: str
     picture: Path | None
     sheet: Path | None
+    not_shown: tuple[str, ...]
 
     def check(self, parts: Sequence[str]) -> None:
         """Refuse options about a folder where none is named, and pictures of nothing."""
@@ -43,7 +44,7 @@ class FolderRequest:
         given = {
             "--classifier": self.classifier, "--highest": self.highest, "--judge": self.judges,
             "--boxes": self.boxes, "--profile": self.profiles, "--source": self.source,
-            "--picture": self.picture, "--sheet": self.sheet,
+            "--picture": self.picture, "--sheet": self.sheet, "--not-shown": self.not_shown,
         }  # fmt: skip
         if alone := [name for name, value in given.items() if value]:
             raise UsageError(f"{', '.join(alone)}: about a folder; name it with --data FOLDER")
@@ -100,6 +101,7 @@ def measure_folder(
             size, device=device, checkpoint=checkpoint, sam=sam, folder=folder, measures=measures
         )
     if "released" in size.parts:
+        _check_names(request, measures.released_items)
         _draw(request, folder, measures.released_items)
     figure = "" if markdown is None or not results["counterfactuals"] else markdown.stem
     picture = ""
@@ -110,10 +112,19 @@ def measure_folder(
         command=command + request.command(folder),
         figure=figure,
         source=request.source,
-        sections=folder_sections(results, picture=picture),
+        sections=folder_sections(results, picture=picture, not_shown=len(request.not_shown)),
     )
     plot = {".svg": plots.bar_charts(results)} if figure else {}
     return results, {".md": page.encode(), **plot}
+
+
+def _check_names(request: FolderRequest, items: Sequence[Item]) -> None:
+    """A name with a typing error must not let a photograph be shown."""
+    if unknown := set(request.not_shown) - {item["name"] for item in items}:
+        raise UsageError(
+            f"--not-shown {', '.join(sorted(unknown))}: not among the measured images; what was "
+            "measured is kept, so correct the name and add --resume"
+        )
 
 
 def _draw(request: FolderRequest, folder: ImageFolder, items: Sequence[Item]) -> None:
@@ -121,7 +132,7 @@ def _draw(request: FolderRequest, folder: ImageFolder, items: Sequence[Item]) ->
     from counterveil.lab.benchmarks.contact_sheet import contact_sheet, every_second, make_pairs
 
     if request.picture is not None:
-        pairs = make_pairs(folder, items, every_second(len(items)))
+        pairs = make_pairs(folder, items, every_second(items, not_shown=request.not_shown))
         write_atomic(request.picture, contact_sheet(pairs))
     if request.sheet is not None:
         pairs = make_pairs(folder, items, range(len(items)))

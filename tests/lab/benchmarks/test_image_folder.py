@@ -87,8 +87,10 @@ def test_a_folder_without_any_score_is_refused(tmp_path):
 
 
 def test_every_second_rank_is_shown():
-    assert every_second(40) == list(range(0, 32, 2))
-    assert every_second(5) == [0, 2, 4]
+    items = [{"name": str(index)} for index in range(40)]
+    assert every_second(items) == list(range(0, 32, 2))
+    assert every_second(items[:5]) == [0, 2, 4]
+    assert every_second(items[:6], not_shown=["0", "3"]) == [1, 4]
 
 
 def test_a_sheet_shows_each_pair():

@@ -171,6 +171,8 @@ class _Benchmark:
         if folder.options.highest:
             folder.rank(self._checkpoint)
         self._veil_metrics = folder.metrics
+        # Early: a model that is missing shall not be found out after hours.
+        alarms = {FALSE_ALARMS: more.false_alarms()} if FALSE_ALARMS in parts else {}
         results, measured = self.counterfactuals([folder.classifier], folder)
         key = folder.classifier.category.key
         results["veils"] = {
@@ -183,10 +185,7 @@ class _Benchmark:
             results["veils"] |= more.released_veils()
         if STABILITY in parts:
             results[STABILITY] = more.stability()
-        if FALSE_ALARMS in parts:
-            results[FALSE_ALARMS] = more.false_alarms()
-        results["images"] = folder.summary()
-        return results
+        return {**results, **alarms, "images": folder.summary()}
 
     def accuracy(self, classifier: CategoryClassifier) -> dict[str, Any]:
         """Accuracy of a classifier."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from PIL import Image as Pillow
@@ -37,9 +37,18 @@ class Pair:
     caption: str
 
 
-def every_second(count: int, *, most: int = SHOWN) -> list[int]:
-    """Indices of the photographs of ranks 1, 3, 5 and so on, at most ``most`` of them."""
-    return list(range(0, count, 2))[:most]
+def every_second(
+    items: Sequence[Item], *, not_shown: Collection[str] = (), most: int = SHOWN
+) -> list[int]:
+    """Indices of the first, third, fifth and so on, at most ``most`` of them.
+
+    Args:
+        items: what was measured, by rank.
+        not_shown: names of files that do not count, because nobody should see them at work.
+        most: most indices.
+    """
+    shown = [index for index, item in enumerate(items) if item["name"] not in not_shown]
+    return shown[::2][:most]
 
 
 def make_pairs(folder: ImageFolder, items: Sequence[Item], chosen: Sequence[int]) -> list[Pair]:

@@ -17,8 +17,12 @@ from counterveil.outcomes import OUTCOMES
 Results = Mapping[str, Any]
 
 _PICTURE = (
-    "Chosen by rank: of the images by their score, the highest first, those of rank 1, 3, 5 and so "
-    f"on, at most {SHOWN}. Each is shown before and after, with its score and its veiled share."
+    "Chosen by rule: every second image, by its score from the highest on, at most "
+    f"{SHOWN}. Each is shown before and after, with its score and its veiled share."
+)
+_NOT_SHOWN = (
+    "{} harmless images that do not belong on a screen at work, such as underwear, were left out "
+    "before every second one was taken."
 )
 _SHAPE = (
     "*Pieces* are the veil's 8-connected components. *Circularity* tells how smooth their "
@@ -58,17 +62,19 @@ _FALSE_ALARMS = (
 )
 
 
-def folder_sections(results: Results, *, picture: str = "") -> list[str]:
+def folder_sections(results: Results, *, picture: str = "", not_shown: int = 0) -> list[str]:
     """What a page says of a folder beside the paper's tables.
 
     Args:
         results: results of the benchmark ``cse`` for a folder.
         picture: picture of photographs before and after, relative to the page; empty: none.
+        not_shown: number of images that were left out of it by hand.
     """
     parts = []
     if picture:
         caption = "Photographs before and after, chosen by their rank"
-        parts += ["## Before and after", _PICTURE, f"![{caption}]({quote(picture)})"]
+        left_out = f" {_NOT_SHOWN.format(not_shown)}" if not_shown else ""
+        parts += ["## Before and after", _PICTURE + left_out, f"![{caption}]({quote(picture)})"]
     if "released" in results:
         parts += _released_section(results["released"])
     parts += _veil_sections(results)
@@ -91,7 +97,13 @@ def _veil_sections(results: Results) -> list[str]:
     }
     parts = ["## Shape of the veils", _SHAPE, table("method", shapes)] if shapes else []
     if transfer:
+        shared = [each for each in _judges(veils) if each in _profile_judges(results)]
         parts += ["## Transfer to other classifiers", _TRANSFER]
+        if shared:
+            parts.append(
+                f"{', '.join(f'`{each}`' for each in shared)}: also judges of the profile. "
+                "Released veils were made to hold for them, so look at the rows of the searches."
+            )
         parts.append(table("judge: method", transfer))
     if boxes:
         options = results["measured"]["options"]
@@ -102,6 +114,10 @@ def _veil_sections(results: Results) -> list[str]:
 
 def _judges(veils: Results) -> list[str]:
     return list(dict.fromkeys(judge for row in veils.values() for judge in row["transfer"]))
+
+
+def _profile_judges(results: Results) -> list[str]:
+    return list(results["released"]["judges"]) if "released" in results else []
 
 
 def _released_section(released: Results) -> list[str]:

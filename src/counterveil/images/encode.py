@@ -15,12 +15,17 @@ from counterveil.types import Image, Mask
 _PIXEL_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND"})
 
 
-def encode_png(image: Image, *, compress_level: int = 6) -> bytes:
+_LARGE = 1 << 21
+"""Pixels from which an image is compressed fast: of 12 megapixels, it takes a quarter of the time
+for a file that is a fifth larger at most."""
+
+
+def encode_png(image: Image, *, compress_level: int | None = None) -> bytes:
     """Encode an RGB image as a PNG with the chunks IHDR, IDAT and IEND, and no metadata.
 
     Args:
         image: RGB.
-        compress_level: zlib level, 0 to 9.
+        compress_level: zlib level, 0 to 9; by default 6, and 1 for more than 2 megapixels.
 
     Raises:
         UsageError: not an 8-bit RGB image of at least one pixel.
@@ -29,6 +34,8 @@ def encode_png(image: Image, *, compress_level: int = 6) -> bytes:
         raise UsageError(
             f"an image is uint8 (height, width, 3), got {image.dtype} {image.shape}; convert it"
         )
+    if compress_level is None:
+        compress_level = 6 if image.shape[0] * image.shape[1] <= _LARGE else 1
     return _encode(image, compress_level)
 
 

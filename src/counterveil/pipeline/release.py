@@ -58,7 +58,8 @@ def release(
         raise VerificationError(
             "the encoded file does not decode to the veiled image; please report it"
         )
-    if not np.array_equal(decoded[~mask], pixels[~mask]):
+    changed = decoded ^ pixels  # zero where equal; far faster than indexing by a mask
+    if (changed[..., 0] | changed[..., 1] | changed[..., 2])[~mask].any():
         raise VerificationError("a pixel outside the mask changed; the fill is at fault")
     # Every category is scored, not only the flagged ones: a veil can raise another score.
     scores = {

@@ -15,7 +15,7 @@ from counterveil.search.outline import SMOOTHING, tidy
 from counterveil.search.problem import SearchProblem
 from counterveil.types import Labels, Mask, SearchOutcome, SearchResult
 
-LEVEL = 2.0
+LEVEL = 2.25
 """Importance, relative to the image's mean, from which a region is part of every veil. A smaller
 veil may be enough for the classifier, but it is a scrap to anyone else. The mean changes less than
 the maximum when a picture is saved again (docs/log.md)."""
@@ -82,14 +82,15 @@ class LevelSetSearch:
     """Veils the most important regions: the smallest of nested, tidy veils (:class:`LevelSets`).
 
     A search for the least set of regions often ends at a scrap that only this classifier needs.
-    The smallest veil here covers all regions that argue at least twice as much for *unsafe* as the
-    image does on average.
+    The smallest veil here covers all regions that argue at least 2.25 times as much for *unsafe* as
+    the image does on average.
 
     1. Score the smallest veil. If it is below ``target``, it is the answer.
     2. Score veils of every second size until one is below ``target``, and one more. A straight line
        through their log-odds, over the logarithm of the area, tells the smallest size below
        ``target``: a single veil's score is a matter of luck, and changes when a picture is saved
-       again. From that size on, the first veil below ``threshold`` is the answer.
+       again. From that size on, or from the smallest that was scored below ``target``, the first
+       veil below ``threshold`` is the answer.
 
     Where the answer itself is not below ``target``, the result's ``target`` is the threshold. The
     result is never called irreducible: a part of the veil may be more than the decision needs.
@@ -163,10 +164,10 @@ class _ScoredVeils:
         scores = np.clip([self.scores[index] for index in indices], _LEAST_SCORE, 1 - _LEAST_SCORE)
         sizes = np.log(self.level_sets.shares)
         slope, start = np.polyfit(sizes[indices], logit(scores), 1)
-        below = np.flatnonzero(slope * sizes + start < logit(target)).tolist()
-        if slope >= 0 or not below:  # no such line: the scores themselves decide
-            below = [index for index in indices if self.scores[index] < target]
-        return max(1, below[0]) if below else self._sizes - 1
+        below = [index for index in indices if self.scores[index] < target]
+        if slope < 0:  # else there is no such line, and the scores themselves decide
+            below += np.flatnonzero(slope * sizes + start < logit(target)).tolist()
+        return max(1, min(below, default=self._sizes - 1))
 
     def _score(self, index: int) -> float:
         """The score of a veil; infinite, and not remembered, where the budget has ended."""

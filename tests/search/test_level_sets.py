@@ -31,7 +31,9 @@ def visible_share(thing):
 
 def search(score, importance, *, threshold=0.5, target=0.25, max_evaluations=512):
     problem = SearchProblem(LABELS, importance, threshold=threshold, target=target)
-    evaluator = MaskEvaluator(picture(LABELS), score, fill("black"), max_evaluations=max_evaluations)
+    evaluator = MaskEvaluator(
+        picture(LABELS), score, fill("black"), max_evaluations=max_evaluations
+    )
     return LevelSetSearch()(problem, evaluator)
 
 
@@ -79,19 +81,20 @@ def test_it_grows_until_a_larger_thing_is_veiled():
     assert label(result.mask)[1] == 1
 
 
-def test_a_single_lucky_veil_does_not_decide():
-    """The score of one small veil is low by chance; the line through all of them is not."""
-    shares = LevelSets(LABELS, peak(width=1.5)).shares
+def test_a_size_between_those_that_were_scored_is_found_by_the_line():
+    veils = LevelSets(LABELS, peak(width=2))
+    areas = [veils.mask(index).mean() for index in range(len(veils.shares))]
 
     def score(images):
         veiled = (images == 0).all(axis=-1).mean(axis=(1, 2))
-        steps = np.log(np.maximum(veiled, shares[0]) / shares[0]) / np.log(STEP)
-        smooth = 1 / (1 + np.exp(0.8 * (steps - 7)))  # 0.5 at the eighth size
-        return np.where(np.abs(steps - 2) < 0.3, 0.2, smooth)
+        steps = np.interp(np.log(veiled + 1e-9), np.log(areas), np.arange(len(areas)))
+        return 1 / (1 + np.exp(1.2 * (steps - 3.7)))  # 0.25 between the fifth size and the sixth
 
-    result = search(score, peak(width=1.5))
-    assert result.outcome == "found"
-    assert result.mask.mean() > shares[4]
+    counting = Counting(score)
+    result = search(counting, peak(width=2))
+    assert result.mask.mean() == pytest.approx(areas[5])
+    # The image; sizes 0, 2, 4, 6 and 8; the answer.
+    assert counting.images == result.evaluations == 7
 
 
 def test_a_veil_that_only_passes_the_threshold_is_found_and_says_so():
@@ -139,7 +142,7 @@ def test_tidy_masks_have_no_holes_and_no_scraps(seed, sigma):
 def test_tidying_keeps_what_is_tidy_and_what_touches_the_border():
     square = np.zeros((100, 100), bool)
     square[30:70, 30:70] = True
-    assert (tidy(square) ^ square).mean() < 0.005
+    assert (tidy(square) ^ square).mean() < 0.02  # its corners are rounded
     half = np.zeros((100, 100), bool)
     half[:, :50] = True
     assert (tidy(half) == half).all()

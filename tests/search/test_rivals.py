@@ -73,7 +73,9 @@ seeds = st.integers(0, 10_000)
 # --- what every search promises, on scores without any order ---
 
 
-@pytest.mark.parametrize("name", [name for name in SEARCHES if name not in ("minimal", "levelsets")])
+@pytest.mark.parametrize(
+    "name", [name for name in SEARCHES if name not in ("minimal", "levelsets")]
+)
 @given(seed=seeds, evaluations=st.integers(1, 60), most=st.integers(1, 5))
 @settings(max_examples=60, deadline=None)
 def test_budget_is_kept_and_the_result_is_true(name, seed, evaluations, most):
@@ -93,7 +95,9 @@ def test_budget_is_kept_and_the_result_is_true(name, seed, evaluations, most):
             assert values[code(set(answer.regions) - {region})] >= answer.target
 
 
-@pytest.mark.parametrize("name", [name for name in SEARCHES if name not in ("exhaustive", "levelsets")])
+@pytest.mark.parametrize(
+    "name", [name for name in SEARCHES if name not in ("exhaustive", "levelsets")]
+)
 @given(seed=seeds)
 @settings(max_examples=60, deadline=None)
 def test_no_search_beats_the_exhaustive_minimum(name, seed):

@@ -13,7 +13,8 @@ SMOOTHING = 1 / 50
 MIN_PIECE = 1 / 12
 """Smallest piece that stays, as a share of the largest one: smaller ones are scraps."""
 
-_EDGE = 0.5  # a pixel is inside where at least half of its neighbourhood is
+
+_LOWEST_DENSITY = 0.05  # where a mask is nothing but specks, far apart
 
 
 def tidy(mask: Mask) -> Mask:
@@ -23,11 +24,14 @@ def tidy(mask: Mask) -> Mask:
         mask: ``(H, W)``.
 
     Returns:
-        A mask of about the same area; empty only if ``mask`` is.
+        A mask of the same area, but for holes that are filled and scraps that are dropped; empty
+        only if ``mask`` is.
     """
     # "nearest" continues the mask beyond the image, so that it does not shrink at the border.
     density = gaussian_filter(mask.astype(np.float32), SMOOTHING * min(mask.shape), mode="nearest")
-    smooth = binary_fill_holes(density >= _EDGE)
+    # A level of one half would let small pieces shrink; this one keeps the area.
+    level = max(float(np.quantile(density, 1 - mask.mean())), _LOWEST_DENSITY)
+    smooth = binary_fill_holes(density >= level)
     pieces, count = label(smooth)
     if not count:  # nothing but scraps: they are all there is
         return mask.copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,7 +49,7 @@ def test_veils_are_nested_and_have_the_sizes_that_every_image_has():
     veils = LevelSets(LABELS, peak())
     masks = [veils.mask(index) for index in range(len(veils.shares))]
     assert set(veils.shares) <= set(SIZES) and veils.shares[-1] == SIZES[-1]
-    for smaller, larger in zip(masks, masks[1:], strict=False):
+    for smaller, larger in itertools.pairwise(masks):
         assert (smaller & ~larger).mean() < 0.002  # the outlines are smoothed, each by itself
     for mask, share in zip(masks, veils.shares, strict=True):
         assert mask.mean() == pytest.approx(share, rel=0.15)

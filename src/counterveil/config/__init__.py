@@ -34,51 +34,22 @@ from pydantic import (
 
 from counterveil.categories import Category, check_keys, unknown_key
 from counterveil.config.toml import read_toml
+from counterveil.config.values import (
+    AttributionName,
+    CompletionName,
+    Fraction,
+    SearchName,
+    SegmentationName,
+    check_fill_name,
+    to_categories,
+)
 from counterveil.errors import UsageError
 
 if TYPE_CHECKING:
     from counterveil.images import Limits
 
-AttributionName = Literal[
-    "fullgrad", "gradcam", "gradcam++", "fullgrad+gradcam", "xgradcam", "ablationcam", "occlusion"
-]
-SegmentationName = Literal["bass", "slic", "felzenszwalb", "watershed", "quickshift", "sam"]
-CompletionName = Literal["none", "colour", "foreground"]
-SearchName = Literal[
-    "greedy", "minimal", "levelsets", "csra", "sedc", "ben", "reference", "exhaustive"
-]
-
 _SCANS_OF_LARGEST_JPEG = 15
 """A progressive JPEG has about ten scans; each costs one pass over all pixels."""
-
-
-def _categories(value: Any) -> tuple[Category, ...]:
-    """Categories from TOML tables; categories that are made already stay as they are."""
-    if not isinstance(value, list | tuple):
-        raise ValueError("no [[category]] table; write two brackets and one table per category")
-    made = []
-    for number, item in enumerate(value, 1):
-        try:
-            made.append(item if isinstance(item, Category) else Category.from_dict(item))
-        except UsageError as error:
-            raise ValueError(f"[[category]] number {number}: {error}") from error
-    keys = [category.key for category in made]
-    repeated = next((key for key in keys if keys.count(key) > 1), None)
-    if repeated is not None:
-        raise ValueError(f"two categories have the key {repeated!r}")
-    return tuple(made)
-
-
-def _fill_name(value: Any) -> Any:
-    """Checks the strength of a blur or pixelation, too."""
-    from counterveil.fills import fill
-
-    if isinstance(value, str):
-        fill(value)
-    return value
-
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Config(BaseModel):
@@ -96,7 +67,7 @@ class Config(BaseModel):
     )
 
     name: str = Field("custom", description="Name of the profile in records.")
-    categories: Annotated[tuple[Category, ...], BeforeValidator(_categories)] = Field(
+    categories: Annotated[tuple[Category, ...], BeforeValidator(to_categories)] = Field(
         (), description="What to look for; in a file, one [[category]] table each."
     )
     notice: str = Field("", description="Sentence that every record carries as a warning.")
@@ -122,7 +93,7 @@ class Config(BaseModel):
         description="Counterfactual search: minimal (ours, for drawings), levelsets (ours, for "
         "photographs), greedy (the paper's), or a baseline.",
     )
-    fill: Annotated[str, BeforeValidator(_fill_name)] = Field(
+    fill: Annotated[str, BeforeValidator(check_fill_name)] = Field(
         "black",
         description="What veiled pixels become: black, white, grey, #rrggbb; blur[:radius] and "
         "pixelate[:blocks] for viewing only.",

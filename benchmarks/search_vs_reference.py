@@ -75,6 +75,7 @@ def components(name: str) -> Components:
         attribution=NamedMethod("fullgrad", attribution.make("fullgrad")),
         black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
         segmentation=NamedMethod("bass", segmentation.make("bass")),
+        black_box_segmentation=segmentation.make("bass"),
         refinement=None,
         search=NamedMethod(name, search.make(name)),
         fill=fill("black"),

@@ -187,15 +187,13 @@ def make_components(config: Config) -> Components:
         ModelError: the segmenter of objects cannot be loaded.
     """
     options = {"device": config.device} if config.segmentation == "sam" else {}
-    regions = (
-        fine_regions
-        if config.region_size == "fine"
-        else segmentation.make(config.segmentation, **options)
-    )
+    coarse = segmentation.make(config.segmentation, **options)
+    regions = fine_regions if config.region_size == "fine" else coarse
     return Components(
         attribution=NamedMethod(config.attribution, attribution.make(config.attribution)),
         black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
         segmentation=NamedMethod(config.segmentation, regions),
+        black_box_segmentation=coarse,
         refinement=fine_regions if config.search == "minimal" else None,
         search=NamedMethod(config.search, search.make(config.search)),
         fill=fills.fill(config.fill),

@@ -43,9 +43,9 @@ def two_squares():
     return pixels, pink
 
 
-def examine(pixels, *judges):
+def examine(pixels, *judges, **options):
     each = replace(scored("red", ColourDetector(RED)), judges=judges)
-    return make_pipeline(each).examine(encode_png(pixels), name="a.png")
+    return make_pipeline(each, **options).examine(encode_png(pixels), name="a.png")
 
 
 def test_a_judge_that_agrees_changes_nothing():
@@ -71,6 +71,37 @@ def test_the_veil_grows_until_the_judge_agrees():
     assert result.judged_fraction == pytest.approx((large & ~small).mean())
     assert judged.record.status == "ok"
     validate(judged.record.to_dict())
+
+
+def test_level_sets_grow_to_the_next_sizes_until_the_judge_agrees():
+    options = {"search": "levelsets", "region_size": "fine", "completion": "none"}
+    pixels = square(side=24)
+    alone = examine(pixels, **options)
+    small = np.asarray(alone.mask_image) > 0
+
+    class Wants:
+        """Content with twice the veil."""
+
+        info = ModelInfo("wants", "1")
+
+        def score(self, images):
+            black = (images == 0).all(axis=3).mean(axis=(1, 2))
+            return np.where(black >= 2 * small.mean(), 0.1, 0.9)
+
+    judged = examine(pixels, Wants(), **options)
+    large = np.asarray(judged.mask_image) > 0
+    assert (large | small == large).all()
+    assert 2 * small.mean() <= large.mean() < MAX_AREA
+    assert (
+        judged.record.status == "ok" and judged.record.categories[0].counterfactual.judged_fraction
+    )
+    assert examine(pixels, Always(), **options).record.status == "disputed"
+
+
+def test_a_black_box_is_hidden_region_by_region_in_few_scores():
+    options = {"search": "levelsets", "region_size": "fine", "completion": "none"}
+    found = examine(square(), **options).record.categories[0].counterfactual
+    assert found.outcome == "found" and found.evaluations < 60
 
 
 def test_a_judge_that_is_never_content_makes_the_record_disputed_and_the_veil_stays_small():

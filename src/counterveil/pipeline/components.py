@@ -51,6 +51,8 @@ class Components:
         attribution: attribution map; used for every classifier that it supports.
         black_box_attribution: attribution map for classifiers that give no gradients.
         segmentation: regions that are ranked and veiled.
+        black_box_segmentation: the same for an attribution that scores the image without each
+            region, so their number must be small.
         refinement: segmentation into small cells, by which a veil is reduced; ``None`` keeps
             whole regions.
         search: the counterfactual search.
@@ -62,6 +64,7 @@ class Components:
     attribution: NamedMethod[Attribution]
     black_box_attribution: NamedMethod[Attribution]
     segmentation: NamedMethod[Segmentation]
+    black_box_segmentation: Segmentation
     refinement: Segmentation | None
     search: NamedMethod[Search]
     fill: Fill

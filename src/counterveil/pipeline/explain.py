@@ -212,7 +212,7 @@ class _Explainer:
         # Only scored images are counted; the gradient methods need the classifier itself.
         source = classifier if method.needs_gradients else counter
         if method.needs_regions:
-            labels = self._unguided_labels
+            labels = self._black_box_labels
             with stopwatch("attribution"):
                 return method(
                     source, self._image, labels=labels, fill=self._components.fill
@@ -226,6 +226,11 @@ class _Explainer:
     def _segment(self, guidance: AttributionMap | None) -> Labels:
         with self._context.stopwatch("regions"):
             return self._components.segmentation.method(self._image, guidance=guidance)
+
+    @cached_property
+    def _black_box_labels(self) -> Labels:
+        with self._context.stopwatch("regions"):
+            return self._components.black_box_segmentation(self._image)
 
     @cached_property
     def _unguided_labels(self) -> Labels:

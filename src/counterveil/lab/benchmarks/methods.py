@@ -70,12 +70,12 @@ class Method:
         """The methods of the counterfactual search for one classifier."""
         default = PAPER_BASS if self.segmentation == "bass" else {}
         options = default if self.segmentation_options is None else self.segmentation_options
+        regions = segmentation.make(self.segmentation, **options)
         return Components(
             attribution=NamedMethod(self.attribution, self._make_attribution(classifier)),
             black_box_attribution=NamedMethod("occlusion", attribution.make("occlusion")),
-            segmentation=NamedMethod(
-                self.segmentation, segmentation.make(self.segmentation, **options)
-            ),
+            segmentation=NamedMethod(self.segmentation, regions),
+            black_box_segmentation=regions,
             refinement=profiles.fine_regions if self.refinement else None,
             search=NamedMethod(self.search, search.make(self.search, **self.search_options)),
             fill=self.fill,

@@ -174,6 +174,13 @@ def test_photographs_without_offensive_text_score_zero(classifier):
     assert classifier.score(np.zeros((0, 9, 9, 3), np.uint8)).shape == (0,)
 
 
+@pytest.mark.parametrize("text", ["", " "])
+def test_what_looks_like_a_line_and_has_no_letters_is_no_word(text):
+    corners = np.array([[0, 0], [40, 0], [40, 10], [0, 10]], float)
+    line = text_reading._Recognised(text, 0.9, (0.9,) * len(text), (), corners, upside_down=False)
+    assert line.words(np.ones(2), 40, 10) == ()
+
+
 def test_an_image_is_read_once(classifier, monkeypatch):
     calls, image = [], draw((20, 60, "once blorfing"))
     read = text_reading.TextReader.read

@@ -187,6 +187,8 @@ class _Recognised:
     def words(self, ratio: Float64[np.ndarray, "2"], width: int, height: int) -> Line:
         """The words, their boxes multiplied by ``ratio`` and clipped to the image."""
         texts = self.text.split()
+        if not texts:  # what looked like a line has no letters
+            return ()
         if len(self.centres) != sum(map(len, texts)) or len(self.confidences) != len(self.text):
             # A letter of several code points. The line as a whole is still right.
             box = _upright(self.corners * ratio, width, height)

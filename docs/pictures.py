@@ -1,4 +1,8 @@
-"""Make the pictures of the README and the site: ``make pictures``. Needs the extra ``nudenet``."""
+"""Make the pictures of the README and the site: ``make pictures``. Needs the extra ``faces``.
+
+With a clone of cjdowner/interfaces (GitHub, portraits under CC0) in ``out/interfaces``, it also
+makes the picture of sixteen faces.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +19,16 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
-from skimage import data
 
 import counterveil
 from counterveil.images import decode_clean, encode_png, load
+from counterveil.lab.benchmarks.contact_sheet import Pair, contact_sheet
 from counterveil.lab.benchmarks.metrics import mask_overlap
 from counterveil.lab.scenes import CATEGORY_KEYS, Scene, draw_scene
+from counterveil.profiles import find_profile
 
 FOLDER = Path(__file__).parent / "images"
+PORTRAITS = Path("out/interfaces/1000 x 1000")
 SEED, SIZE, GAP, CANDIDATES = 41, 360, 12, 9
 COMMANDS = (
     "counterveil scenes --out out/scenes --count 6 --seed 7 --split test",
@@ -38,6 +44,8 @@ def main() -> None:
     pipeline = counterveil.load("pictograms", reasoner="")
     before_after(pipeline, FOLDER / "before-after.png")
     photograph(FOLDER / "photograph.png")
+    if PORTRAITS.is_dir():
+        (FOLDER / "faces.jpg").write_bytes(sixteen_faces())
 
 
 def terminal(path: Path) -> None:
@@ -74,11 +82,34 @@ def before_after(pipeline: counterveil.Pipeline, path: Path) -> None:
 
 
 def photograph(path: Path) -> None:
-    """The photograph of an astronaut (NASA, public domain) and its veiled image."""
-    pixels = data.astronaut()
-    examination = counterveil.load("nudenet").examine(encode_png(pixels))
-    pair = _side_by_side([pixels, decode_clean(examination.veiled)])
-    _save(Image.fromarray(pair).resize((760, 380)), path)
+    """The photographs of an astronaut and an admiral (public domain), and the released images."""
+    examined = []
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "examples/photographs.py", folder], check=True)
+        pipeline = counterveil.load("photographs")
+        for name in ("astronaut", "grace_hopper"):
+            file = Path(folder, f"{name}.jpg")
+            examined += [load(file)[0].pixels, decode_clean(pipeline.examine(file).veiled)]
+    heights = [Image.fromarray(pixels) for pixels in examined]
+    columns = [np.asarray(each.resize((each.width * 300 // each.height, 300))) for each in heights]
+    _save(Image.fromarray(_side_by_side(columns)), path)
+
+
+def sixteen_faces() -> bytes:
+    """A JPEG file of every sixth of the hundred portraits, before and after."""
+    profile = find_profile("photographs")
+    faces = next(each for each in profile.categories if each.key == "faces")
+    pipeline = counterveil.load(profile.model_copy(update={"categories": (faces,)}))
+    files = sorted(PORTRAITS.glob("*.jpg"))[:96:6]
+    return contact_sheet([_pair(pipeline, file) for file in files], columns=4)
+
+
+def _pair(pipeline: counterveil.Pipeline, file: Path) -> Pair:
+    examination = pipeline.examine(file)
+    (category,) = examination.record.categories
+    share = category.counterfactual.area_fraction
+    caption = f"{file.name}: score {category.score:.2f}, {share:.0%} veiled"
+    return Pair(load(file)[0].pixels, decode_clean(examination.veiled), caption)
 
 
 def _typical_scene(category: str, pipeline: counterveil.Pipeline) -> np.ndarray:

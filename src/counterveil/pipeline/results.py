@@ -141,13 +141,18 @@ def threshold_warnings(assessment: Assessment) -> list[str]:
 
 
 def margin_warnings(assessment: Assessment, veiled: VeiledFrame, margin: float) -> list[str]:
-    """Sentences on veils whose written file is below the threshold, but not by the margin."""
+    """Sentences on veils whose written file is below the threshold, but not by the margin.
+
+    None on the boxes of a detector: all that it is sure of are veiled, and no larger veil helps.
+    """
     if veiled.whole_image:  # nothing is left to veil
         return []
     warnings = []
     for category in (each.category for each in assessment.flagged):
         score, target = veiled.release.scores[category.key], category.target(margin)
-        if target <= score < category.threshold:
+        explanation = veiled.explanations.get(category.key)
+        localized = explanation is not None and explanation.localized
+        if target <= score < category.threshold and not localized:
             warnings.append(
                 f"{category.key} scores {score:.3f} under the veil: below the threshold, "
                 f"{category.threshold:g}, but not below {target:g}, as the margin of {margin:g} "

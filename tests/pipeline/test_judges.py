@@ -10,7 +10,7 @@ import pytest
 from counterveil.images import encode_png
 from counterveil.pipeline.judges import MAX_AREA
 from counterveil.record import validate
-from counterveil.types import ModelInfo
+from counterveil.types import Box, ModelInfo
 from tests.pipeline.detectors import BLUE, RED, ColourDetector, make_pipeline, scored, square
 
 
@@ -96,6 +96,26 @@ def test_level_sets_grow_to_the_next_sizes_until_the_judge_agrees():
         judged.record.status == "ok" and judged.record.categories[0].counterfactual.judged_fraction
     )
     assert examine(pixels, Always(), **options).record.status == "disputed"
+
+
+def test_the_veil_over_boxes_grows_for_a_judge_whatever_the_search():
+    class Boxed(ColourDetector):
+        """Says where its colour is."""
+
+        def boxes(self, image):
+            rows, columns = np.nonzero(np.abs(image.astype(int) - RED).sum(axis=2) < 90)
+            if not len(rows):
+                return ()
+            return (Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1, 0.9),)
+
+    pixels, pink = two_squares()
+    judges = (Sees((240, 140, 150), 0.002),)
+    each = replace(scored("red", Boxed(RED)), judges=judges)
+    options = {"search": "levelsets", "region_size": "fine", "completion": "none"}
+    judged = make_pipeline(each, **options).examine(encode_png(pixels))
+    assert judged.record.categories[0].counterfactual.segmentation == "boxes"
+    assert (np.asarray(judged.mask_image) > 0)[pink].mean() > 0.9
+    assert judged.record.status == "ok"
 
 
 def test_a_black_box_is_hidden_region_by_region_in_few_scores():

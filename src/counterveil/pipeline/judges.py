@@ -15,6 +15,7 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt
 from counterveil.categories import Category
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import CategoryClassifier, Context
+from counterveil.pipeline.explain import Explanation
 from counterveil.pipeline.mask import resize_mask, shrink_image
 from counterveil.pipeline.release import release
 from counterveil.pipeline.veil import VeiledFrame
@@ -132,16 +133,22 @@ def _growing_masks(
     # At the resolution of the search, so that a large image costs no more.
     image = shrink_image(pixels, context.config.search_size)
     mask = resize_mask(veiled.mask, *image.shape[:2])
-    if context.config.search == "levelsets":
-        return _larger_level_sets(mask, veiled, disputes, image)
+    keys = dict.fromkeys(each.category.key for each in disputes)
+    explanations = [veiled.explanations[key] for key in keys]
+    # Boxes have no level sets: nothing argues outside of them.
+    if context.config.search == "levelsets" and not any(each.localized for each in explanations):
+        return _larger_level_sets(mask, veiled, disputes, explanations, image)
     return _wider_masks(mask, veiled, disputes, image, context)
 
 
 def _larger_level_sets(
-    mask: Mask, veiled: VeiledFrame, disputes: Sequence[_Dispute], image: Image
+    mask: Mask,
+    veiled: VeiledFrame,
+    disputes: Sequence[_Dispute],
+    explanations: Sequence[Explanation],
+    image: Image,
 ) -> Iterator[Mask]:
     """The veils that the search would have tried next, where the judges agree at this size."""
-    explanations = [veiled.explanations[key] for key in {each.category.key for each in disputes}]
     level_sets = [
         LevelSets(each.labels, region_scores(each.attribution_map, each.labels))
         for each in explanations
@@ -171,7 +178,7 @@ def _wider_masks(
     for width in _WIDTHS:
         grown = distance_transform_edt(~mask) <= width * min(mask.shape)
         yield _enlarged(grown, veiled.mask)
-    labels = context.components.segmentation.method(image)
+    labels = context.components.black_box_segmentation(image)
     regions = [labels == number for number in np.unique(labels)]
     regions = [region for region in regions if region.mean() <= MAX_AREA]
     for _ in range(_MAX_REGIONS):

@@ -387,3 +387,20 @@ def test_the_veiled_file_does_not_depend_on_what_is_hidden():
     both = veil_of(first) & veil_of(second)
     a, b = decode_clean(first.veiled), decode_clean(second.veiled)
     assert (a[both] == b[both]).all()
+
+
+def test_level_sets_are_not_searched_again_at_full_resolution():
+    """Their outlines are smooth, so that would only cost time."""
+    scored_sizes = []
+
+    class Never(Constant):
+        def score(self, images):
+            scored_sizes.extend([images.shape[1:3]] * len(images))
+            return super().score(images)
+
+    options = {"search": "levelsets", "region_size": "fine", "completion": "none"}
+    pipeline = make_pipeline(scored("never", Never(0.9)), search_size=64, **options)
+    record = pipeline.examine(encode_png(square())).record
+    assert record.whole_image_veiled and record.status == "not_verified"
+    assert scored_sizes.count((48, 64)) > 5
+    assert scored_sizes.count((96, 128)) <= 3  # the image, and the veil over all of it

@@ -146,7 +146,7 @@ def test_photographs_are_released_by_a_profile_with_judges(tmp_path):
         photograph.thumbnail((96, 96))
         photograph.save(photos / f"{name}.png")
     profile.write_text(
-        'max_evaluations = 24\ncomplete_objects = false\n[[category]]\nkey = "nsfw"\n'
+        'max_evaluations = 24\ncompletion = "none"\n[[category]]\nkey = "nsfw"\n'
         'title = "Nsfw"\nclassifier = "open_nsfw:1"\njudges = ["open_nsfw:2"]\n'
     )
     options = FolderOptions(highest=1, judges=("open_nsfw:1",), profiles=(str(profile),))

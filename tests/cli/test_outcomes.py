@@ -38,6 +38,7 @@ title = "Red squares"
 classifier = "python:{}"
 """
 RED = "tests.pipeline.detectors:make_red"
+SLOW = "tests.pipeline.detectors:make_slow"
 BLUE_SQUARE = square((20, 20, 220))
 
 
@@ -203,9 +204,9 @@ def many(folder: Path, count: int) -> None:
         (folder / f"{n:02}.png").write_bytes(encode_png(pixels))
 
 
-def finish(tmp_path: Path, count: int) -> None:
+def finish(tmp_path: Path, count: int, classifier: str = RED) -> None:
     """Go on, and check that every image has one record."""
-    process = start(tmp_path, RED, "--resume")
+    process = start(tmp_path, classifier, "--resume")
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert [record["output_name"] for record in records_of(tmp_path / "out")] == [
@@ -234,8 +235,8 @@ def test_a_full_disk_ends_a_run_that_can_go_on(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_go_on(tmp_path, number):
-    many(tmp_path / "in", 40)
-    process = start(tmp_path, RED)
+    many(tmp_path / "in", 12)
+    process = start(tmp_path, SLOW)
     records = tmp_path / "out" / "records.jsonl"
     while process.poll() is None and len(records_of(tmp_path / "out")) < 2:
         time.sleep(0.005)
@@ -244,8 +245,8 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path, number):
     status, printed, _ = PROMISED["interrupted"]
     assert process.returncode == status, errors
     assert re.search(re.escape(printed).replace("N", r"\d+"), errors), errors
-    assert 2 <= len(records.read_text().splitlines()) < 40
-    finish(tmp_path, 40)
+    assert 2 <= len(records.read_text().splitlines()) < 12
+    finish(tmp_path, 12, SLOW)
 
 
 def test_the_worst_outcome_decides(tmp_path):

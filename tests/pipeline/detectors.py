@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from counterveil.categories import Category
@@ -80,3 +82,16 @@ def square(
 def make_red() -> ColourDetector:
     """A factory, as ``python:tests.pipeline.detectors:make_red`` names it."""
     return ColourDetector(RED)
+
+
+class SlowDetector(ColourDetector):
+    """Takes its time, so that a test can act while a run is under way."""
+
+    def score(self, images: Images) -> Scores:
+        time.sleep(0.2)
+        return super().score(images)
+
+
+def make_slow() -> SlowDetector:
+    """A factory, as ``python:tests.pipeline.detectors:make_slow`` names it."""
+    return SlowDetector(RED)

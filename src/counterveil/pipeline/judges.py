@@ -16,12 +16,10 @@ from counterveil.categories import Category
 from counterveil.pipeline.assess import Assessment
 from counterveil.pipeline.components import CategoryClassifier, Context
 from counterveil.pipeline.explain import Explanation
-from counterveil.pipeline.mask import resize_mask, shrink_image
+from counterveil.pipeline.mask import larger_level_sets, resize_mask, shrink_image
 from counterveil.pipeline.release import release
 from counterveil.pipeline.veil import VeiledFrame
 from counterveil.record import Judgement
-from counterveil.search.level_sets import LevelSets
-from counterveil.segmentation import region_scores
 from counterveil.types import Classifier, Image, Mask
 
 MAX_AREA = 0.6
@@ -149,15 +147,7 @@ def _larger_level_sets(
     image: Image,
 ) -> Iterator[Mask]:
     """The veils that the search would have tried next, where the judges agree at this size."""
-    level_sets = [
-        LevelSets(each.labels, region_scores(each.attribution_map, each.labels))
-        for each in explanations
-    ]
-    for index in range(min(len(each.shares) for each in level_sets)):
-        wider = [each.mask(index) for each in level_sets]
-        larger = np.logical_or.reduce([mask, *wider])
-        if larger.mean() <= mask.mean():
-            continue
+    for larger in larger_level_sets(mask, explanations):
         seen = veiled.fill(image, larger[None])
         # Scored here first: a release at full resolution costs more.
         if all(each.judge.score(seen)[0] < each.category.judge_threshold for each in disputes):

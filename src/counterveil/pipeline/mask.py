@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -22,6 +23,8 @@ from counterveil.pipeline.components import (
     mask_evaluator,
 )
 from counterveil.pipeline.explain import Explanation
+from counterveil.search.level_sets import LevelSets
+from counterveil.segmentation import region_scores
 from counterveil.types import AttributionMap, Image, Labels, Mask, Masks, Scores
 
 
@@ -80,6 +83,8 @@ def masks_to_try(
     A veil that follows an object's outline shows its shape, and a shape can be unsafe by itself.
     So wider masks and masks with fewer whole objects follow the completed one.
     """
+    if context.config.search == "levelsets":
+        return chain([core.mask], larger_level_sets(core.mask, list(explanations.values())))
     if context.config.completion == "none" or context.components.refinement is None:
         return iter([core.mask])
     open_ended = [each for each in explanations.values() if not each.localized]
@@ -106,6 +111,25 @@ def masks_to_try(
         return worst
 
     return candidate_masks(core.mask, completed, margin=margin)
+
+
+def larger_level_sets(mask: Mask, explanations: Sequence[Explanation]) -> Iterator[Mask]:
+    """The mask joined by the next larger veils that the search would have tried.
+
+    Args:
+        mask: ``(H, W)``.
+        explanations: whose attribution the veils follow; boxes have no larger veils, since nothing
+            argues outside of them.
+    """
+    level_sets = [
+        LevelSets(each.labels, region_scores(each.attribution_map, each.labels))
+        for each in explanations
+        if not each.localized
+    ]
+    for index in range(min((len(each.shares) for each in level_sets), default=0)):
+        larger = np.logical_or.reduce([mask, *(each.mask(index) for each in level_sets)])
+        if larger.sum() > mask.sum():
+            yield larger
 
 
 def completion_warnings(components: Components, config: Config) -> tuple[str, ...]:

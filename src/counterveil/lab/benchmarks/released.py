@@ -18,6 +18,7 @@ from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.lab.benchmarks.image_folder import ImageFolder
 from counterveil.lab.benchmarks.veil_metrics import Veil
 from counterveil.pipeline import Examination, Pipeline
+from counterveil.pipeline.mask import resize_mask
 from counterveil.types import Mask
 
 SMALL_VEIL = 0.03
@@ -95,8 +96,8 @@ class ReleaseMeasure:
 
     def _search_veil(self, item: FlaggedImage, examination: Examination) -> Veil | None:
         for explanation in examination.explanations.values():
-            mask = explanation.result.mask
-            if explanation.result.outcome == "found" and mask.shape == item.image.shape[:2]:
+            if explanation.result.outcome == "found":
+                mask = resize_mask(explanation.result.mask, *item.image.shape[:2])
                 fill = self._pipeline.components.fill
                 return self._folder.metrics(item.image, mask, fill, index=item.index)
         return None

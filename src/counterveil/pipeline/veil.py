@@ -66,9 +66,8 @@ def veil(assessment: Assessment, context: Context) -> VeiledFrame:
         found = _release_first_safe(image, assessment, explanations, context)
         if found is not None:
             return found
-        if context.config.search == "levelsets" and not any(
-            each.localized for each in explanations.values()
-        ):
+        outcomes = {each.result.outcome for each in explanations.values()}
+        if context.config.search == "levelsets" and "not_found" in outcomes:
             break  # more pixels make its smooth veils no finer, and 12 megapixels take minutes
     return _veil_everything(assessment, explanations, context)
 

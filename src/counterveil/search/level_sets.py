@@ -15,7 +15,7 @@ from counterveil.search.outline import SMOOTHING, tidy
 from counterveil.search.problem import SearchProblem
 from counterveil.types import Labels, Mask, SearchOutcome, SearchResult
 
-LEVEL = 2.25
+LEVEL = 3.0
 """Importance, relative to the image's mean, from which a region is part of every veil. A smaller
 veil may be enough for the classifier, but it is a scrap to anyone else. The mean changes less than
 the maximum when a picture is saved again (docs/log.md)."""
@@ -82,8 +82,8 @@ class LevelSetSearch:
     """Veils the most important regions: the smallest of nested, tidy veils (:class:`LevelSets`).
 
     A search for the least set of regions often ends at a scrap that only this classifier needs.
-    The smallest veil here covers all regions that argue at least 2.25 times as much for *unsafe* as
-    the image does on average.
+    The smallest veil here covers all regions that argue at least three times as much for *unsafe*
+    as the image does on average.
 
     1. Score the smallest veil. If it is below ``target``, it is the answer.
     2. Score veils of every second size until one is below ``target``, and one more. A straight line

@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
-from counterveil.errors import UsageError
+from counterveil.errors import MissingExtraError, UsageError
 
 T = TypeVar("T")
 
@@ -31,6 +32,23 @@ def lazy_callable(module: str, name: str) -> Callable[..., Any]:
         return getattr(import_module(module), name)(*args, **options)
 
     return call
+
+
+def import_extra(name: str, *, user: str, install: str) -> ModuleType:
+    """Import a module that an extra installs.
+
+    Args:
+        name: of the module.
+        user: what needs it, in the plural, for the message.
+        install: the command that installs it.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(f"{user} need {name}: {install}") from error
 
 
 def make_component(kind: str, table: Mapping[str, Callable[..., T]], name: str, options: Any) -> T:

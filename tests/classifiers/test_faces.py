@@ -26,11 +26,6 @@ def detector():
 
 
 @pytest.fixture(scope="module")
-def astronaut():
-    return skimage.data.astronaut()
-
-
-@pytest.fixture(scope="module")
 def veiled(astronaut):
     veiled = astronaut.copy()
     veiled[FACE] = 0

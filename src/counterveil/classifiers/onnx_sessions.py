@@ -11,7 +11,9 @@ from counterveil.errors import ModelError
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
-def open_session(onnx: ModuleType, model: Path | bytes, device: str, *, name: str) -> Any:
+def open_session(
+    onnx: ModuleType, model: Path | bytes, device: str, *, name: str, threads: int = 0
+) -> Any:
     """An ``onnxruntime.InferenceSession``.
 
     Args:
@@ -19,12 +21,16 @@ def open_session(onnx: ModuleType, model: Path | bytes, device: str, *, name: st
         model: the file, or its content.
         device: ``cpu``, or ``cuda`` where onnxruntime was built for it.
         name: of the model, for messages.
+        threads: of the CPU; 0: onnxruntime chooses.
 
     Raises:
         ModelError: the device cannot be used, or the model cannot be loaded.
     """
     options = onnx.SessionOptions()
     options.log_severity_level = 3  # errors only
+    options.intra_op_num_threads = threads
+    # Idle threads that spin would take the cores from torch.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # it keeps the memory of the largest image
     provider = _PROVIDERS.get(device.partition(":")[0])
     if provider not in onnx.get_available_providers():

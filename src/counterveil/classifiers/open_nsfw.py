@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from counterveil.classifiers.installed import open_nsfw_file, read_checked
+from counterveil.classifiers.onnx_sessions import onnx_errors, open_session
+from counterveil.classifiers.onnx_weights import read_tensors
 from counterveil.classifiers.preprocessing import InputSpec, View
 from counterveil.classifiers.torch_classifier import TorchClassifier
-from counterveil.errors import UsageError
+from counterveil.errors import ModelError, UsageError
 from counterveil.types import ModelInfo
 
 SHA256 = "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa"
@@ -124,18 +126,7 @@ class OpenNsfw(nn.Module):
 
 def read_weights(data: bytes) -> dict[str, Tensor]:
     """The state of an :class:`OpenNsfw` from the ONNX file's bytes."""
-    import onnx
-
-    graph = onnx.load_model_from_string(data).graph
-    tensors = {
-        each.name: torch.from_numpy(onnx.numpy_helper.to_array(each).copy())
-        for each in graph.initializer
-    }
-    modules = [m for m in OpenNsfw().named_modules() if isinstance(m[1], nn.Conv2d)]
-    nodes = [node for node in graph.node if node.op_type == "Conv"]
-    state = {}
-    for (name, _), node in zip(modules, nodes, strict=True):
-        state[f"{name}.weight"], state[f"{name}.bias"] = (tensors[key] for key in node.input[1:])
+    state, tensors = read_tensors(data, OpenNsfw())
     state["conv1.weight"] = state["conv1.weight"].flip(1)  # the file's input is BGR
     state["fc.weight"] = tensors["fc_nsfw/MatMul/ReadVariableOp:0"].T.contiguous()
     state["fc.bias"] = tensors["fc_nsfw/BiasAdd/ReadVariableOp:0"]
@@ -152,18 +143,18 @@ class OnnxScorer:
     def __init__(self, data: bytes) -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # Idle threads that spin would take the cores from torch.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"]
+        self._onnx = onnxruntime
+        self._session = open_session(
+            onnxruntime, data, "cpu", name="open_nsfw", threads=torch.get_num_threads()
         )
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Logits ``(B, 2)``, up to a constant, of RGB minus its mean ``(B, 3, 224, 224)``."""
         bgr = pixels.flip(1).permute(0, 2, 3, 1).contiguous()
-        (probabilities,) = self._session.run(None, {"input:0": bgr.numpy()})
+        try:
+            (probabilities,) = self._session.run(None, {"input:0": bgr.numpy()})
+        except onnx_errors(self._onnx) as error:
+            raise ModelError(f"open_nsfw could not be run: {error}") from error
         # The file ends with a softmax; the logarithm undoes it.
         return torch.from_numpy(probabilities).double().clamp(min=1e-300).log()
 

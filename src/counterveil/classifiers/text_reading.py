@@ -6,15 +6,16 @@ import hashlib
 import importlib
 import importlib.metadata
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float64
 
+from counterveil import registry
 from counterveil.classifiers.onnx_sessions import onnx_errors
-from counterveil.errors import MissingExtraError, ModelError
+from counterveil.errors import ModelError
 from counterveil.types import Image
 
 MAX_SIDE = 1600
@@ -245,11 +246,7 @@ def _model_files(package: ModuleType) -> dict[str, Path]:
     return files
 
 
-def import_extra(name: str) -> ModuleType:
-    """Import a module of the extra ``text``."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtraError(
-            f"text classifiers need {name}: pip install 'counterveil[text]'"
-        ) from error
+import_extra = partial(
+    registry.import_extra, user="text classifiers", install="pip install 'counterveil[text]'"
+)
+"""Imports a module of the extra ``text``."""

@@ -20,6 +20,7 @@ from counterveil.classifiers.installed import (
     read_checked,
     u2netp_file,
 )
+from counterveil.classifiers.onnx_weights import read_tensors
 from counterveil.types import ForegroundMap, Image, Mask, ModelInfo
 
 SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"
@@ -126,19 +127,7 @@ def _resized(x: Tensor, like: Tensor) -> Tensor:
 
 def read_weights(data: bytes) -> dict[str, Tensor]:
     """The state of a :class:`U2NetP` from the ONNX file's bytes."""
-    import onnx
-
-    graph = onnx.load_model_from_string(data).graph
-    tensors = {
-        each.name: torch.from_numpy(onnx.numpy_helper.to_array(each).copy())
-        for each in graph.initializer
-    }
-    # The file's convolutions are in the order in which the network's are defined.
-    modules = [m for m in U2NetP().named_modules() if isinstance(m[1], nn.Conv2d)]
-    nodes = [node for node in graph.node if node.op_type == "Conv"]
-    state = {}
-    for (name, _), node in zip(modules, nodes, strict=True):
-        state[f"{name}.weight"], state[f"{name}.bias"] = (tensors[key] for key in node.input[1:])
+    state, _ = read_tensors(data, U2NetP())
     return state
 
 

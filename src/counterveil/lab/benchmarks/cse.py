@@ -82,6 +82,19 @@ class Optimum:
         return found.area_fraction if found.outcome == "found" else None
 
 
+def describe_search(explanation: Explanation) -> Measurement:
+    """Figures that the result of a search has by itself."""
+    result = explanation.result
+    return {
+        "found": float(result.outcome == "found"),
+        "depth": float(result.depth),
+        "obfuscation": result.area_fraction,
+        "regions": float(result.regions_total),
+        "irreducible": float(result.irreducible),
+        "evaluations": float(explanation.evaluations),
+    }
+
+
 class MethodMeasure:
     """Measures one method on images.
 
@@ -115,13 +128,8 @@ class MethodMeasure:
         elapsed = (time.perf_counter() - start) * 1000
         result = explanation.result
         return {
-            "found": float(result.outcome == "found"),
-            "depth": float(result.depth),
-            "obfuscation": result.area_fraction,
+            **describe_search(explanation),
             **({} if item.truth is None else _overlap_metrics(result.mask, item.truth)),
-            "regions": float(result.regions_total),
-            "irreducible": float(result.irreducible),
-            "evaluations": float(explanation.evaluations),
             "optimality_gap": self._optimality_gap(explanation, item),
             "milliseconds": elapsed,
             "anytime_curve": curve,

@@ -13,7 +13,7 @@ from counterveil import outcomes, profiles
 from counterveil.images import load
 from counterveil.lab.benchmarks.anytime_curve import count_images
 from counterveil.lab.benchmarks.bootstrap import bootstrap_mean, bootstrap_ratio
-from counterveil.lab.benchmarks.cse import Measurement, decode_mask
+from counterveil.lab.benchmarks.cse import Measurement, decode_mask, describe_search
 from counterveil.lab.benchmarks.datasets import FlaggedImage
 from counterveil.lab.benchmarks.image_folder import ImageFolder
 from counterveil.lab.benchmarks.veil_metrics import Veil
@@ -140,17 +140,11 @@ def summarise_release(items: Sequence[Item], paper: Sequence[Measurement]) -> di
 
 
 def _search_measurement(examination: Examination) -> Measurement:
-    """Figures of the search alone, before the veil is completed, judged and tidied."""
+    """Figures of the search alone, before the veil is completed and judged."""
     timing = examination.record.timing_ms
     for explanation in examination.explanations.values():
-        result = explanation.result
         return {
-            "found": float(result.outcome == "found"),
-            "depth": float(result.depth),
-            "obfuscation": result.area_fraction,
-            "regions": float(result.regions_total),
-            "irreducible": float(result.irreducible),
-            "evaluations": float(explanation.evaluations),
+            **describe_search(explanation),
             "optimality_gap": None,
             "milliseconds": sum(timing.get(stage, 0.0) for stage in _SEARCH_STAGES),
         }

